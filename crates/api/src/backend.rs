@@ -1,0 +1,165 @@
+//! What the API shows: live entries or recordings.
+
+use crate::{LiveStore, Page, PageQuery};
+use gillnet_kfl::Env;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Where answers come from. Its methods may read files; they are called off the server's threads.
+pub trait Backend: Send + Sync + 'static {
+    /// What the dashboard's head shows.
+    fn status(&self) -> Status;
+    /// The names of the filter language.
+    fn env(&self) -> &Env;
+    /// One page of entries.
+    fn page(&self, query: &PageQuery) -> Result<Page, Refused>;
+    /// One entry in full, as JSON.
+    fn entry(&self, key: &EntryKey) -> Result<Option<Vec<u8>>, Refused>;
+    /// The packets of a stream.
+    fn stream(&self, key: &StreamKey, format: PcapFormat) -> Result<Option<Vec<u8>>, Refused>;
+    /// The live entries, where there are any.
+    fn live(&self) -> Option<&Arc<LiveStore>>;
+}
+
+/// Why a backend cannot answer.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Refused(pub String);
+
+/// Names an entry: its id, and where it was recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntryKey {
+    /// Its stream.
+    pub stream: StreamKey,
+    /// Its position there.
+    pub index: u32,
+}
+
+/// Names a stream: its number, and where it was recorded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StreamKey {
+    /// Its number.
+    pub number: u64,
+    /// Whether it is UDP.
+    pub udp: bool,
+    /// Cluster, node and run, where the source is a bucket.
+    pub origin: Option<[String; 3]>,
+}
+
+impl StreamKey {
+    /// Reads `000000017720.pcap` or `000000025277_udp.pcap`.
+    pub fn parse(name: &str) -> Option<StreamKey> {
+        let stem = name.strip_suffix(".pcap").unwrap_or(name);
+        let (digits, udp) = match stem.strip_suffix("_udp") {
+            Some(digits) => (digits, true),
+            None => (stem, false),
+        };
+        let number = digits.parse().ok()?;
+        Some(StreamKey { number, udp, origin: None })
+    }
+
+    /// The stream's name.
+    pub fn name(&self) -> String {
+        format!("{:012}{}.pcap", self.number, if self.udp { "_udp" } else { "" })
+    }
+}
+
+impl EntryKey {
+    /// Reads `<worker>/<stream>-<index>`.
+    pub fn parse(id: &str) -> Option<EntryKey> {
+        let (_, rest) = id.rsplit_once('/').unwrap_or(("", id));
+        let (stream, index) = rest.rsplit_once('-')?;
+        Some(EntryKey { stream: StreamKey::parse(stream)?, index: index.parse().ok()? })
+    }
+}
+
+/// Formats of a download.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PcapFormat {
+    /// Classic, Ethernet.
+    #[default]
+    Pcap,
+    /// With interfaces and comments.
+    Pcapng,
+}
+
+/// What the dashboard's head shows.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// Version of this program.
+    pub version: &'static str,
+    /// `live` or `recorded`.
+    pub mode: &'static str,
+    /// Name of the node.
+    pub node: String,
+    /// Name of the cluster.
+    pub cluster: String,
+    /// What is shown: interfaces, or the recordings' addresses.
+    pub source: String,
+    /// The recorder, where there is one.
+    pub recording: Option<RecordingStatus>,
+    /// Counters by name.
+    pub counters: BTreeMap<&'static str, u64>,
+    /// What was dropped, by reason.
+    pub drops: BTreeMap<&'static str, u64>,
+    /// How far the recordings are read.
+    pub progress: Option<Progress>,
+}
+
+/// What the recorder does.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecordingStatus {
+    /// Name of the rule.
+    pub rule: String,
+    /// Its pattern.
+    pub kfl: String,
+    /// Where to.
+    pub destination: String,
+    /// `recording`, `stopped`, `paused`.
+    pub state: String,
+    /// When an object was uploaded last, RFC 3339.
+    pub last_upload: Option<String>,
+    /// Bytes in the spool.
+    pub spool_bytes: u64,
+    /// Objects that wait.
+    pub pending_objects: u64,
+    /// Objects that arrived.
+    pub uploaded_objects: u64,
+    /// What went wrong last.
+    pub error: Option<String>,
+}
+
+/// How far recordings are read.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Progress {
+    /// So many.
+    pub done: u64,
+    /// Of so many.
+    pub total: u64,
+    /// `bytes` or `objects`.
+    pub unit: &'static str,
+    /// Whether that is all.
+    pub finished: bool,
+    /// What went wrong.
+    pub error: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_streams_and_entries_round_trip() {
+        for name in ["000000017720.pcap", "000000025277_udp.pcap"] {
+            assert_eq!(StreamKey::parse(name).unwrap().name(), name);
+        }
+        let key = EntryKey::parse("10.0.41.65:30001/000000017720.pcap-3").unwrap();
+        assert_eq!((key.stream.number, key.stream.udp, key.index), (17720, false, 3));
+        for wrong in ["", "x", "1.pcap", "a/b-c", "../../etc/passwd-1"] {
+            assert_eq!(EntryKey::parse(wrong), None, "{wrong}");
+        }
+    }
+}

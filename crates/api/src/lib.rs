@@ -1,0 +1,22 @@
+//! HTTP API and dashboard, for what is live and for what was recorded.
+//!
+//! [`serve`] puts a [`Backend`] behind the doors (loopback, token, Host and Origin); the dashboard's files are part
+//! of the binary. A backend answers from memory ([`LiveStore`]) or by reading recordings again.
+
+mod backend;
+mod doors;
+mod filters;
+mod live;
+mod metrics;
+mod page;
+mod routes;
+mod rows;
+mod ui;
+
+pub use backend::{Backend, EntryKey, PcapFormat, Progress, RecordingStatus, Refused, Status, StreamKey};
+pub use doors::{Doors, Token};
+pub use live::{LiveStore, Since};
+pub use metrics::{Extra, Source as MetricsSource, metrics_text, serve_metrics};
+pub use page::{Cursor, Page, PageQuery, Pager};
+pub use routes::serve;
+pub use rows::write_row;

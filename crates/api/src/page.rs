@@ -1,0 +1,134 @@
+//! One page of a list: the entries next to a cursor, in order of time.
+
+use crate::write_row;
+use gillnet_entry::{Entry, OwnedEntry};
+use gillnet_kfl::Filter;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+/// Where an entry stands in the order of a list: by time, then by what tells equal times apart.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cursor {
+    ts: i64,
+    run: String,
+    stream: u64,
+    index: u32,
+}
+
+impl Cursor {
+    /// The place of an entry.
+    pub fn of(entry: &Entry<'_>) -> Cursor {
+        let c = entry.common;
+        Cursor { ts: c.ts, run: c.origin.run.clone(), stream: c.stream, index: c.index }
+    }
+
+    /// Reads what [`Cursor::text`] wrote.
+    pub fn parse(text: &str) -> Option<Cursor> {
+        let mut parts = text.splitn(4, '.');
+        let mut next = || parts.next();
+        let (ts, stream, index) = (next()?.parse().ok()?, next()?.parse().ok()?, next()?.parse().ok()?);
+        Some(Cursor { ts, stream, index, run: next()?.to_owned() })
+    }
+
+    /// As it stands in a URL.
+    pub fn text(&self) -> String {
+        format!("{}.{}.{}.{}", self.ts, self.stream, self.index, self.run)
+    }
+}
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct PageQuery {
+    /// Which entries.
+    pub filter: Filter,
+    /// Only entries that began at or after this, ns.
+    pub since: i64,
+    /// Only entries that began before this, ns.
+    pub until: i64,
+    /// At most so many.
+    pub limit: usize,
+    /// Those behind this one.
+    pub after: Option<Cursor>,
+    /// Newest first.
+    pub newest_first: bool,
+}
+
+/// The answer: rows as JSON, in order.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// The rows.
+    pub rows: Vec<Vec<u8>>,
+    /// Where the next page begins, if there may be one.
+    pub next: Option<Cursor>,
+    /// How many match in all, pages before and behind included.
+    pub matched: u64,
+}
+
+/// Gathers one page from entries in any order, in memory bounded by the page.
+#[derive(Debug)]
+pub struct Pager {
+    query: PageQuery,
+    rows: BTreeMap<Order, Vec<u8>>,
+    cut: bool,
+    matched: u64,
+}
+
+/// The order of the page: the first key is the page's first row.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Order {
+    Newest(Reverse<Cursor>),
+    Oldest(Cursor),
+}
+
+impl Pager {
+    /// A page that is still empty.
+    pub fn new(query: PageQuery) -> Pager {
+        Pager { query, rows: BTreeMap::new(), cut: false, matched: 0 }
+    }
+
+    /// Takes an entry that matched the filter.
+    pub fn matched(&mut self, entry: &Entry<'_>) {
+        let query = &self.query;
+        if !(query.since..query.until).contains(&entry.common.ts) {
+            return;
+        }
+        self.matched += 1;
+        let place = self.order(Cursor::of(entry));
+        if self.query.after.clone().is_some_and(|after| place <= self.order(after)) || self.rows.contains_key(&place) {
+            return;
+        }
+        if self.rows.len() >= self.query.limit {
+            self.cut = true;
+            if self.rows.last_key_value().is_some_and(|(last, _)| *last < place) {
+                return;
+            }
+            self.rows.pop_last();
+        }
+        let mut row = Vec::with_capacity(512);
+        write_row(entry, &mut row);
+        self.rows.insert(place, row);
+    }
+
+    /// Tests an entry against the filter and takes it if it matches.
+    pub fn offer(&mut self, entry: &OwnedEntry, arena: &mut gillnet_entry::Bump) {
+        entry.with(arena, |entry| {
+            if self.query.filter.matches(entry) {
+                self.matched(entry);
+            }
+        });
+        arena.reset();
+    }
+
+    /// The page.
+    pub fn finish(self) -> Page {
+        let last = self.rows.last_key_value().map(|(place, _)| place.clone());
+        let next = last.filter(|_| self.cut).map(|place| match place {
+            Order::Newest(Reverse(cursor)) | Order::Oldest(cursor) => cursor,
+        });
+        Page { rows: self.rows.into_values().collect(), next, matched: self.matched }
+    }
+
+    fn order(&self, cursor: Cursor) -> Order {
+        if self.query.newest_first { Order::Newest(Reverse(cursor)) } else { Order::Oldest(cursor) }
+    }
+}

@@ -1,0 +1,300 @@
+//! The routes of the API.
+
+use crate::doors::{guard, refuse};
+use crate::{Backend, Cursor, Doors, EntryKey, LiveStore, Page, PageQuery, PcapFormat, StreamKey, filters, ui, write_row};
+use axum::body::Bytes;
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use gillnet_entry::Bump;
+use gillnet_kfl::{Filter, Lang, Options};
+use serde::Deserialize;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+type Shown = Arc<dyn Backend>;
+
+/// Serves dashboard and API on a listener until `stop` resolves.
+pub async fn serve(
+    listener: tokio::net::TcpListener,
+    backend: Shown,
+    doors: Doors,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    axum::serve(listener, router(backend, doors)).with_graceful_shutdown(stop).await
+}
+
+fn router(backend: Shown, doors: Doors) -> Router {
+    Router::new()
+        .route("/api/status", get(status))
+        .route("/api/entries", get(entries))
+        .route("/api/entries/{id}", get(entry))
+        .route("/api/streams/{stream}/pcap", get(stream))
+        .route("/api/live", get(live))
+        .route("/api/kfl/validate", post(validate))
+        .route("/api/kfl/complete", post(complete))
+        .route("/api/openapi.json", get(openapi))
+        .route("/api/{*rest}", axum::routing::any(unknown))
+        .fallback(get(ui::file))
+        .with_state(backend)
+        .layer(axum::middleware::from_fn_with_state(Arc::new(doors), guard))
+}
+
+async fn unknown() -> Response {
+    refuse(StatusCode::NOT_FOUND, "there is nothing of that name in the API; see /api/openapi.json")
+}
+
+async fn openapi() -> Response {
+    ([(CONTENT_TYPE, "application/json")], include_str!("../openapi.json")).into_response()
+}
+
+/// Runs what may read files off the server's threads.
+async fn off<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Response> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|_| refuse(StatusCode::INTERNAL_SERVER_ERROR, "the answer could not be made; the log says why"))
+}
+
+async fn status(State(backend): State<Shown>) -> Result<Response, Response> {
+    Ok(Json(off(move || backend.status()).await?).into_response())
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Asked {
+    kfl: String,
+    lang: Option<String>,
+    since: Option<String>,
+    until: Option<String>,
+    limit: Option<usize>,
+    cursor: Option<String>,
+    order: Option<String>,
+}
+
+/// Most rows of a page.
+const MOST_ROWS: usize = 1000;
+
+impl Asked {
+    #[allow(clippy::result_large_err)] // the refusal is the answer itself
+    fn query(&self, backend: &Shown) -> Result<PageQuery, Response> {
+        let wrong = |message: String| refuse(StatusCode::BAD_REQUEST, &message);
+        let edge = |text: &Option<String>, open: i64| match text.as_deref() {
+            None | Some("") => Ok(open),
+            Some(text) => moment(text).ok_or_else(|| wrong(format!("`{text}` is no time; write ns since the epoch"))),
+        };
+        let after = match self.cursor.as_deref() {
+            None | Some("") => None,
+            Some(text) => Some(Cursor::parse(text).ok_or_else(|| wrong(format!("`{text}` is no cursor")))?),
+        };
+        Ok(PageQuery {
+            filter: filter(backend, &self.kfl, self.lang.as_deref())?,
+            since: edge(&self.since, i64::MIN)?,
+            until: edge(&self.until, i64::MAX)?,
+            limit: self.limit.unwrap_or(200).clamp(1, MOST_ROWS),
+            after,
+            newest_first: self.order.as_deref() != Some("asc"),
+        })
+    }
+}
+
+/// A moment as ns since the epoch, from that number or from RFC 3339.
+fn moment(text: &str) -> Option<i64> {
+    text.parse().ok().or_else(|| gillnet_entry::time::parse(text))
+}
+
+fn options(lang: Option<&str>) -> Options {
+    let lang = match lang {
+        Some("kfl1") => Lang::Kfl1,
+        Some("kfl2") => Lang::Kfl2,
+        _ => Lang::Auto,
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Options { lang, lenient: false, now: i64::try_from(now.as_nanos()).unwrap_or(i64::MAX) }
+}
+
+#[allow(clippy::result_large_err)] // the refusal is the answer itself
+fn filter(backend: &Shown, kfl: &str, lang: Option<&str>) -> Result<Filter, Response> {
+    gillnet_kfl::compile(backend.env(), kfl, &options(lang)).map_err(|errors| {
+        let body = serde_json::json!({ "error": { "message": "the filter is wrong", "errors": filters::errors(&errors, kfl) } });
+        (StatusCode::BAD_REQUEST, Json(body)).into_response()
+    })
+}
+
+async fn entries(State(backend): State<Shown>, Query(asked): Query<Asked>) -> Result<Response, Response> {
+    let query = asked.query(&backend)?;
+    let page = off(move || backend.page(&query)).await?;
+    let page = page.map_err(|e| refuse(StatusCode::BAD_GATEWAY, &e.to_string()))?;
+    Ok(([(CONTENT_TYPE, "application/json")], page_json(&page)).into_response())
+}
+
+fn page_json(page: &Page) -> Vec<u8> {
+    let mut out = b"{\"entries\":".to_vec();
+    rows_json(page.rows.iter(), &mut out);
+    let next = page.next.as_ref().map(Cursor::text);
+    let rest = serde_json::json!({ "next": next, "matched": page.matched }).to_string();
+    out.push(b',');
+    out.extend_from_slice(rest[1..].as_bytes());
+    out
+}
+
+fn rows_json<'r>(rows: impl Iterator<Item = &'r Vec<u8>>, out: &mut Vec<u8>) {
+    out.push(b'[');
+    for (i, row) in rows.enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(row);
+    }
+    out.push(b']');
+}
+
+/// Where an entry or stream was recorded, for sources that are buckets.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct From {
+    cluster: String,
+    node: String,
+    run: String,
+    format: String,
+}
+
+impl From {
+    fn origin(&self) -> Option<[String; 3]> {
+        (!self.run.is_empty()).then(|| [self.cluster.clone(), self.node.clone(), self.run.clone()])
+    }
+}
+
+async fn entry(State(backend): State<Shown>, Path(id): Path<String>, Query(from): Query<From>) -> Result<Response, Response> {
+    let mut key = EntryKey::parse(&id).ok_or_else(|| refuse(StatusCode::BAD_REQUEST, "that is no id of an entry"))?;
+    key.stream.origin = from.origin();
+    let found = off(move || backend.entry(&key)).await?;
+    match found.map_err(|e| refuse(StatusCode::BAD_GATEWAY, &e.to_string()))? {
+        Some(json) => Ok(([(CONTENT_TYPE, "application/json")], json).into_response()),
+        None => Err(refuse(StatusCode::NOT_FOUND, "the entry is not there, or no longer: the live view keeps the newest")),
+    }
+}
+
+async fn stream(State(backend): State<Shown>, Path(name): Path<String>, Query(from): Query<From>) -> Result<Response, Response> {
+    let mut key = StreamKey::parse(&name).ok_or_else(|| refuse(StatusCode::BAD_REQUEST, "that is no name of a stream"))?;
+    key.origin = from.origin();
+    let (format, ending) = match from.format.as_str() {
+        "" | "pcap" => (PcapFormat::Pcap, ""),
+        "pcapng" => (PcapFormat::Pcapng, "ng"),
+        _ => return Err(refuse(StatusCode::BAD_REQUEST, "formats are pcap and pcapng")),
+    };
+    let disposition = format!("attachment; filename=\"{}{ending}\"", key.name());
+    let found = off(move || backend.stream(&key, format)).await?;
+    match found.map_err(|e| refuse(StatusCode::BAD_GATEWAY, &e.to_string()))? {
+        Some(bytes) => {
+            let headers = [(CONTENT_TYPE, "application/vnd.tcpdump.pcap".to_owned()), (CONTENT_DISPOSITION, disposition)];
+            Ok((headers, bytes).into_response())
+        }
+        None => Err(refuse(StatusCode::NOT_FOUND, "the packets of that stream are not there, or no longer")),
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Text {
+    kfl: String,
+    #[serde(default)]
+    cursor: usize,
+    lang: Option<String>,
+}
+
+async fn validate(State(backend): State<Shown>, body: Bytes) -> Result<Response, Response> {
+    let text = read_text(&body)?;
+    let found = gillnet_kfl::validate(backend.env(), &text.kfl, &options(text.lang.as_deref()));
+    Ok(Json(filters::validation(&found, &text.kfl)).into_response())
+}
+
+async fn complete(State(backend): State<Shown>, body: Bytes) -> Result<Response, Response> {
+    let text = read_text(&body)?;
+    let cursor = filters::byte_offset(&text.kfl, text.cursor);
+    let lang = options(text.lang.as_deref()).lang;
+    let found = gillnet_kfl::complete(backend.env(), &text.kfl, cursor, lang);
+    Ok(Json(filters::completion(&found, &text.kfl)).into_response())
+}
+
+#[allow(clippy::result_large_err)] // the refusal is the answer itself
+fn read_text(body: &[u8]) -> Result<Text, Response> {
+    serde_json::from_slice(body).map_err(|e| refuse(StatusCode::BAD_REQUEST, &format!("the body is no request: {e}")))
+}
+
+async fn live(State(backend): State<Shown>, Query(asked): Query<Asked>, upgrade: WebSocketUpgrade) -> Response {
+    let filter = gillnet_kfl::compile(backend.env(), &asked.kfl, &options(asked.lang.as_deref()));
+    upgrade.on_upgrade(async move |socket| match (filter, backend.live()) {
+        (Err(errors), _) => {
+            let errors = filters::errors(&errors, &asked.kfl);
+            say_once(socket, &serde_json::json!({ "type": "error", "error": { "message": "the filter is wrong", "errors": errors } })).await;
+        }
+        (_, None) => {
+            say_once(socket, &serde_json::json!({ "type": "error", "error": { "message": "nothing is live here: these are recordings" } })).await;
+        }
+        (Ok(filter), Some(store)) => feed(socket, Arc::clone(store), filter, &backend).await,
+    })
+}
+
+async fn say_once(mut socket: WebSocket, message: &serde_json::Value) {
+    // who has gone needs no answer
+    let _ = socket.send(Message::Text(message.to_string().into())).await;
+    let _ = socket.send(Message::Close(None)).await;
+}
+
+/// Time between two messages, and the most rows in one.
+const BEAT: Duration = Duration::from_millis(100);
+const MOST_LIVE_ROWS: usize = 1000;
+
+async fn feed(mut socket: WebSocket, store: Arc<LiveStore>, filter: Filter, backend: &Shown) {
+    let mut next = store.end();
+    let mut beat = tokio::time::interval(BEAT);
+    let mut skipped = 0;
+    for turn in 0u64.. {
+        tokio::select! {
+            _ = beat.tick() => {}
+            message = socket.recv() => match message {
+                None | Some(Err(_) | Ok(Message::Close(_))) => return,
+                Some(Ok(_)) => continue,
+            }
+        }
+        let since = store.since(next, MOST_LIVE_ROWS);
+        next = since.next;
+        skipped += since.skipped;
+        let rows = filtered(&since.entries, &filter);
+        if !rows.is_empty() && socket.send(Message::Text(rows_message(&rows).into())).await.is_err() {
+            return;
+        }
+        if turn % 10 == 0 {
+            let drops = backend.status().drops;
+            let status = serde_json::json!({ "type": "status", "drops": drops, "skipped": skipped });
+            if socket.send(Message::Text(status.to_string().into())).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+fn filtered(entries: &[Arc<gillnet_entry::OwnedEntry>], filter: &Filter) -> Vec<Vec<u8>> {
+    let mut arena = Bump::new();
+    let mut rows = Vec::new();
+    for entry in entries {
+        entry.with(&arena, |entry| {
+            if filter.matches(entry) {
+                let mut row = Vec::with_capacity(512);
+                write_row(entry, &mut row);
+                rows.push(row);
+            }
+        });
+        arena.reset();
+    }
+    rows
+}
+
+fn rows_message(rows: &[Vec<u8>]) -> String {
+    let mut out = b"{\"type\":\"entries\",\"entries\":".to_vec();
+    rows_json(rows.iter(), &mut out);
+    out.push(b'}');
+    String::from_utf8_lossy(&out).into_owned()
+}

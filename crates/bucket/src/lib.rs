@@ -1,0 +1,26 @@
+//! Where recordings live: the layout of a bucket, the stores it can be in, packet objects, and
+//! recordings read back as sources of frames.
+//!
+//! - [`Destination`] and [`Credentials`] say where and as whom; [`connect`] gives a [`Bucket`].
+//! - [`layout`] names the objects.
+//! - [`packets`] writes and unpacks packet objects.
+//! - [`Recordings`] opens what is there, grouped by the process that recorded it.
+
+mod connect;
+mod credentials;
+mod destination;
+mod error;
+mod file;
+mod gcs;
+pub mod layout;
+pub mod packets;
+mod recordings;
+mod store;
+mod token;
+
+pub use connect::{Access, connect};
+pub use credentials::{Credentials, Environment, Key, Secret};
+pub use destination::{Destination, DestinationError};
+pub use error::{BucketError, ErrorKind, PutError};
+pub use recordings::{Group, Origin, Progress, RecordedSource, Recordings};
+pub use store::{Body, Bucket, ObjectMeta};

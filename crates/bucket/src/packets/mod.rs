@@ -1,0 +1,15 @@
+//! Packet objects: pcapng packed as a row of gzip members, grouped by stream.
+//!
+//! The first member holds the section block, whose comment says in one line what the object is
+//! ([`About`]), and the interface blocks. Each further member is a run of one stream's packets;
+//! small streams share one. The first packet of each stream has a comment that names the stream and
+//! says what is missing before it ([`StreamStart`]). Any program that reads `.pcapng.gz` reads it.
+
+mod about;
+mod member;
+mod read;
+mod write;
+
+pub use about::{About, Missing, StreamId, StreamStart, Totals};
+pub use read::{HEAD_BYTES, Unpacker, read_about};
+pub use write::{Packet, PacketWriter, Written};

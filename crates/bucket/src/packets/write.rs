@@ -1,0 +1,220 @@
+//! Writing a packet object, a member at a time.
+
+use std::io::{self, ErrorKind, Write};
+
+use gillnet_capture::{
+    PacketDirection,
+    write::{PacketBlock, SectionBlock, interface_block, packet_block, section_block},
+};
+use sha2::{Digest, Sha256};
+
+use super::{About, StreamStart, Totals, member::Packer};
+
+/// A member of several small streams is closed at this size (bytes unpacked).
+const SHARED: usize = 64 << 10;
+/// A piece of one large stream is closed at this size (bytes unpacked).
+const PIECE: usize = 256 << 10;
+
+/// A packet to write.
+#[derive(Clone, Copy, Debug)]
+pub struct Packet<'a> {
+    /// Nanoseconds since the Unix epoch.
+    pub ts: i64,
+    /// Its interface: an index into [`About::interfaces`].
+    pub iface: u32,
+    /// Length on the wire.
+    pub wire_len: u32,
+    /// Which way it went.
+    pub direction: PacketDirection,
+    /// Its bytes.
+    pub data: &'a [u8],
+}
+
+/// What was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Packets, streams and times.
+    pub totals: Totals,
+    /// Bytes of pcapng.
+    pub unpacked: u64,
+    /// Bytes of the object.
+    pub packed: u64,
+    /// SHA-256 of the object.
+    pub sha256: [u8; 32],
+}
+
+/// Writes one packet object: [`PacketWriter::begin`] a stream, then its packets in their order,
+/// then the next stream. Holds at most one member in memory.
+pub struct PacketWriter<W> {
+    out: W,
+    packer: Packer,
+    hash: Sha256,
+    /// Blocks of the member to come.
+    blocks: Vec<u8>,
+    /// Where in `blocks` the present stream begins.
+    begun_at: usize,
+    /// Whether a piece of the present stream is written already: it shares no member then.
+    is_large: bool,
+    interfaces: usize,
+    promised: Totals,
+    totals: Totals,
+    unpacked: u64,
+    packed: u64,
+    /// For the first packet of the stream.
+    comment: Option<String>,
+}
+
+impl<W> std::fmt::Debug for PacketWriter<W> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PacketWriter")
+            .field("totals", &self.totals)
+            .field("packed", &self.packed)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<W: Write> PacketWriter<W> {
+    /// Begins an object: writes its first member.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn new(out: W, about: &About<'_>) -> io::Result<Self> {
+        let mut writer = Self {
+            out,
+            packer: Packer::new()?,
+            hash: Sha256::new(),
+            blocks: Vec::with_capacity(PIECE + SHARED),
+            begun_at: 0,
+            is_large: false,
+            interfaces: about.interfaces.len(),
+            promised: about.totals,
+            totals: Totals::default(),
+            unpacked: 0,
+            packed: 0,
+            comment: None,
+        };
+        let comment = about.to_string();
+        let section = SectionBlock {
+            os: Some(std::env::consts::OS),
+            application: Some(concat!("gillnet ", env!("CARGO_PKG_VERSION"))),
+            comment: Some(&comment),
+            ..SectionBlock::default()
+        };
+        section_block(&mut writer.blocks, &section);
+        for interface in about.interfaces {
+            interface_block(&mut writer.blocks, interface);
+        }
+        writer.close_member(writer.blocks.len())?;
+        Ok(writer)
+    }
+
+    /// Begins a stream. One without packets leaves no trace.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn begin(&mut self, stream: &StreamStart) -> io::Result<()> {
+        if self.is_large || self.blocks.len() >= SHARED {
+            self.close_member(self.blocks.len())?;
+        }
+        self.is_large = false;
+        self.begun_at = self.blocks.len();
+        self.comment = Some(stream.to_string());
+        Ok(())
+    }
+
+    /// Writes the next packet of the stream.
+    ///
+    /// # Errors
+    /// Those of `out`; [`ErrorKind::InvalidInput`] where its interface is none of the object's.
+    pub fn packet(&mut self, packet: &Packet<'_>) -> io::Result<()> {
+        if packet.iface as usize >= self.interfaces {
+            return Err(io::Error::new(
+                ErrorKind::InvalidInput,
+                "a packet of an interface that the object does not have",
+            ));
+        }
+        let Packet {
+            ts,
+            iface,
+            wire_len,
+            direction,
+            data,
+        } = *packet;
+        let comment = self.comment.take();
+        self.totals.streams += u64::from(comment.is_some());
+        self.totals.add(ts);
+        packet_block(
+            &mut self.blocks,
+            &PacketBlock {
+                iface,
+                ts,
+                wire_len,
+                direction,
+                data,
+                comment: comment.as_deref(),
+                custom: &[],
+            },
+        );
+        if self.begun_at > 0 && self.blocks.len() > SHARED {
+            // the streams before this one fill a member, and this one gets its own
+            self.close_member(self.begun_at)?;
+        }
+        if self.begun_at == 0 && self.blocks.len() >= PIECE {
+            self.close_member(self.blocks.len())?;
+            self.is_large = true;
+        }
+        Ok(())
+    }
+
+    /// Ends the object and gives back where it was written to, not yet synced.
+    ///
+    /// # Errors
+    /// Those of `out`; [`ErrorKind::InvalidInput`] where [`About::totals`] were not true, as the
+    /// object says them of itself.
+    pub fn finish(mut self) -> io::Result<(W, Written)> {
+        self.close_member(self.blocks.len())?;
+        self.out.flush()?;
+        if self.totals != self.promised {
+            let (promised, totals) = (self.promised, self.totals);
+            return Err(io::Error::new(
+                ErrorKind::InvalidInput,
+                format!(
+                    "a packet object says that it has {promised:?}, and {totals:?} were written"
+                ),
+            ));
+        }
+        let Self {
+            out,
+            hash,
+            totals,
+            unpacked,
+            packed,
+            ..
+        } = self;
+        Ok((
+            out,
+            Written {
+                totals,
+                unpacked,
+                packed,
+                sha256: hash.finalize().into(),
+            },
+        ))
+    }
+
+    /// Writes the first `len` bytes of the blocks as a member; what follows begins the next.
+    fn close_member(&mut self, len: usize) -> io::Result<()> {
+        let blocks = self.blocks.get(..len).unwrap_or_default();
+        if blocks.is_empty() {
+            return Ok(());
+        }
+        let member = self.packer.pack(blocks)?;
+        self.out.write_all(member)?;
+        self.hash.update(member);
+        self.unpacked += len as u64;
+        self.packed += member.len() as u64;
+        self.blocks.drain(..len);
+        self.begun_at = self.begun_at.saturating_sub(len);
+        Ok(())
+    }
+}

@@ -1,0 +1,404 @@
+//! Recordings read back as sources of frames.
+//!
+//! [`Recordings::open`] lists what is there and reads none of it. Packet objects are grouped by the
+//! process that recorded them ([`Origin`]), other captures by the folder they are in; each group
+//! is one source. Memory is bounded: frames are unpacked into mapped files without a name in the
+//! cache folder, and only 16 bytes of each are held.
+
+mod captures;
+mod merge;
+mod object;
+mod reader;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use gillnet_capture::Source;
+
+use crate::{
+    Access, Bucket, BucketError, Credentials, Destination, ErrorKind, ObjectMeta, connect,
+    layout::{FORMAT_KEY, NAME_HISTORY, ObjectName, Part, TimeRange},
+    packets::{Missing, StreamId},
+};
+
+/// The version of the layout that is known here.
+const KNOWN_VERSION: u64 = 1;
+/// How much later than its oldest packets the hour of an object may be: a stream that matches late
+/// brings packets from before. Hours up to so much after the range are looked into.
+const LATE_NS: i64 = 3_600_000_000_000;
+/// The longest file of names that is read, in bytes.
+const MAX_NAMES: u64 = 256 << 20;
+
+/// A source of frames that may know which stream each frame belongs to.
+pub trait RecordedSource: Source {
+    /// The stream of the frame given last; `None` where the recording does not say.
+    fn stream(&self) -> Option<StreamId>;
+
+    /// What is missing from that stream before this frame, as its object says; `None` where nothing
+    /// is known to be.
+    fn missing(&self) -> Option<Missing>;
+}
+
+/// Who recorded a group, or where it lies.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Origin {
+    /// Packet objects that one process of Gillnet recorded.
+    Recorded {
+        /// Name of the cluster.
+        cluster: String,
+        /// Name of the node.
+        node: String,
+        /// Random number of the process.
+        run: u64,
+    },
+    /// Captures of any other origin.
+    Captures {
+        /// The folder or archive they are in, relative to what was opened.
+        folder: String,
+    },
+}
+
+/// How far reading has come, for all groups of a [`Recordings`]; updated while they are read.
+#[derive(Debug, Default)]
+pub struct Progress {
+    objects: AtomicU64,
+    objects_done: AtomicU64,
+    bytes: AtomicU64,
+    bytes_done: AtomicU64,
+    damaged: AtomicU64,
+    duplicates: AtomicU64,
+}
+
+impl Progress {
+    /// Objects and files to read.
+    #[must_use]
+    pub fn objects(&self) -> u64 {
+        self.objects.load(Ordering::Relaxed)
+    }
+
+    /// Of these, read or found to be outside of the range.
+    #[must_use]
+    pub fn objects_done(&self) -> u64 {
+        self.objects_done.load(Ordering::Relaxed)
+    }
+
+    /// Bytes to read, as stored.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Of these, read or passed over.
+    #[must_use]
+    pub fn bytes_done(&self) -> u64 {
+        self.bytes_done.load(Ordering::Relaxed)
+    }
+
+    /// Objects that could not be read, or not to their end; each was an error of its source.
+    #[must_use]
+    pub fn damaged(&self) -> u64 {
+        self.damaged.load(Ordering::Relaxed)
+    }
+
+    /// Frames that several objects hold (several rules kept them) beyond the first; not given again.
+    #[must_use]
+    pub fn duplicates(&self) -> u64 {
+        self.duplicates.load(Ordering::Relaxed)
+    }
+
+    fn add(counter: &AtomicU64, count: u64) {
+        counter.fetch_add(count, Ordering::Relaxed);
+    }
+}
+
+/// What the sources of one opening share.
+struct Shared {
+    bucket: Arc<dyn Bucket>,
+    range: TimeRange,
+    cache: PathBuf,
+    progress: Arc<Progress>,
+}
+
+/// The recordings at a destination.
+pub struct Recordings {
+    groups: Vec<Group>,
+    progress: Arc<Progress>,
+}
+
+impl Recordings {
+    /// Finds the recordings at a destination: packet objects of the layout, Kubeshark's captures and
+    /// archives, and plain captures from anywhere, at any depth; or one object or file, where the
+    /// destination is one. `range` leaves out objects that lie outside of it; frames outside of it in
+    /// the objects that remain are given. Unpacked frames go to `cache`, a folder that is made where
+    /// it is missing and holds nothing afterwards.
+    ///
+    /// # Errors
+    /// Where the bucket can't be listed, where nothing is there that can be read, and where it was
+    /// written by a later version.
+    pub fn open(
+        destination: &Destination,
+        credentials: &Credentials,
+        range: TimeRange,
+        cache: &Path,
+    ) -> Result<Self, BucketError> {
+        let bucket = connect(destination, credentials, Access::Read)?;
+        Self::of_bucket(bucket, range, cache)
+    }
+
+    /// As [`Recordings::open`], of a bucket that is open already.
+    ///
+    /// # Errors
+    /// As [`Recordings::open`].
+    pub fn of_bucket(
+        bucket: Arc<dyn Bucket>,
+        range: TimeRange,
+        cache: &Path,
+    ) -> Result<Self, BucketError> {
+        let progress = Arc::new(Progress::default());
+        let shared = Arc::new(Shared {
+            bucket,
+            range,
+            cache: cache.to_owned(),
+            progress: Arc::clone(&progress),
+        });
+        let mut found = Found::default();
+        match shared.bucket.head("")? {
+            Some(only) => found.take_only(&shared, only),
+            None => shared
+                .bucket
+                .list("", &mut |meta| found.take(&shared, meta))?,
+        }
+        if found.has_format {
+            check_format(shared.bucket.as_ref())?;
+        }
+        let outside = found.outside;
+        let groups = found.groups(&shared)?;
+        if groups.is_empty() {
+            let place = shared.bucket.place("");
+            return Err(match outside {
+                0 => BucketError::new(
+                    ErrorKind::NotFound,
+                    place,
+                    "no recording and no capture is there",
+                )
+                .mend("give the bucket or folder that was recorded to, or a folder with captures"),
+                _ => BucketError::new(
+                    ErrorKind::NotFound,
+                    place,
+                    format!("none of its {outside} objects lies in the time asked for"),
+                )
+                .mend("change --since and --until"),
+            });
+        }
+        Ok(Self { groups, progress })
+    }
+
+    /// The groups, in the order of their origins. Each is opened on its own.
+    #[must_use]
+    pub fn into_groups(self) -> Vec<Group> {
+        self.groups
+    }
+
+    /// How far reading has come.
+    #[must_use]
+    pub fn progress(&self) -> Arc<Progress> {
+        Arc::clone(&self.progress)
+    }
+}
+
+/// A bucket written by a later version can't be trusted to be understood.
+fn check_format(bucket: &dyn Bucket) -> Result<(), BucketError> {
+    let text = bucket.get(FORMAT_KEY)?;
+    let version = serde_json::from_slice::<serde_json::Value>(&text)
+        .ok()
+        .and_then(|json| json.get("version")?.as_u64());
+    match version {
+        Some(version) if version <= KNOWN_VERSION => Ok(()),
+        Some(version) => Err(BucketError::new(
+            ErrorKind::Other,
+            bucket.place(FORMAT_KEY),
+            format!("the recordings have version {version} of the layout, and {KNOWN_VERSION} is the last that is known here"),
+        )
+        .mend("use a later Gillnet")),
+        None => Err(BucketError::new(ErrorKind::Other, bucket.place(FORMAT_KEY), "has no version of the layout that can be read")
+            .mend("delete it where it is not Gillnet's")),
+    }
+}
+
+/// An object of a group.
+#[derive(Clone, Debug)]
+struct Object {
+    name: ObjectName,
+    key: String,
+    size: u64,
+}
+
+/// What a listing shows, sorted into groups.
+#[derive(Default)]
+struct Found {
+    recorded: BTreeMap<Origin, (Vec<Object>, Vec<ObjectMeta>)>,
+    captures: Vec<ObjectMeta>,
+    histories: Vec<ObjectMeta>,
+    has_format: bool,
+    /// Objects outside of the range.
+    outside: u64,
+}
+
+impl Found {
+    /// Takes a file that was named itself: it is a capture whatever its name is.
+    fn take_only(&mut self, shared: &Shared, meta: ObjectMeta) {
+        if ObjectName::parse(&shared.bucket.place(&meta.key)).is_some() {
+            self.take(shared, meta);
+        } else {
+            self.captures.push(meta);
+        }
+    }
+
+    fn take(&mut self, shared: &Shared, meta: ObjectMeta) {
+        self.has_format |= meta.key == FORMAT_KEY;
+        // where a folder inside the layout was opened, the place has the parts above it
+        let place = shared.bucket.place(&meta.key);
+        let Some((part, name)) = ObjectName::parse(&place) else {
+            if captures::is_history(&place) {
+                self.histories.push(meta);
+            } else if captures::is_capture(&place) {
+                self.captures.push(meta);
+            }
+            return;
+        };
+        let since_ok = shared
+            .range
+            .since
+            .is_none_or(|since| name.hour.end() > since);
+        let until_ok = shared
+            .range
+            .until
+            .is_none_or(|until| name.hour.start() <= until.saturating_add(LATE_NS));
+        if !since_ok || !until_ok {
+            self.outside += u64::from(part == Part::Packets);
+            return;
+        }
+        let origin = Origin::Recorded {
+            cluster: name.cluster.clone(),
+            node: name.node.clone(),
+            run: name.run,
+        };
+        let (objects, names) = self.recorded.entry(origin).or_default();
+        match part {
+            Part::Packets => objects.push(Object {
+                name,
+                size: meta.size,
+                key: meta.key,
+            }),
+            Part::Names => names.push(meta),
+        }
+    }
+
+    fn groups(self, shared: &Arc<Shared>) -> Result<Vec<Group>, BucketError> {
+        let progress = &shared.progress;
+        let mut groups = Vec::new();
+        for (origin, (objects, names)) in self.recorded {
+            if objects.is_empty() {
+                continue;
+            }
+            Progress::add(&progress.objects, objects.len() as u64);
+            Progress::add(
+                &progress.bytes,
+                objects.iter().map(|object| object.size).sum(),
+            );
+            groups.push(Group {
+                origin,
+                names: Names::Objects(names),
+                content: Content::Objects(objects),
+                shared: Arc::clone(shared),
+            });
+        }
+        groups.extend(captures::groups(shared, self.captures, self.histories)?);
+        Ok(groups)
+    }
+}
+
+/// What one process recorded, or what lies in one folder.
+pub struct Group {
+    origin: Origin,
+    names: Names,
+    content: Content,
+    shared: Arc<Shared>,
+}
+
+enum Content {
+    Objects(Vec<Object>),
+    Captures(captures::Captures),
+}
+
+/// Where a group's files of names are.
+enum Names {
+    Objects(Vec<ObjectMeta>),
+    /// In an archive, below a folder of it.
+    Archive {
+        archive: PathBuf,
+        folder: String,
+    },
+}
+
+impl std::fmt::Debug for Group {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Group")
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Group {
+    /// Who recorded it, or where it lies.
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// The files that say what its addresses meant, in Kubeshark's format, each with its name.
+    ///
+    /// # Errors
+    /// The first of them that can't be read.
+    pub fn names(&self) -> Result<Vec<(String, Vec<u8>)>, BucketError> {
+        let metas = match &self.names {
+            Names::Archive { archive, folder } => {
+                return captures::names_in_archive(archive, folder);
+            }
+            Names::Objects(metas) => metas,
+        };
+        let bucket = &self.shared.bucket;
+        metas
+            .iter()
+            .map(|meta| {
+                let place = bucket.place(&meta.key);
+                if meta.size > MAX_NAMES {
+                    let message = format!(
+                        "has {} bytes, which is more than a {NAME_HISTORY} may have",
+                        meta.size
+                    );
+                    return Err(BucketError::new(ErrorKind::Other, place, message));
+                }
+                Ok((place, bucket.get(&meta.key)?))
+            })
+            .collect()
+    }
+
+    /// Its frames, packet objects' in the order of time.
+    ///
+    /// # Errors
+    /// Those of [`gillnet_capture::open_files`]. What is wrong with an object or capture is an error
+    /// of the source, and what follows is read.
+    pub fn into_source(self) -> Result<Box<dyn RecordedSource>, gillnet_capture::Error> {
+        match self.content {
+            Content::Objects(objects) => Ok(Box::new(merge::Merged::new(self.shared, objects))),
+            Content::Captures(captures) => captures.into_source(),
+        }
+    }
+}

@@ -1,0 +1,390 @@
+//! The common part of every entry: who spoke with whom, when, and for how long.
+
+use crate::time::Rfc3339;
+use crate::{Ctx, ProtocolInfo, Value};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// How a name was found (Kubeshark's `resolutionMechanism`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Mechanism {
+    /// No name is known.
+    #[default]
+    None,
+    /// By the address.
+    Ip,
+    /// By address and port.
+    IpAndPort,
+    /// By a DNS answer seen on the wire.
+    Dns,
+    /// By a Host header.
+    HttpHeader,
+}
+
+impl Mechanism {
+    /// As it stands in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Mechanism::None => "none",
+            Mechanism::Ip => "ip",
+            Mechanism::IpAndPort => "ip-and-port",
+            Mechanism::Dns => "dns",
+            Mechanism::HttpHeader => "http-header",
+        }
+    }
+}
+
+/// What an address was called at the time. Unknown parts are empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Name {
+    /// The name to show.
+    pub name: String,
+    /// Namespace.
+    pub namespace: String,
+    /// Pod.
+    pub pod: String,
+    /// Service.
+    pub service: String,
+    /// DNS name.
+    pub dns: String,
+    /// How it was found.
+    pub mechanism: Mechanism,
+    /// Since when it held, in ns since the epoch; 0 = always.
+    pub since: i64,
+}
+
+/// One end of an exchange.
+#[derive(Clone, Copy, Debug)]
+pub struct End<'a> {
+    /// Address.
+    pub ip: IpAddr,
+    /// Port.
+    pub port: u16,
+    /// What the address was called.
+    pub name: &'a Arc<Name>,
+}
+
+/// Where entries come from: this process, or the recorder whose packets are read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// `ip:port` of the worker.
+    pub worker: String,
+    /// Node name.
+    pub node: String,
+    /// Node address.
+    pub node_ip: String,
+    /// Cluster.
+    pub cluster: String,
+    /// 64 random bits a process start, in hex.
+    pub run: String,
+    /// `af_packet`, `ebpf`, …: Kubeshark's `capture.backend`.
+    pub backend: &'static str,
+}
+
+/// What is wrong with an entry as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// `error.type`.
+    pub kind: FaultKind,
+    /// `error.msg`.
+    pub msg: &'static str,
+}
+
+/// Kinds of [`Fault`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FaultKind {
+    /// The bytes could not be understood.
+    Dissection,
+    /// The connection failed.
+    Connection,
+    /// No answer came in time.
+    Timeout,
+    /// A request without its response, or the other way round.
+    PairNotFound,
+}
+
+impl FaultKind {
+    /// As it stands in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            FaultKind::Dissection => "dissection",
+            FaultKind::Connection => "connection",
+            FaultKind::Timeout => "timeout",
+            FaultKind::PairNotFound => "pair-not-found",
+        }
+    }
+}
+
+/// The transport of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+/// The common part of an entry.
+#[derive(Clone, Copy, Debug)]
+pub struct Common<'a> {
+    /// Where it comes from.
+    pub origin: &'a Origin,
+    /// Number of its stream, unique on its node.
+    pub stream: u64,
+    /// TCP or UDP; decides the stream's name.
+    pub transport: Transport,
+    /// Position in its stream.
+    pub index: u32,
+    /// The protocol as it is shown.
+    pub info: &'static ProtocolInfo,
+    /// Whether the bytes were taken outside encryption.
+    pub tls: bool,
+    /// The requester.
+    pub src: End<'a>,
+    /// The responder.
+    pub dst: End<'a>,
+    /// Time of the request's first packet, in ns since the epoch.
+    pub ts: i64,
+    /// Time of the response's last packet, where both are there.
+    pub end_ts: Option<i64>,
+    /// Bytes of the request on the wire.
+    pub request_size: u64,
+    /// Bytes of the response on the wire.
+    pub response_size: u64,
+    /// What is wrong with the exchange.
+    pub fault: Option<Fault>,
+    /// Bytes of its stream that are missing from it.
+    pub missing: u64,
+    /// Since when the recording of its stream is whole, where what came before had left the ring.
+    pub truncated_before: Option<i64>,
+    /// Set by a script's test.
+    pub passed: bool,
+    /// Set by a script's test.
+    pub failed: bool,
+    /// The recording it is in; empty when live.
+    pub record: &'a str,
+}
+
+crate::fields! {
+    /// The table of the common part.
+    pub static COMMON ("common"), fn get(&Common<'a>) {
+        /// `<worker>/<stream>-<index>`: unique within one run of one worker.
+        "id", "", Str, Entry => |c, x| c.id(x);
+        /// Position of the entry in its stream.
+        "index", "index", Int, Entry => |c, _| Value::Int(i64::from(c.index));
+        /// Name of the stream's capture: `000000017720.pcap`, `000000025277_udp.pcap`.
+        "stream", "stream", Str, Entry => |c, x| c.stream_value(x);
+        /// `ip:port` of the worker that saw it.
+        "worker", "worker", Str, Flow => |c, _| Value::Str(&c.origin.worker);
+        /// Address of the node that saw it.
+        "node.ip", "node_ip", Str, Packet => |c, _| Value::Str(&c.origin.node_ip);
+        /// Name of the node that saw it.
+        "node.name", "node_name", Str, Packet => |c, _| Value::Str(&c.origin.node);
+        /// The node as a map of name and ip.
+        "", "node", StrMap, Packet => |c, x| c.node_map(x);
+        /// The protocol: name, version, abbreviation and how it is shown.
+        "protocol", "", Any, Head => |c, x| c.protocol_map(x);
+        /// Abbreviation of the protocol: `HTTP`, `DNS`.
+        "", "protocol", Str, Head => |c, _| Value::Str(c.info.abbr);
+        /// Whether the bytes were taken before encryption or after decryption.
+        "tls", "", Bool, Flow => |c, _| Value::Bool(c.tls);
+        /// The requester.
+        "src", "", Any, Flow => |c, x| c.src.map(x);
+        /// Address of the requester.
+        "", "src.ip", Str, Packet => |c, x| c.src.ip_value(x);
+        /// Port of the requester.
+        "", "src.port", Int, Packet => |c, _| Value::Int(i64::from(c.src.port));
+        /// Name of the requester: pod, else service, else DNS name.
+        "", "src.name", Str, Flow => |c, _| Value::Str(&c.src.name.name);
+        /// Namespace of the requester.
+        "", "src.namespace", Str, Flow => |c, _| Value::Str(&c.src.name.namespace);
+        /// Pod of the requester.
+        "", "src.pod.name", Str, Flow => |c, _| Value::Str(&c.src.name.pod);
+        /// Namespace of the requester's pod.
+        "", "src.pod.namespace", Str, Flow => |c, _| Value::Str(&c.src.name.namespace);
+        /// Service of the requester.
+        "", "src.service.name", Str, Flow => |c, _| Value::Str(&c.src.name.service);
+        /// Namespace of the requester's service.
+        "", "src.service.namespace", Str, Flow => |c, _| Value::Str(&c.src.name.namespace);
+        /// DNS name of the requester.
+        "", "src.dns", Str, Flow => |c, _| Value::Str(&c.src.name.dns);
+        /// The responder.
+        "dst", "", Any, Flow => |c, x| c.dst.map(x);
+        /// Address of the responder.
+        "", "dst.ip", Str, Packet => |c, x| c.dst.ip_value(x);
+        /// Port of the responder.
+        "", "dst.port", Int, Packet => |c, _| Value::Int(i64::from(c.dst.port));
+        /// Name of the responder: pod, else service, else DNS name.
+        "", "dst.name", Str, Flow => |c, _| Value::Str(&c.dst.name.name);
+        /// Namespace of the responder.
+        "", "dst.namespace", Str, Flow => |c, _| Value::Str(&c.dst.name.namespace);
+        /// Pod of the responder.
+        "", "dst.pod.name", Str, Flow => |c, _| Value::Str(&c.dst.name.pod);
+        /// Namespace of the responder's pod.
+        "", "dst.pod.namespace", Str, Flow => |c, _| Value::Str(&c.dst.name.namespace);
+        /// Service of the responder.
+        "", "dst.service.name", Str, Flow => |c, _| Value::Str(&c.dst.name.service);
+        /// Namespace of the responder's service.
+        "", "dst.service.namespace", Str, Flow => |c, _| Value::Str(&c.dst.name.namespace);
+        /// DNS name of the responder.
+        "", "dst.dns", Str, Flow => |c, _| Value::Str(&c.dst.name.dns);
+        /// Namespaces of both ends.
+        "", "namespaces", StrList, Flow => |c, x| c.both(x, |n| &n.namespace);
+        /// Pods of both ends.
+        "", "pods", StrList, Flow => |c, x| c.both(x, |n| &n.pod);
+        /// Services of both ends.
+        "", "services", StrList, Flow => |c, x| c.both(x, |n| &n.service);
+        /// DNS names of both ends.
+        "", "dns_resolutions", StrList, Flow => |c, x| c.both(x, |n| &n.dns);
+        /// Time of the request's first packet, in ms since the epoch.
+        "timestamp", "", Int, Entry => |c, _| Value::Int(c.ts.div_euclid(1_000_000));
+        /// Time of the request's first packet.
+        "", "timestamp", Time, Entry => |c, _| Value::Time(c.ts);
+        /// Time of the request's first packet, RFC 3339 with nanoseconds.
+        "startTime", "", Str, Entry => |c, x| Value::Str(x.format(format_args!("{}", Rfc3339(c.ts))));
+        /// From the request's first to the response's last packet, in µs; 0 where one is missing.
+        "elapsedTime", "elapsed_time", Int, Entry => |c, x| c.elapsed(x);
+        /// Bytes of the request.
+        "requestSize", "request_size", Int, Entry => |c, _| Value::Int(size(c.request_size));
+        /// Bytes of the response.
+        "responseSize", "response_size", Int, Entry => |c, _| Value::Int(size(c.response_size));
+        /// Bytes of request and response.
+        "size", "", Int, Entry => |c, _| Value::Int(size(c.request_size + c.response_size));
+        /// What is wrong with the exchange: null, or type and msg.
+        "error", "", Any, Entry => |c, x| c.error(x);
+        /// Bytes of the stream that are missing from this entry.
+        "missingBytes", "", Int, Entry => |c, _| if c.missing == 0 { Value::Missing } else { Value::Int(size(c.missing)) };
+        /// Since when the recording of the stream is whole, where what came before had left the ring: RFC 3339.
+        "truncatedBefore", "", Str, Entry => |c, x| c.truncated_before.map_or(Value::Missing, |ts| Value::Str(x.format(format_args!("{}", Rfc3339(ts)))));
+        /// Set by a script's test.
+        "passed", "", Bool, Entry => |c, _| Value::Bool(c.passed);
+        /// Set by a script's test.
+        "failed", "", Bool, Entry => |c, _| Value::Bool(c.failed);
+        /// Name of the entry's JSON file.
+        "entryFile", "", Str, Entry => |c, x| c.entry_file(x);
+        /// The recording it is in; empty when live.
+        "record", "", Str, Flow => |c, _| Value::Str(c.record);
+        /// How it was captured: `af_packet`.
+        "capture.backend", "capture_backend", Str, Packet => |c, _| Value::Str(c.origin.backend);
+        /// Where it was captured: `af_packet`, `ebpf_tls`.
+        "capture.source", "capture_source", Str, Packet => |c, _| Value::Str(c.capture_source());
+        /// The capture as a map of source and backend.
+        "", "capture", StrMap, Packet => |c, x| c.capture_map(x);
+    }
+}
+
+fn size(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+impl<'a> End<'a> {
+    fn ip_value(&self, ctx: &Ctx<'a>) -> Value<'a> {
+        Value::Str(ctx.format(format_args!("{}", self.ip)))
+    }
+
+    fn map(&self, ctx: &Ctx<'a>) -> Value<'a> {
+        let name = self.name;
+        Value::Map(ctx.list([
+            ("ip", self.ip_value(ctx)),
+            ("port", Value::Str(ctx.format(format_args!("{}", self.port)))),
+            ("name", Value::Str(&name.name)),
+            ("namespace", Value::Str(&name.namespace)),
+            ("pod", object(&name.pod, &name.namespace, ctx)),
+            ("endpointSlice", Value::Null),
+            ("service", object(&name.service, &name.namespace, ctx)),
+            ("resolutionMechanism", Value::Str(name.mechanism.name())),
+        ]))
+    }
+}
+
+/// A Kubernetes object as far as it is known: its metadata.
+fn object<'a>(name: &'a str, namespace: &'a str, ctx: &Ctx<'a>) -> Value<'a> {
+    if name.is_empty() {
+        return Value::Null;
+    }
+    let metadata = Value::Map(ctx.list([("name", Value::Str(name)), ("namespace", Value::Str(namespace))]));
+    Value::Map(ctx.list([("metadata", metadata)]))
+}
+
+impl<'a> Common<'a> {
+    /// The value of the field with this index in [`COMMON`].
+    pub fn get(&self, field: u16, ctx: &Ctx<'a>) -> Value<'a> {
+        get(self, field, ctx)
+    }
+
+    /// Name of the stream's capture.
+    pub fn stream_name(&self, ctx: &Ctx<'a>) -> &'a str {
+        let suffix = if self.transport == Transport::Udp { "_udp" } else { "" };
+        ctx.format(format_args!("{:012}{suffix}.pcap", self.stream))
+    }
+
+    /// Elapsed µs, where both sides are there.
+    pub fn elapsed_us(&self) -> Option<i64> {
+        self.end_ts.map(|end| (end - self.ts) / 1000)
+    }
+
+    fn stream_value(&self, ctx: &Ctx<'a>) -> Value<'a> {
+        Value::Str(self.stream_name(ctx))
+    }
+
+    fn id(&self, ctx: &Ctx<'a>) -> Value<'a> {
+        let suffix = if self.transport == Transport::Udp { "_udp" } else { "" };
+        let (worker, stream, index) = (&self.origin.worker, self.stream, self.index);
+        Value::Str(ctx.format(format_args!("{worker}/{stream:012}{suffix}.pcap-{index}")))
+    }
+
+    fn entry_file(&self, ctx: &Ctx<'a>) -> Value<'a> {
+        let suffix = if self.transport == Transport::Udp { "_udp" } else { "" };
+        Value::Str(ctx.format(format_args!("{:012}{suffix}_pcap-{}_entry.json", self.stream, self.index)))
+    }
+
+    fn elapsed(&self, _: &Ctx<'a>) -> Value<'a> {
+        Value::Int(self.elapsed_us().unwrap_or(0))
+    }
+
+    fn capture_source(&self) -> &'static str {
+        if self.tls { "ebpf_tls" } else { self.origin.backend }
+    }
+
+    fn node_map(&self, ctx: &Ctx<'a>) -> Value<'a> {
+        Value::Map(ctx.list([("name", Value::Str(&self.origin.node)), ("ip", Value::Str(&self.origin.node_ip))]))
+    }
+
+    fn capture_map(&self, ctx: &Ctx<'a>) -> Value<'a> {
+        Value::Map(ctx.list([("backend", Value::Str(self.origin.backend)), ("source", Value::Str(self.capture_source()))]))
+    }
+
+    fn error(&self, ctx: &Ctx<'a>) -> Value<'a> {
+        let Some(fault) = self.fault else {
+            return Value::Null;
+        };
+        Value::Map(ctx.list([("type", Value::Str(fault.kind.name())), ("msg", Value::Str(fault.msg))]))
+    }
+
+    fn both(&self, ctx: &Ctx<'a>, part: impl Fn(&'a Name) -> &'a String) -> Value<'a> {
+        let (a, b) = (part(self.src.name), part(self.dst.name));
+        let ends = [a, b];
+        let ends = if a == b { &ends[..1] } else { &ends[..] };
+        Value::List(ctx.list(ends.iter().filter(|n| !n.is_empty()).map(|n| Value::Str(n))))
+    }
+
+    fn protocol_map(&self, ctx: &Ctx<'a>) -> Value<'a> {
+        let info = self.info;
+        let ports = Value::List(ctx.list(info.ports.iter().map(|p| Value::Str(p))));
+        Value::Map(ctx.list([
+            ("name", Value::Str(info.name)),
+            ("version", Value::Str(info.version)),
+            ("abbr", Value::Str(info.abbr)),
+            ("longName", Value::Str(info.long_name)),
+            ("macro", Value::Str(info.macro_name)),
+            ("backgroundColor", Value::Str(info.background)),
+            ("foregroundColor", Value::Str(info.foreground)),
+            ("fontSize", Value::Int(12)),
+            ("referenceLink", Value::Str(info.reference)),
+            ("ports", ports),
+            ("layer3", Value::Str("ip")),
+            ("layer4", Value::Str(info.layer4)),
+            ("priority", Value::Int(i64::from(info.priority))),
+        ]))
+    }
+}

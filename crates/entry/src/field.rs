@@ -1,0 +1,148 @@
+//! The field table: what a record's fields are called, hold and mean.
+
+use crate::{Bytes, Ctx, ProtocolInfo, Value};
+
+/// The type of a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A truth value.
+    Bool,
+    /// A 64-bit signed integer.
+    Int,
+    /// A floating-point number.
+    Double,
+    /// Text.
+    Str,
+    /// Raw bytes.
+    Bytes,
+    /// A moment.
+    Time,
+    /// A duration.
+    Duration,
+    /// A list of texts.
+    StrList,
+    /// A map of text to text.
+    StrMap,
+    /// A map of text to text whose keys are compared without regard to case (headers).
+    Headers,
+    /// Anything structured: lists of objects, nested maps.
+    Any,
+}
+
+/// The earliest place where a field's value is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    /// From the packet alone: addresses and ports.
+    Packet,
+    /// From the flow: names of both ends.
+    Flow,
+    /// From the head of the stream: the protocol.
+    Head,
+    /// Only from the whole entry.
+    Entry,
+}
+
+/// One field of a record.
+#[derive(Clone, Copy, Debug)]
+pub struct Field {
+    /// Dotted path in JSON, also the name in KFL1; empty where the field is not in JSON.
+    pub json: &'static str,
+    /// Name in KFL2; empty where it has none.
+    pub kfl2: &'static str,
+    /// Type of the value.
+    pub kind: Kind,
+    /// Where it is known at the earliest.
+    pub stage: Stage,
+    /// What it means, its unit and source.
+    pub doc: &'static str,
+}
+
+/// The fields of one kind of record.
+#[derive(Debug)]
+pub struct Schema {
+    /// Name of the record: `http`, `dns`, `common`.
+    pub name: &'static str,
+    /// The fields, those with a common JSON prefix side by side.
+    pub fields: &'static [Field],
+}
+
+impl Schema {
+    /// Index of the field with this JSON path.
+    pub fn json(&self, path: &str) -> Option<u16> {
+        self.position(|f| f.json == path)
+    }
+
+    /// Index of the field with this KFL2 name.
+    pub fn kfl2(&self, name: &str) -> Option<u16> {
+        self.position(|f| f.kfl2 == name)
+    }
+
+    #[allow(clippy::cast_possible_truncation)] // a record has some dozen fields
+    fn position(&self, found: impl Fn(&Field) -> bool) -> Option<u16> {
+        self.fields.iter().position(found).map(|i| i as u16)
+    }
+}
+
+/// Writes the field table of a record type, one line a field:
+/// `"name in JSON and KFL1", "name in KFL2", Kind, Stage => |record, ctx| value;` under its documentation.
+/// Either name may be empty. Makes a static [`Schema`] and beside it `get(record, index, ctx)`.
+#[macro_export]
+macro_rules! fields {
+    (
+        $(#[$meta:meta])* $vis:vis static $schema:ident ($name:literal), fn $get:ident($($record:tt)+) {
+            $( $(#[doc = $doc:literal])+ $json:literal, $kfl2:literal, $kind:ident, $stage:ident => $read:expr; )+
+        }
+    ) => {
+        $(#[$meta])*
+        $vis static $schema: $crate::Schema = $crate::Schema {
+            name: $name,
+            fields: &[$($crate::Field {
+                json: $json,
+                kfl2: $kfl2,
+                kind: $crate::Kind::$kind,
+                stage: $crate::Stage::$stage,
+                doc: concat!($($doc),+),
+            }),+],
+        };
+
+        /// The value of the field with this index; `Missing` past the end.
+        #[inline]
+        fn $get<'a>(record: $($record)+, field: u16, ctx: &$crate::Ctx<'a>) -> $crate::Value<'a> {
+            type Read = for<'a> fn($($record)+, &$crate::Ctx<'a>) -> $crate::Value<'a>;
+            static READ: &[Read] = &[$($read),+];
+            READ.get(usize::from(field)).map_or($crate::Value::Missing, |read| read(record, ctx))
+        }
+    };
+}
+
+/// The protocol's part of an entry.
+pub trait Record: Send + Sync + std::fmt::Debug {
+    /// Its field table.
+    fn schema(&self) -> &'static Schema;
+
+    /// The protocol as it is shown: a record may tell versions apart (HTTP/1.1, HTTP/2).
+    fn info(&self) -> &'static ProtocolInfo;
+
+    /// The value of the field with this index in [`Schema::fields`]; `Missing` past the end.
+    fn get<'a>(&'a self, field: u16, ctx: &Ctx<'a>) -> Value<'a>;
+
+    /// The value under a key of a map field, where that is cheaper than building the whole map.
+    fn key<'a>(&'a self, field: u16, key: &str, ignore_case: bool, ctx: &Ctx<'a>) -> Value<'a> {
+        self.get(field, ctx).key(key, ignore_case)
+    }
+
+    /// A copy that needs no byte store; heads and bodies are cut after `limit` bytes each.
+    fn detach(&self, store: &dyn Bytes, limit: usize) -> Box<dyn Record>;
+
+    /// One line for a list: path, question, command.
+    fn summary<'a>(&'a self, ctx: &Ctx<'a>) -> &'a str;
+
+    /// The verb of the request for a list: `GET`, `A`, `SELECT`; empty where there is none.
+    fn method<'a>(&'a self, ctx: &Ctx<'a>) -> &'a str;
+
+    /// The outcome for a list, as text and as number where the protocol has one.
+    fn status<'a>(&'a self, ctx: &Ctx<'a>) -> (&'a str, Option<i64>);
+
+    /// Whether the outcome is a success; `true` where the protocol has no outcome.
+    fn ok(&self, ctx: &Ctx<'_>) -> bool;
+}

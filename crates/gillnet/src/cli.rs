@@ -1,0 +1,318 @@
+//! The command line: what can be asked, and the help that says so.
+
+use crate::config::{Config, duration};
+use crate::exit;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use gillnet_kfl::{Env, Filter, Lang, Options};
+use gillnet_names::{NamesConfig, StaticName};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// A flight recorder for Kubernetes network traffic.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    about,
+    max_term_width = 110,
+    after_help = "Examples:\n  \
+        gillnet worker                                   record this host, as the configuration says\n  \
+        gillnet tap --local                              record this host and show it in the dashboard\n  \
+        gillnet tap --pcap gs://bucket/                  open a recording in the dashboard\n  \
+        gillnet query 'http and response.status == 500' gs://bucket/ -o table\n\n\
+        Exit codes: 0 ok, 1 failure, 2 usage, 3 nothing matched, 4 not reachable or not allowed, 130 interrupted."
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub shared: Shared,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command takes.
+#[derive(Args, Debug)]
+pub struct Shared {
+    /// Configuration file [default: ./gillnet.yaml, then ~/.config/gillnet/config.yaml]
+    #[arg(long, global = true, env = "GILLNET_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Say more on standard error (twice: everything)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Open recordings, or record this host, and show it in the dashboard
+    Tap(TapArgs),
+    /// Record this host: no dashboard, hub, proxy or cluster needed
+    Worker(WorkerArgs),
+    /// Print the entries of captures and recordings that a filter matches
+    Query(QueryArgs),
+    /// Show what crosses the boxes of the pipeline for a capture
+    Debug(DebugArgs),
+}
+
+/// `gillnet query`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    gillnet query http capture.pcap --count\n  \
+    gillnet query 'dns and response.rcode != 0' day.pcapng.gz -o table\n  \
+    gillnet query 'http and response.status >= 500' gs://bucket/prefix --since 2h --columns method,url,status\n  \
+    tcpdump -w - | gillnet query http -")]
+pub struct QueryArgs {
+    /// Filter in either spelling of KFL; '' matches everything
+    pub kfl: String,
+    /// Captures and recordings: files, folders, globs, tar.gz, `-`, gs://bucket/prefix, file:///folder
+    #[arg(required = true)]
+    pub sources: Vec<String>,
+    /// Output format
+    #[arg(short, long, value_enum, default_value = "jsonl")]
+    pub output: Format,
+    /// Columns, separated by commas: a KFL2 name, a JSON path, or the end of one
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub columns: Vec<String>,
+    /// Print the number of matching entries alone
+    #[arg(long)]
+    pub count: bool,
+    /// Stop after so many entries
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u64>,
+    #[command(flatten)]
+    pub time: TimeArgs,
+    #[command(flatten)]
+    pub language: Language,
+    #[command(flatten)]
+    pub access: Access,
+}
+
+/// Output formats of `query`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// One JSON object a line
+    Jsonl,
+    /// Columns separated by tabs, under a head line
+    Table,
+}
+
+/// A span of time.
+#[derive(Args, Debug, Default)]
+pub struct TimeArgs {
+    /// Only entries that began at or after this: RFC 3339, or a duration before now (`2h`)
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Only entries that began before this: RFC 3339, or a duration before now
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+}
+
+/// How a filter is read.
+#[derive(Args, Debug, Default)]
+pub struct Language {
+    /// Read the filter in this spelling only
+    #[arg(long, value_enum, value_name = "LANG")]
+    pub lang: Option<LangArg>,
+    /// KFL1 as it was: a field that is not there makes the filter false, not an error
+    #[arg(long)]
+    pub lenient: bool,
+}
+
+/// Spellings of KFL.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum LangArg {
+    /// `http and response.status == 500`
+    Kfl1,
+    /// `http && status_code == 500` (CEL)
+    Kfl2,
+}
+
+/// How a bucket is read.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Access {
+    /// Read the bucket without credentials
+    #[arg(long)]
+    pub anonymous: bool,
+    /// Service-account key to read the bucket with [default: the usual places]
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+}
+
+/// `gillnet tap`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    gillnet tap --local\n  \
+    gillnet tap --local -i eth0 --filter 'tcp port 80'\n  \
+    gillnet tap --pcap gs://bucket/prefix --since 24h\n  \
+    gillnet tap --pcap kubeshark_1700000000.tar.gz")]
+pub struct TapArgs {
+    /// Open recordings and captures: file, folder, tar.gz, gs://bucket/prefix, file:///folder
+    #[arg(short, long, value_name = "SOURCE", conflicts_with = "local")]
+    pub pcap: Vec<String>,
+    /// Record this host and show it, in one process
+    #[arg(long)]
+    pub local: bool,
+    #[command(flatten)]
+    pub capture: CaptureArgs,
+    #[command(flatten)]
+    pub time: TimeArgs,
+    #[command(flatten)]
+    pub access: Access,
+    /// Address of dashboard and API [default: 127.0.0.1:8899, or the next free port]
+    #[arg(long, env = "GILLNET_LISTEN", value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    /// File that holds the token of dashboard and API
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Address of the metrics
+    #[arg(long, value_name = "ADDR")]
+    pub metrics: Option<SocketAddr>,
+    /// Do not open a browser
+    #[arg(long)]
+    pub no_browser: bool,
+}
+
+/// `gillnet worker`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    RECORDING_KFL='http or dns' GCS_BUCKET=my-bucket GCS_SA_KEY_JSON=\"$(cat key.json)\" gillnet worker\n  \
+    RECORDING_KFL=http GCS_BUCKET=file:///var/recordings gillnet worker -i eth0")]
+pub struct WorkerArgs {
+    #[command(flatten)]
+    pub capture: CaptureArgs,
+    /// Address of the metrics [default: 127.0.0.1:49100]
+    #[arg(long, env = "GILLNET_METRICS", value_name = "ADDR")]
+    pub metrics: Option<SocketAddr>,
+}
+
+/// What is captured.
+#[derive(Args, Clone, Debug, Default)]
+pub struct CaptureArgs {
+    /// Interfaces, or `any` [default: any]
+    #[arg(short, long = "interface", value_name = "NAME")]
+    pub interfaces: Vec<String>,
+    /// Packet filter, in the syntax of tcpdump
+    #[arg(short, long, value_name = "EXPRESSION")]
+    pub filter: Option<String>,
+    /// Data directory
+    #[arg(long, env = "GILLNET_DATA_DIR", value_name = "FOLDER")]
+    pub data_dir: Option<PathBuf>,
+    /// Read frames from captures instead of interfaces, and record what they hold
+    #[arg(short, long, value_name = "FILE")]
+    pub read: Vec<String>,
+}
+
+/// `gillnet debug`.
+#[derive(Args, Debug)]
+pub struct DebugArgs {
+    /// Which box's output
+    #[arg(value_enum)]
+    pub what: DebugWhat,
+    /// Captures
+    #[arg(required = true)]
+    pub sources: Vec<String>,
+}
+
+/// What `debug` shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DebugWhat {
+    /// Frames as they come from the source
+    Frames,
+    /// Chunks, gaps and ends of streams
+    Streams,
+    /// Entries, whole
+    Entries,
+}
+
+impl Shared {
+    /// The configuration and its file; keys without meaning are named in a warning.
+    pub fn config(&self) -> anyhow::Result<(Config, Option<PathBuf>)> {
+        let (config, path) = Config::load(self.config.as_deref()).map_err(exit::usage)?;
+        let unknown = config.unknown_keys();
+        if !unknown.is_empty() {
+            tracing::warn!("the configuration has keys that mean nothing here: {}", unknown.join(", "));
+        }
+        Ok((config, path))
+    }
+
+    /// Compiles a filter; the error shows the place with a caret.
+    pub fn filter(&self, config: &Config, kfl: &str, language: &Language) -> anyhow::Result<Filter> {
+        let options = Options {
+            lang: match language.lang {
+                None => Lang::Auto,
+                Some(LangArg::Kfl1) => Lang::Kfl1,
+                Some(LangArg::Kfl2) => Lang::Kfl2,
+            },
+            lenient: language.lenient,
+            now: crate::scan::now(),
+        };
+        let filter = gillnet_kfl::compile(&env(config), kfl, &options)
+            .map_err(|errors| exit::usage(anyhow::anyhow!("the filter is wrong\n{}", errors.render(kfl))))?;
+        for warning in filter.warnings() {
+            tracing::warn!("{}", warning.render(kfl));
+        }
+        Ok(filter)
+    }
+}
+
+/// The language's names: all protocols, and the macros of the configuration.
+pub fn env(config: &Config) -> Env {
+    let protocols: Vec<_> = gillnet_protocols::REGISTRY.iter().map(|p| (p.name, p.schema, p.flags)).collect();
+    let macros = &config.tap.custom_macros;
+    macros.iter().fold(Env::new(&protocols), |env, (name, text)| env.with_macro(name, text))
+}
+
+/// What addresses are called: configured names, and what was seen on the wire; of a live host also its own files.
+pub fn names(config: &Config, live: bool) -> NamesConfig {
+    let statics = config.names.statics.iter().map(|n| StaticName {
+        address: n.address.clone(),
+        name: n.name.clone(),
+        namespace: n.namespace.clone(),
+        pod: n.pod.clone(),
+        service: n.service.clone(),
+    });
+    NamesConfig {
+        statics: statics.collect(),
+        hosts_file: live.then(|| PathBuf::from("/etc/hosts")),
+        own_host: live,
+        dns: true,
+        ..NamesConfig::default()
+    }
+}
+
+impl TimeArgs {
+    /// The span in ns since the epoch, open ends where they are not given.
+    pub fn within(&self) -> anyhow::Result<(i64, i64)> {
+        let edge = |text: &Option<String>, open: i64| match text {
+            None => Ok(open),
+            Some(text) => moment(text).map_err(exit::usage),
+        };
+        Ok((edge(&self.since, i64::MIN)?, edge(&self.until, i64::MAX)?))
+    }
+}
+
+impl QueryArgs {
+    /// The span of time asked for.
+    pub fn within(&self) -> anyhow::Result<(i64, i64)> {
+        self.time.within()
+    }
+}
+
+fn moment(text: &str) -> anyhow::Result<i64> {
+    if let Ok(at) = text.parse::<jiff::Timestamp>() {
+        return Ok(i64::try_from(at.as_nanosecond())?);
+    }
+    let before = duration(text)
+        .map_err(|_| anyhow::anyhow!("`{text}` is no time; write 2026-03-14T22:00:00Z, or 2h for two hours ago"))?;
+    Ok(crate::scan::now() - i64::try_from(before.as_nanos())?)
+}
+
+/// Sends log lines to standard error; `GILLNET_LOG` chooses as `RUST_LOG` does elsewhere.
+pub fn log(cli: &Cli) {
+    let level = match cli.shared.verbose {
+        0 => "gillnet=info,warn",
+        1 => "gillnet=debug,info",
+        _ => "trace",
+    };
+    let level = std::env::var("GILLNET_LOG").unwrap_or_else(|_| level.into());
+    let filter = tracing_subscriber::EnvFilter::try_new(level).unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+}

@@ -1,0 +1,74 @@
+//! Exit codes: 0 ok, 1 failure, 2 usage, 3 nothing matched, 4 not reachable or not allowed, 130 interrupted.
+
+use std::process::ExitCode;
+
+/// How a command ended without failing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// It did what it should.
+    Ok,
+    /// Nothing matched.
+    Nothing,
+    /// Interrupted by a signal.
+    Interrupted,
+}
+
+/// A failure that has an exit code of its own.
+#[derive(Debug)]
+pub enum Kind {
+    /// Wrong usage: 2.
+    Usage,
+    /// Not reachable or not allowed: 4.
+    Unreachable,
+}
+
+/// Marks an error with its exit code.
+#[derive(Debug)]
+pub struct Coded {
+    kind: Kind,
+    error: anyhow::Error,
+}
+
+impl std::fmt::Display for Coded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:#}", self.error)
+    }
+}
+
+impl std::error::Error for Coded {}
+
+/// Wrong usage.
+pub fn usage(error: impl Into<anyhow::Error>) -> anyhow::Error {
+    anyhow::Error::new(Coded { kind: Kind::Usage, error: error.into() })
+}
+
+/// Not reachable or not allowed.
+pub fn unreachable(error: impl Into<anyhow::Error>) -> anyhow::Error {
+    anyhow::Error::new(Coded { kind: Kind::Unreachable, error: error.into() })
+}
+
+/// A bucket's error: not reachable or not allowed, or a plain failure.
+pub fn of_bucket(error: gillnet_bucket::BucketError) -> anyhow::Error {
+    use gillnet_bucket::ErrorKind;
+    match error.kind {
+        ErrorKind::NotFound | ErrorKind::Other => anyhow::Error::new(error),
+        _ => unreachable(error),
+    }
+}
+
+/// Says what went wrong on standard error and gives the exit code.
+pub fn code(result: anyhow::Result<Done>) -> ExitCode {
+    match result {
+        Ok(Done::Ok) => ExitCode::SUCCESS,
+        Ok(Done::Nothing) => ExitCode::from(3),
+        Ok(Done::Interrupted) => ExitCode::from(130),
+        Err(error) => {
+            eprintln!("gillnet: {error:#}");
+            match error.downcast_ref::<Coded>().map(|c| &c.kind) {
+                Some(Kind::Usage) => ExitCode::from(2),
+                Some(Kind::Unreachable) => ExitCode::from(4),
+                None => ExitCode::FAILURE,
+            }
+        }
+    }
+}

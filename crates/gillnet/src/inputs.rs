@@ -1,0 +1,201 @@
+//! What captures and recordings are read: from arguments to sources.
+
+use crate::cli::Access;
+use crate::config::Config;
+use crate::exit;
+use gillnet_bucket::layout::TimeRange;
+use gillnet_bucket::{Access as BucketAccess, Bucket, Credentials, Destination, Group, Key, Recordings, connect};
+use gillnet_bucket::{Origin as RecordedBy, RecordedSource};
+use gillnet_capture::{Error, Event, Frame, Interface, NO_POS, Source, SourceStats, Store, expand, open_files};
+use gillnet_entry::Origin;
+use gillnet_pipeline::Numbers;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Captures and recordings that can be read, more than once unless they are standard input.
+pub struct Inputs {
+    inputs: Vec<Input>,
+    range: TimeRange,
+    cache: PathBuf,
+}
+
+enum Input {
+    /// Captures on this host, in the order given.
+    Files(Vec<String>),
+    /// A bucket, or a folder that is one.
+    Bucket(Arc<dyn Bucket>),
+}
+
+/// One source with what belongs to it.
+pub struct Reading {
+    /// Its frames.
+    pub source: Box<dyn Source>,
+    /// Where its entries come from.
+    pub origin: Arc<Origin>,
+    /// Numbers of its streams, where it knows them.
+    pub numbers: Option<Numbers>,
+    /// Files of names: (what errors call it, content).
+    pub history: Vec<(String, Vec<u8>)>,
+}
+
+impl Inputs {
+    /// Opens what the arguments name; `within` leaves out objects outside of a span of time (ns).
+    pub fn open(sources: &[String], access: &Access, config: &Config, within: (i64, i64)) -> anyhow::Result<Inputs> {
+        let mut inputs = Vec::new();
+        let mut files = Vec::new();
+        for source in sources {
+            let Some(destination) = bucket(source).map_err(exit::usage)? else {
+                files.push(source.clone());
+                continue;
+            };
+            let credentials = credentials(access, config)?;
+            let bucket = connect(&destination, &credentials, BucketAccess::Read).map_err(exit::unreachable)?;
+            inputs.push(Input::Bucket(bucket));
+        }
+        if !files.is_empty() {
+            inputs.insert(0, Input::Files(files));
+        }
+        let edge = |ns: i64, open: i64| (ns != open).then_some(ns);
+        let range = TimeRange { since: edge(within.0, i64::MIN), until: edge(within.1, i64::MAX) };
+        let cache = std::env::temp_dir().join(format!("gillnet-{}", std::process::id()));
+        Ok(Inputs { inputs, range, cache })
+    }
+
+    /// Puts another bucket in the place of each, such as one that keeps what it has read.
+    pub fn wrap(&mut self, wrap: impl Fn(Arc<dyn Bucket>, &Path) -> Arc<dyn Bucket>) {
+        for input in &mut self.inputs {
+            if let Input::Bucket(bucket) = input {
+                *bucket = wrap(Arc::clone(bucket), &self.cache);
+            }
+        }
+    }
+
+    /// The sources, one after the other.
+    pub fn readings(&self) -> anyhow::Result<Readings> {
+        let mut groups = Vec::new();
+        for input in &self.inputs {
+            match input {
+                Input::Files(files) => groups.push(Pending::Files(files.clone())),
+                Input::Bucket(bucket) => {
+                    let recordings = Recordings::of_bucket(Arc::clone(bucket), self.range, &self.cache)
+                        .map_err(exit::of_bucket)?;
+                    groups.extend(recordings.into_groups().into_iter().map(|group| Pending::Group(Box::new(group))));
+                }
+            }
+        }
+        Ok(Readings(groups.into_iter()))
+    }
+}
+
+enum Pending {
+    Files(Vec<String>),
+    Group(Box<Group>),
+}
+
+/// Sources still to be read.
+pub struct Readings(std::vec::IntoIter<Pending>);
+
+impl Iterator for Readings {
+    type Item = anyhow::Result<Reading>;
+
+    fn next(&mut self) -> Option<anyhow::Result<Reading>> {
+        Some(match self.0.next()? {
+            Pending::Files(files) => captures(&files),
+            Pending::Group(group) => recorded(*group),
+        })
+    }
+}
+
+fn captures(files: &[String]) -> anyhow::Result<Reading> {
+    let source = open_files(expand(files)?)?;
+    Ok(Reading { source, origin: origin(""), numbers: None, history: Vec::new() })
+}
+
+fn recorded(group: Group) -> anyhow::Result<Reading> {
+    let origin = match group.origin() {
+        RecordedBy::Recorded { cluster, node, run } => Arc::new(Origin {
+            worker: node.clone(),
+            node: node.clone(),
+            cluster: cluster.clone(),
+            run: format!("{run:016x}"),
+            backend: "af_packet",
+            ..Origin::default()
+        }),
+        RecordedBy::Captures { folder } => origin(folder),
+    };
+    let has_numbers = matches!(group.origin(), RecordedBy::Recorded { .. });
+    let history = group.names().unwrap_or_else(|error| {
+        tracing::warn!("names of the recording: {error}");
+        Vec::new()
+    });
+    let current = Arc::new(Mutex::new((0, None)));
+    let source = Box::new(Tagged { inner: group.into_source()?, current: Arc::clone(&current), data: Vec::new() });
+    let numbers: Option<Numbers> =
+        has_numbers.then(|| Box::new(move || *current.lock().unwrap_or_else(PoisonError::into_inner)) as Numbers);
+    Ok(Reading { source, origin, numbers, history })
+}
+
+/// The origin of entries of plain captures.
+fn origin(folder: &str) -> Arc<Origin> {
+    Arc::new(Origin { worker: "local".into(), node: folder.to_owned(), backend: "pcap", ..Origin::default() })
+}
+
+/// Tells the stream of the frame that it gives, to whoever numbers streams.
+struct Tagged {
+    inner: Box<dyn RecordedSource>,
+    current: Arc<Mutex<(u64, Option<i64>)>>,
+    data: Vec<u8>,
+}
+
+impl Source for Tagged {
+    fn next(&mut self) -> Result<Event<'_>, Error> {
+        // the frame is copied, since its source cannot be asked while it is borrowed
+        let frame = match self.inner.next()? {
+            Event::Frame(frame) => {
+                self.data.clear();
+                self.data.extend_from_slice(frame.data);
+                Frame { data: &[], comment: None, pos: NO_POS, ..frame }
+            }
+            Event::Tick(now) => return Ok(Event::Tick(now)),
+            Event::End => return Ok(Event::End),
+        };
+        if let Some(stream) = self.inner.stream() {
+            let since = self.inner.missing().map(|missing| missing.before);
+            *self.current.lock().unwrap_or_else(PoisonError::into_inner) = (stream.number, since);
+        }
+        Ok(Event::Frame(Frame { data: &self.data, ..frame }))
+    }
+
+    fn interfaces(&self) -> &[Interface] {
+        self.inner.interfaces()
+    }
+
+    fn stats(&mut self) -> SourceStats {
+        self.inner.stats()
+    }
+
+    fn store(&self) -> Option<Store> {
+        None
+    }
+}
+
+/// The bucket that an argument names: a URL, or a folder that was recorded to, or Kubeshark's archive.
+fn bucket(source: &str) -> anyhow::Result<Option<Destination>> {
+    let path = Path::new(source);
+    let is_archive = path.is_file() && [".tar.gz", ".tgz", ".tar"].iter().any(|end| source.ends_with(end));
+    let is_folder = path.is_dir() && (path.join("gillnet.json").is_file() || path.join("packets").is_dir());
+    if source.contains("://") || is_archive || is_folder {
+        let source = if source.contains("://") { source.to_owned() } else { std::path::absolute(path)?.display().to_string() };
+        return Ok(Some(Destination::parse(&source)?));
+    }
+    Ok(None)
+}
+
+/// As whom buckets are read.
+fn credentials(access: &Access, config: &Config) -> anyhow::Result<Credentials> {
+    let key = match &access.key_file {
+        Some(file) => Some(Key::File(file.clone())),
+        None => config.variable("GCS_SA_KEY_JSON")?.map(|text| Key::of_text(&text)),
+    };
+    Ok(Credentials { anonymous: access.anonymous, ..Credentials::of_process(key) })
+}

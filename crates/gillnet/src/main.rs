@@ -1,0 +1,32 @@
+//! `gillnet`: the command line. Wiring only; each box lives in its own crate.
+
+mod cli;
+mod columns;
+mod config;
+mod debug;
+mod exit;
+mod identity;
+mod inputs;
+mod output;
+mod query;
+mod scan;
+mod tap;
+mod worker;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    cli::log(&cli);
+    let result = match &cli.command {
+        cli::Command::Query(args) => query::run(&cli.shared, args),
+        cli::Command::Debug(args) => debug::run(&cli.shared, args),
+        cli::Command::Tap(args) => tap::run(&cli.shared, args),
+        cli::Command::Worker(args) => worker::run(&cli.shared, args),
+    };
+    exit::code(result)
+}

@@ -1,0 +1,9 @@
+//! KFL2, the spelling of signs: CEL with the variables of the field tables.
+
+mod functions;
+mod lower;
+mod parse;
+
+pub(crate) use functions::{FUNCTIONS, Function, MACROS};
+pub(crate) use lower::{bad_pattern, lower, not_if, record_is};
+pub(crate) use parse::parse;

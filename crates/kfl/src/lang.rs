@@ -1,0 +1,237 @@
+//! Compilation: which of the two spellings a text is, and from there to a [`Filter`].
+
+use crate::ast::{Expr, Kind, MAX_LENGTH, Span};
+use crate::check::Env;
+use crate::error::{ErrorKind, Errors, Fault};
+use crate::filter::Filter;
+use crate::lexer::{Dialect, TokenKind, lex};
+use crate::macros::Expansions;
+use crate::predicate::{Const, Node};
+use crate::redact::Redaction;
+use crate::{kfl1, kfl2};
+use std::cell::Cell;
+
+/// A spelling of the language.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Lang {
+    /// Told by the text.
+    #[default]
+    Auto,
+    /// `http and response.status == 500`
+    Kfl1,
+    /// `http && status_code == 500`
+    Kfl2,
+}
+
+impl Lang {
+    /// As it is written on the command line and in the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Lang::Auto => "auto",
+            Lang::Kfl1 => "kfl1",
+            Lang::Kfl2 => "kfl2",
+        }
+    }
+
+    /// The spelling of this name.
+    pub fn named(name: &str) -> Option<Lang> {
+        [Lang::Auto, Lang::Kfl1, Lang::Kfl2]
+            .into_iter()
+            .find(|l| l.name() == name)
+    }
+}
+
+/// How a text is compiled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// The spelling.
+    pub lang: Lang,
+    /// KFL1 as it was: an unknown field is no error, it makes the filter false.
+    pub lenient: bool,
+    /// What `now()` is, in ns since the epoch.
+    pub now: i64,
+}
+
+/// What a front end makes of a tree.
+pub(crate) struct Lowered {
+    pub(crate) root: Node,
+    pub(crate) faults: Vec<Fault>,
+    pub(crate) warnings: Vec<Fault>,
+    pub(crate) limit: Option<u64>,
+    /// One for each `redact()`, by its number.
+    pub(crate) redactions: Vec<Vec<Redaction>>,
+    /// Read as KFL2: whether it has something that is at home in KFL1, or means another thing there.
+    pub(crate) only_kfl1: bool,
+    /// Read as KFL2: whether it has a name that KFL1 does not know.
+    pub(crate) only_kfl2: bool,
+}
+
+impl Lowered {
+    pub(crate) fn everything() -> Lowered {
+        Lowered {
+            root: Node::Const(Const::Bool(true)),
+            faults: Vec::new(),
+            warnings: Vec::new(),
+            limit: None,
+            redactions: Vec::new(),
+            only_kfl1: false,
+            only_kfl2: false,
+        }
+    }
+
+    fn nothing(fault: Fault) -> Lowered {
+        Lowered {
+            root: Node::Const(Const::Bool(false)),
+            faults: vec![fault],
+            ..Lowered::everything()
+        }
+    }
+}
+
+/// A text read in one of the spellings.
+pub(crate) struct Reading {
+    pub(crate) lang: Lang,
+    pub(crate) lowered: Lowered,
+}
+
+/// Compiles a filter. An empty text matches everything.
+///
+/// # Errors
+/// All mistakes that were found, in the spelling the text was taken for.
+pub fn compile(env: &Env, text: &str, options: &Options) -> Result<Filter, Errors> {
+    let Reading { lang, lowered } = read(env, text, options);
+    if lowered.faults.is_empty() {
+        return Ok(Filter::new(env, text, lang, lowered));
+    }
+    let mut errors: Vec<_> = lowered.faults.into_iter().map(|f| f.place(text)).collect();
+    errors.sort_by_key(|e| (e.span.start, e.span.end));
+    Err(Errors { lang, errors })
+}
+
+/// Reads a text in the spelling that is asked for, or that it shows to be.
+pub(crate) fn read(env: &Env, text: &str, options: &Options) -> Reading {
+    if text.len() > MAX_LENGTH {
+        #[allow(clippy::cast_possible_truncation)] // a constant far below
+        let span = Span {
+            start: MAX_LENGTH as u32,
+            end: MAX_LENGTH as u32,
+        };
+        let fault = Fault::new(
+            ErrorKind::Limit,
+            span,
+            format!("longer than {MAX_LENGTH} bytes"),
+        );
+        return Reading {
+            lang: options.lang,
+            lowered: Lowered::nothing(fault),
+        };
+    }
+    match options.lang {
+        Lang::Kfl1 => as_kfl1(env, text, options),
+        Lang::Kfl2 => as_kfl2(env, text, options),
+        Lang::Auto => detect(env, text, options),
+    }
+}
+
+/// The text is KFL2 if it is valid there and nothing in it is at home in KFL1 alone; else KFL1, if it is valid there;
+/// else KFL2 by way of its aliases. What is valid in neither is taken for the one whose signs it bears.
+fn detect(env: &Env, text: &str, options: &Options) -> Reading {
+    let second = as_kfl2(env, text, options);
+    if second.lowered.faults.is_empty() && !second.lowered.only_kfl1 {
+        return second;
+    }
+    // a type error in names that only KFL2 has is one, not another language
+    let typed = second
+        .lowered
+        .faults
+        .iter()
+        .any(|f| matches!(f.kind, ErrorKind::Type | ErrorKind::Value));
+    if typed && second.lowered.only_kfl2 && !options.lenient {
+        return second;
+    }
+    let first = as_kfl1(env, text, options);
+    // a bad pattern is a pattern, where KFL2 would see but a text
+    let pattern = first
+        .lowered
+        .faults
+        .iter()
+        .any(|f| f.kind == ErrorKind::Value);
+    match (
+        first.lowered.faults.is_empty(),
+        second.lowered.faults.is_empty(),
+    ) {
+        (true, _) => first,
+        (false, true) if !pattern => second,
+        (false, false) if is_kfl2_like(text, &second.lowered) => second,
+        (false, _) => first,
+    }
+}
+
+/// Whether a text bears signs of KFL2: its operators, names or functions, and no words of KFL1.
+fn is_kfl2_like(text: &str, second: &Lowered) -> bool {
+    let tokens = lex(text, Dialect::Kfl2);
+    let word = |w: &str| {
+        tokens
+            .iter()
+            .any(|t| t.kind == TokenKind::Ident && t.text == w)
+    };
+    let sign = |a: u8| {
+        let both =
+            |pair: &[crate::lexer::Token<'_>]| pair.iter().all(|t| t.kind == TokenKind::Punct(a));
+        tokens.windows(2).any(both)
+    };
+    if sign(b'&') || sign(b'|') {
+        return true;
+    }
+    let syntax = second.faults.iter().any(|f| f.kind == ErrorKind::Syntax);
+    !word("and") && !word("or") && !word("nil") && !syntax && (second.only_kfl2 || calls_kfl2(text))
+}
+
+/// Whether a text calls a function that only KFL2 has.
+fn calls_kfl2(text: &str) -> bool {
+    let Ok(Some(tree)) = kfl2::parse(text) else {
+        return false;
+    };
+    let mut found = false;
+    tree.walk(&mut |e: &Expr| {
+        if let Kind::Call { name, .. } = &e.kind {
+            let known = kfl2::FUNCTIONS.iter().any(|f| f.name == &*name.text);
+            let known = known || kfl2::MACROS.iter().any(|(n, ..)| *n == &*name.text);
+            found |= known && !kfl1::HELPERS.iter().any(|h| h.name == &*name.text);
+        }
+    });
+    found
+}
+
+fn as_kfl1(env: &Env, text: &str, options: &Options) -> Reading {
+    let count = Cell::new(0);
+    let lowered = match kfl1::parse(text) {
+        Ok(None) => Lowered::everything(),
+        Ok(Some(tree)) => kfl1::lower(
+            env,
+            &tree,
+            text,
+            options.lenient,
+            options.now,
+            Expansions::none(&count),
+        ),
+        Err(fault) => Lowered::nothing(*fault),
+    };
+    Reading {
+        lang: Lang::Kfl1,
+        lowered,
+    }
+}
+
+fn as_kfl2(env: &Env, text: &str, options: &Options) -> Reading {
+    let count = Cell::new(0);
+    let lowered = match kfl2::parse(text) {
+        Ok(None) => Lowered::everything(),
+        Ok(Some(tree)) => kfl2::lower(env, &tree, options.now, Expansions::none(&count)),
+        Err(fault) => Lowered::nothing(*fault),
+    };
+    Reading {
+        lang: Lang::Kfl2,
+        lowered,
+    }
+}

@@ -1,0 +1,296 @@
+//! What is known while a filter is evaluated: a whole entry, or only its flow.
+
+use super::{Access, Flag, Load, MAX_STEPS, Part, Reason, Side, Val, path, value};
+use gillnet_entry::{Ctx, Entry, Kind, Name, Nothing, Value};
+use std::cell::Cell;
+use std::net::IpAddr;
+
+/// Address and port of an end.
+pub(crate) type Ends = (IpAddr, u16);
+
+/// What a filter is evaluated on.
+pub(crate) trait Facts<'v> {
+    /// Store and scratch space.
+    fn ctx(&self) -> Ctx<'v>;
+    /// Address and port of an end, where they are known.
+    fn end(&self, side: Side) -> Option<Ends>;
+    /// Name of an end, where it is known.
+    fn name(&self, side: Side) -> Option<&'v Name>;
+    /// The entry, where it is known.
+    fn entry(&self) -> Option<&'v Entry<'v>>;
+    /// Whether the bytes were taken outside encryption, where it is known.
+    fn tls(&self) -> Option<bool>;
+    /// Protocols that are possible.
+    fn possible(&self) -> u64;
+    /// Rounds of loops taken so far.
+    fn steps(&self) -> &Cell<u32>;
+
+    /// Notes that a redaction was reached.
+    fn redact(&self, _: u8) {}
+
+    /// Counts a round of a loop.
+    fn step(&self) -> Result<(), Reason> {
+        let steps = self.steps().get() + 1;
+        self.steps().set(steps);
+        if steps > MAX_STEPS {
+            Err(Reason::TooLong)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether a flag holds.
+    #[inline]
+    fn flag(&self, flag: &Flag) -> Result<bool, Reason> {
+        let Some(entry) = self.entry() else {
+            let possible = self.possible();
+            return match (
+                possible & (flag.always | flag.asked),
+                possible & !flag.always,
+            ) {
+                (0, _) => Ok(false),
+                (_, 0) => Ok(true),
+                _ => Err(Reason::Unknown),
+            };
+        };
+        let bit = 1u64.checked_shl(u32::from(entry.protocol)).unwrap_or(0);
+        if bit & flag.always != 0 {
+            return Ok(true);
+        }
+        Ok(bit & flag.asked != 0 && entry.record.info().flags.contains(&&*flag.name))
+    }
+
+    /// The value of a field.
+    #[inline]
+    fn load(&self, load: &'v Load) -> Result<Val<'v>, Reason> {
+        match load {
+            Load::Ip(side) => {
+                let (ip, _) = self.end(*side).ok_or(Reason::Unknown)?;
+                Ok(Val::Str(value::address(ip, &self.ctx())))
+            }
+            Load::Port(side) => self
+                .end(*side)
+                .map(|(_, port)| Val::Int(i64::from(port)))
+                .ok_or(Reason::Unknown),
+            Load::Part(side, part) => self
+                .name(*side)
+                .map(|n| Val::Str(part.of(n)))
+                .ok_or(Reason::Unknown),
+            Load::Held { side, part, holder } => {
+                let name = self.name(*side).ok_or(Reason::Unknown)?;
+                if holder.of(name).is_empty() {
+                    Err(Reason::Missing)
+                } else {
+                    Ok(Val::Str(part.of(name)))
+                }
+            }
+            Load::Both(part) => self.both(*part),
+            Load::Tls => self.tls().map(Val::Bool).ok_or(Reason::Unknown),
+            Load::Common(field, kind) => {
+                let entry = self.entry().ok_or(Reason::Unknown)?;
+                Ok(or_default(entry.common(*field), *kind))
+            }
+            Load::Own(fields, kind) => self.own(fields, *kind),
+            Load::CommonPath(access) => path::read(access, self.entry().ok_or(Reason::Unknown)?),
+            Load::OwnPath(accesses) => self.own_path(accesses),
+        }
+    }
+
+    /// Parts of both ends' names that are not empty, each once.
+    fn both(&self, part: Part) -> Result<Val<'v>, Reason> {
+        let (Some(src), Some(dst)) = (self.name(Side::Src), self.name(Side::Dst)) else {
+            return Err(Reason::Unknown);
+        };
+        let (a, b) = (part.of(src), part.of(dst));
+        let ends = [a, b];
+        let ends = if a == b { &ends[..1] } else { &ends[..] };
+        Ok(Val::List(self.ctx().list(
+            ends.iter().filter(|n| !n.is_empty()).map(|n| Val::Str(n)),
+        )))
+    }
+
+    /// A field of the protocol's part.
+    #[inline]
+    fn own(&self, fields: &[Option<u16>], kind: Kind) -> Result<Val<'v>, Reason> {
+        match self.entry() {
+            Some(entry) => Ok(match fields.get(usize::from(entry.protocol)) {
+                Some(Some(field)) => or_default(entry.own(*field), kind),
+                _ => Val::default(kind),
+            }),
+            None if self.nowhere(fields) => Ok(Val::default(kind)),
+            None => Err(Reason::Unknown),
+        }
+    }
+
+    /// A path of KFL1 in the protocol's part.
+    fn own_path(&self, accesses: &'v [Option<Access>]) -> Result<Val<'v>, Reason> {
+        match self.entry() {
+            Some(entry) => match accesses.get(usize::from(entry.protocol)) {
+                Some(Some(access)) => path::read(access, entry),
+                _ => Err(Reason::Missing),
+            },
+            None if self.nowhere(accesses) => Err(Reason::Missing),
+            None => Err(Reason::Unknown),
+        }
+    }
+
+    /// Whether no possible protocol has the field.
+    fn nowhere<T>(&self, fields: &[Option<T>]) -> bool {
+        let possible = self.possible();
+        let had = fields.iter().enumerate().filter(|(_, f)| f.is_some());
+        had.fold(0u64, |set, (i, _)| set | 1 << (i & 63)) & possible == 0
+    }
+}
+
+fn or_default(value: Value<'_>, kind: Kind) -> Val<'_> {
+    match Val::of(value) {
+        None | Some(Val::Null) => Val::default(kind),
+        Some(value) => value,
+    }
+}
+
+/// A whole entry.
+pub(crate) struct EntryFacts<'v> {
+    entry: &'v Entry<'v>,
+    steps: Cell<u32>,
+    /// Redactions that were reached, a bit each.
+    redacted: Cell<u64>,
+}
+
+impl<'v> EntryFacts<'v> {
+    pub(crate) fn new(entry: &'v Entry<'v>) -> Self {
+        EntryFacts {
+            entry,
+            steps: Cell::new(0),
+            redacted: Cell::new(0),
+        }
+    }
+}
+
+impl EntryFacts<'_> {
+    /// Whether a redaction was reached.
+    pub(crate) fn redacted(&self, id: usize) -> bool {
+        self.redacted.get() >> (id & 63) & 1 == 1
+    }
+}
+
+impl<'v> Facts<'v> for EntryFacts<'v> {
+    fn redact(&self, id: u8) {
+        self.redacted.set(self.redacted.get() | 1 << (id & 63));
+    }
+
+    fn ctx(&self) -> Ctx<'v> {
+        self.entry.ctx
+    }
+
+    #[inline]
+    fn end(&self, side: Side) -> Option<Ends> {
+        let end = match side {
+            Side::Src => &self.entry.common.src,
+            Side::Dst => &self.entry.common.dst,
+        };
+        Some((end.ip, end.port))
+    }
+
+    #[inline]
+    fn name(&self, side: Side) -> Option<&'v Name> {
+        Some(match side {
+            Side::Src => self.entry.common.src.name,
+            Side::Dst => self.entry.common.dst.name,
+        })
+    }
+
+    #[inline]
+    fn entry(&self) -> Option<&'v Entry<'v>> {
+        Some(self.entry)
+    }
+
+    fn tls(&self) -> Option<bool> {
+        Some(self.entry.common.tls)
+    }
+
+    fn possible(&self) -> u64 {
+        1u64.checked_shl(u32::from(self.entry.protocol))
+            .unwrap_or(0)
+    }
+
+    fn steps(&self) -> &Cell<u32> {
+        &self.steps
+    }
+}
+
+/// What is known of one end of a flow.
+#[derive(Clone, Copy, Debug)]
+pub struct FlowEnd<'a> {
+    /// Address.
+    pub ip: IpAddr,
+    /// Port.
+    pub port: u16,
+    /// Its name; `None` where it may still become known. An end that is known to have no name has an empty one.
+    pub name: Option<&'a Name>,
+}
+
+/// A flow with an assumed direction.
+pub(crate) struct FlowFacts<'v> {
+    pub(crate) src: Option<FlowEnd<'v>>,
+    pub(crate) dst: Option<FlowEnd<'v>>,
+    pub(crate) tls: Option<bool>,
+    pub(crate) possible: u64,
+    pub(crate) ctx: Ctx<'v>,
+    pub(crate) steps: Cell<u32>,
+}
+
+impl<'v> FlowFacts<'v> {
+    /// Nothing is known but the protocols that are possible.
+    pub(crate) fn blank(possible: u64, arena: &'v gillnet_entry::Bump) -> FlowFacts<'v> {
+        let ctx = Ctx {
+            store: &Nothing,
+            arena,
+        };
+        FlowFacts {
+            src: None,
+            dst: None,
+            tls: None,
+            possible,
+            ctx,
+            steps: Cell::new(0),
+        }
+    }
+
+    fn side(&self, side: Side) -> Option<FlowEnd<'v>> {
+        match side {
+            Side::Src => self.src,
+            Side::Dst => self.dst,
+        }
+    }
+}
+
+impl<'v> Facts<'v> for FlowFacts<'v> {
+    fn ctx(&self) -> Ctx<'v> {
+        self.ctx
+    }
+
+    fn end(&self, side: Side) -> Option<Ends> {
+        self.side(side).map(|end| (end.ip, end.port))
+    }
+
+    fn name(&self, side: Side) -> Option<&'v Name> {
+        self.side(side).and_then(|end| end.name)
+    }
+
+    fn entry(&self) -> Option<&'v Entry<'v>> {
+        None
+    }
+
+    fn tls(&self) -> Option<bool> {
+        self.tls
+    }
+
+    fn possible(&self) -> u64 {
+        self.possible
+    }
+
+    fn steps(&self) -> &Cell<u32> {
+        &self.steps
+    }
+}

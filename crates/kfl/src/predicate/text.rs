@@ -1,0 +1,290 @@
+//! KFL1's way with values: everything has a text, a number and a truth. And tests of text, for both spellings.
+
+use super::Val;
+use super::value::Number;
+use crate::ast::Op;
+use gillnet_entry::Ctx;
+use memchr::memmem::Finder;
+use std::cmp::Ordering;
+
+/// The text of a value: integers in base 10, null as `null`, an object as nothing that a text could equal.
+pub(crate) fn text<'v>(value: Val<'v>, ctx: &Ctx<'v>) -> Option<&'v str> {
+    Some(match value {
+        Val::Str(v) => v,
+        Val::Null => "null",
+        Val::Bool(true) => "true",
+        Val::Bool(false) => "false",
+        Val::Int(v) => int_text(v, ctx),
+        Val::UInt(v) => ctx.format(format_args!("{v}")),
+        Val::Double(v) => ctx.format(format_args!("{v}")),
+        Val::Bytes(v) => ctx.text(v),
+        Val::Time(v) => ctx.format(format_args!("{}", v.total().div_euclid(1_000_000))),
+        Val::Duration(v) => ctx.format(format_args!("{}", v.total().div_euclid(1_000))),
+        Val::Type(v) => v,
+        Val::Items(_) | Val::List(_) | Val::Fields(_) | Val::Map(_) => return None,
+    })
+}
+
+fn int_text<'v>(value: i64, ctx: &Ctx<'v>) -> &'v str {
+    let mut digits = [0u8; 20];
+    let mut at = digits.len();
+    let mut rest = value.unsigned_abs();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if value < 0 {
+        at -= 1;
+        digits[at] = b'-';
+    }
+    ctx.arena
+        .alloc_str(std::str::from_utf8(&digits[at..]).unwrap_or_default())
+}
+
+/// Whether a value counts as true: texts and lists that are not empty, numbers above zero, `true`; never an object.
+pub(crate) fn truthy(value: Val<'_>) -> bool {
+    match value {
+        Val::Bool(v) => v,
+        Val::Str(v) => !v.is_empty(),
+        Val::Bytes(v) => !v.is_empty(),
+        Val::Int(v) => v > 0,
+        Val::UInt(v) => v > 0,
+        Val::Double(v) => v > 0.0,
+        Val::Time(v) | Val::Duration(v) => v.total() > 0,
+        Val::Items(_) | Val::List(_) => value.list_len() != Some(0),
+        Val::Null | Val::Fields(_) | Val::Map(_) | Val::Type(_) => false,
+    }
+}
+
+/// The number of a value: of a numeric text itself, of another text and of null 0.
+fn number(value: Val<'_>) -> Number {
+    match value {
+        Val::Str(v) => v
+            .parse()
+            .map_or_else(|_| Number::Real(v.parse().unwrap_or(0.0)), Number::Whole),
+        Val::Bool(v) => Number::Whole(i128::from(v)),
+        Val::Time(v) => Number::Whole(v.total().div_euclid(1_000_000)),
+        Val::Duration(v) => Number::Whole(v.total().div_euclid(1_000)),
+        _ => Number::of(value).unwrap_or(Number::Whole(0)),
+    }
+}
+
+/// Whether an order holds between two values; where one is a list, for any of its elements.
+pub(crate) fn ordered(op: Op, a: Val<'_>, b: Val<'_>) -> bool {
+    if let Some(n) = a.list_len() {
+        return (0..n).any(|i| {
+            a.item(i)
+                .is_some_and(|item| item.list_len().is_none() && ordered(op, item, b))
+        });
+    }
+    if let Some(n) = b.list_len() {
+        return (0..n).any(|i| {
+            b.item(i)
+                .is_some_and(|item| item.list_len().is_none() && ordered(op, a, item))
+        });
+    }
+    number(a)
+        .compare(number(b))
+        .is_some_and(|order| holds(op, order))
+}
+
+/// Whether an order is one that an operator asks for.
+pub(crate) fn holds(op: Op, order: Ordering) -> bool {
+    match op {
+        Op::Lt => order.is_lt(),
+        Op::Le => order.is_le(),
+        Op::Gt => order.is_gt(),
+        Op::Ge => order.is_ge(),
+        Op::Eq => order.is_eq(),
+        Op::Ne => order.is_ne(),
+        _ => false,
+    }
+}
+
+/// Equality of texts; of a list with a scalar: any element's; of two lists: of all elements in order.
+pub(crate) fn same<'v>(a: Val<'v>, b: Val<'v>, ctx: &Ctx<'v>) -> bool {
+    match (a.list_len(), b.list_len()) {
+        (Some(n), Some(m)) => {
+            n == m
+                && (0..n).all(
+                    |i| matches!((a.item(i), b.item(i)), (Some(a), Some(b)) if same(a, b, ctx)),
+                )
+        }
+        (Some(n), None) => (0..n).any(|i| {
+            a.item(i)
+                .is_some_and(|item| item.list_len().is_none() && same(item, b, ctx))
+        }),
+        (None, Some(_)) => same(b, a, ctx),
+        (None, None) => match (Number::of(a), Number::of(b)) {
+            (Some(a), Some(b)) => a.compare(b) == Some(Ordering::Equal),
+            _ if a.map_len().is_some() && b.map_len().is_some() => super::value::equal(a, b),
+            _ => matches!((text(a, ctx), text(b, ctx)), (Some(a), Some(b)) if a == b),
+        },
+    }
+}
+
+/// A constant of KFL1 prepared for comparison.
+#[derive(Debug)]
+pub(crate) struct Plain {
+    text: Box<str>,
+    /// The number it is, where it is one.
+    number: Option<Number>,
+    /// The integer whose text it is.
+    int: Option<i64>,
+}
+
+impl Plain {
+    /// A textual constant.
+    pub(crate) fn text(text: &str) -> Plain {
+        let int = text.parse().ok().filter(|v: &i64| v.to_string() == text);
+        Plain {
+            text: text.into(),
+            number: None,
+            int,
+        }
+    }
+
+    /// A constant that is a number.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)] // checked by the way back
+    pub(crate) fn number(value: Val<'_>) -> Option<Plain> {
+        let number = Number::of(value)?;
+        let int = match number {
+            Number::Whole(v) => i64::try_from(v).ok(),
+            Number::Real(v) => Some(v as i64).filter(|i| *i as f64 == v),
+        };
+        let text = match (int, number) {
+            (Some(v), _) => v.to_string(),
+            (None, Number::Whole(v)) => v.to_string(),
+            (None, Number::Real(v)) => v.to_string(),
+        };
+        Some(Plain {
+            text: text.into(),
+            number: Some(number),
+            int,
+        })
+    }
+
+    /// Whether a value equals it; of a list, any element.
+    #[inline]
+    pub(crate) fn equals(&self, value: Val<'_>) -> bool {
+        match value {
+            Val::Str(v) => v == &*self.text,
+            Val::Int(v) => self.int == Some(v),
+            Val::Null => &*self.text == "null",
+            Val::Bool(v) => &*self.text == if v { "true" } else { "false" },
+            Val::Items(_) | Val::List(_) => {
+                let n = value.list_len().unwrap_or(0);
+                (0..n).any(|i| {
+                    value
+                        .item(i)
+                        .is_some_and(|item| item.list_len().is_none() && self.equals(item))
+                })
+            }
+            Val::UInt(_) | Val::Double(_) => self.equals_number(value),
+            Val::Time(v) => self
+                .int
+                .is_some_and(|i| i128::from(i) == v.total().div_euclid(1_000_000)),
+            Val::Duration(v) => self
+                .int
+                .is_some_and(|i| i128::from(i) == v.total().div_euclid(1_000)),
+            Val::Bytes(v) => v == self.text.as_bytes(),
+            Val::Type(v) => v == &*self.text,
+            Val::Fields(_) | Val::Map(_) => false,
+        }
+    }
+
+    fn equals_number(&self, value: Val<'_>) -> bool {
+        let parsed = || self.text.parse().ok().map(Number::Real);
+        let own = self
+            .number
+            .or(self.int.map(|i| Number::Whole(i.into())))
+            .or_else(parsed);
+        matches!((own, Number::of(value)), (Some(a), Some(b)) if a.compare(b) == Some(Ordering::Equal))
+    }
+}
+
+/// A test of text with a prepared operand.
+#[derive(Debug)]
+pub(crate) enum Test {
+    Equals(Box<str>),
+    StartsWith(Box<str>),
+    EndsWith(Box<str>),
+    Contains(Box<Finder<'static>>),
+    Pattern(Box<regex::Regex>),
+}
+
+/// Bytes that a compiled pattern may take.
+const PATTERN_SIZE: usize = 1 << 20;
+
+impl Test {
+    pub(crate) fn contains(needle: &str) -> Test {
+        Test::Contains(Box::new(Finder::new(needle).into_owned()))
+    }
+
+    /// A pattern that is searched for. One without operators becomes the plain test that it is.
+    pub(crate) fn pattern(pattern: &str) -> Result<Test, regex::Error> {
+        if let Some(test) = Test::plain(pattern) {
+            return Ok(test);
+        }
+        Ok(Test::Pattern(Box::new(compile_pattern(pattern)?)))
+    }
+
+    fn plain(pattern: &str) -> Option<Test> {
+        // `.*` at an open end of a search changes nothing; between an anchor and the text it forbids line breaks
+        let (anchored, rest) = match pattern.strip_prefix('^') {
+            Some(rest) => (true, rest),
+            None => (false, pattern.strip_prefix(".*").unwrap_or(pattern)),
+        };
+        let (ended, rest) = match rest.strip_suffix('$') {
+            Some(rest) => (true, rest),
+            None => (false, rest.strip_suffix(".*").unwrap_or(rest)),
+        };
+        if rest.contains(|c: char| r"\.+*?()|[]{}^$#&-~".contains(c)) {
+            return None;
+        }
+        Some(match (anchored, ended) {
+            (true, true) => Test::Equals(rest.into()),
+            (true, false) => Test::StartsWith(rest.into()),
+            (false, true) => Test::EndsWith(rest.into()),
+            (false, false) => Test::contains(rest),
+        })
+    }
+
+    #[inline]
+    pub(crate) fn holds(&self, text: &str) -> bool {
+        match self {
+            Test::Equals(operand) => text == &**operand,
+            Test::StartsWith(operand) => text.starts_with(&**operand),
+            Test::EndsWith(operand) => text.ends_with(&**operand),
+            Test::Contains(finder) => finder.find(text.as_bytes()).is_some(),
+            Test::Pattern(pattern) => pattern.is_match(text),
+        }
+    }
+}
+
+/// A pattern of bounded size.
+pub(crate) fn compile_pattern(pattern: &str) -> Result<regex::Regex, regex::Error> {
+    regex::RegexBuilder::new(pattern)
+        .size_limit(PATTERN_SIZE)
+        .dfa_size_limit(PATTERN_SIZE)
+        .build()
+}
+
+/// A pattern tested on a value of KFL1: on its text, of a list on any element's.
+pub(crate) fn like<'v>(test: &Test, value: Val<'v>, ctx: &Ctx<'v>) -> bool {
+    if let Val::Str(text) = value {
+        return test.holds(text);
+    }
+    match value.list_len() {
+        Some(n) => (0..n).any(|i| {
+            value
+                .item(i)
+                .is_some_and(|item| item.list_len().is_none() && like(test, item, ctx))
+        }),
+        None => text(value, ctx).is_some_and(|text| test.holds(text)),
+    }
+}

@@ -1,0 +1,12 @@
+//! The language as its users see it: vectors, errors, stages, and texts that are no filters.
+
+#![allow(clippy::unwrap_used)] // a failed test
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod complete;
+mod errors;
+mod flow;
+mod soup;
+mod vectors;

@@ -1,0 +1,468 @@
+//! Tables of filters and their results.
+
+use crate::support::{Sample, at, e0, e1, e2, large, small};
+use gillnet_entry::Bump;
+use gillnet_kfl::{Env, ErrorKind, Filter, Lang, Options, Outcome, compile};
+
+/// Rows of a table: cells between tabs, a line each.
+fn rows(table: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
+    table.lines().map(|line| line.split('\t').collect())
+}
+
+fn outcome(filter: &Filter, sample: &Sample) -> Outcome {
+    let arena = Bump::new();
+    sample.with(&arena, |entry| {
+        let outcome = filter.eval(entry);
+        assert_eq!(
+            filter.matches(entry),
+            outcome == Outcome::True,
+            "{}",
+            filter.text()
+        );
+        outcome
+    })
+}
+
+/// Filters of the first table that have another answer here, and what it is: `true`, `false`, or the kind of error.
+const MENDED: &[(&str, &str)] = &[
+    // === is taken for ==
+    (r#"src.namespace==="sock-shop""#, "true"),
+    // single quotes and backquotes are quotes
+    ("src.namespace == 'sock-shop'", "true"),
+    ("src.namespace == `sock-shop`", "true"),
+    // macros have word boundaries
+    (r#"request.httpVersion == "HTTP/1.1""#, "true"),
+    ("dns2 == 1", "false"),
+    // a date that is none is an error
+    (r#"timestamp > datetime("garbage")"#, "value"),
+    // what follows a key belongs to the filter, not to the key
+    (
+        r#"request.headers["Host"].contains("cata") and http"#,
+        "true",
+    ),
+    // the argument of a helper may be a field
+    ("request.path.startsWith(request.path)", "true"),
+];
+
+/// Column of an error in the text as it is typed, from that in a text where `http` and `dns` stood for comparisons in
+/// parentheses, each 21 characters longer.
+fn typed_column(text: &str, expanded: usize) -> usize {
+    let mut flags: Vec<usize> = ["http", "dns"]
+        .iter()
+        .flat_map(|f| text.match_indices(f))
+        .map(|(at, _)| at)
+        .collect();
+    flags.sort_unstable();
+    flags.iter().fold(expanded, |column, at| {
+        if column > at + 21 {
+            column - 21
+        } else {
+            column
+        }
+    })
+}
+
+#[test]
+fn kfl1_lenient() {
+    let options = Options {
+        lang: Lang::Kfl1,
+        lenient: true,
+        now: at("2024-01-01T00:00:00Z"),
+    };
+    let (env, entry) = (small(), e0());
+    let mut failures = Vec::new();
+    let mut count = 0;
+    for row in rows(include_str!("../vectors/kfl1_vectors.tsv")) {
+        count += 1;
+        let (text, table) = (row[0], row[1]);
+        let mended = MENDED.iter().find(|(t, _)| *t == text);
+        let expected = mended.map_or(table, |(_, result)| result);
+        let got = match compile(&env, text, &options) {
+            Ok(filter) => {
+                let limit = filter
+                    .limit()
+                    .map_or(String::new(), |n| format!(" limit={n}"));
+                let result = outcome(&filter, &entry) == Outcome::True;
+                let redacted = if !filter.redacts() || !result {
+                    ""
+                } else {
+                    " redact"
+                };
+                format!("{result}{limit}{redacted}")
+            }
+            Err(errors) => {
+                let error = &errors.errors[0];
+                let bare = error.message.split(" (expected").next().unwrap_or_default();
+                match error.kind {
+                    ErrorKind::Syntax => format!("SYNTAX {}:{}: {bare}", error.line, error.column),
+                    kind => kind.name().to_string(),
+                }
+            }
+        };
+        let expected = if let Some(error) = expected.strip_prefix("SYNTAX ") {
+            let (place, message) = error.split_once(": ").unwrap();
+            let (line, column) = place.split_once(':').unwrap();
+            let column = typed_column(text, column.parse().unwrap());
+            format!(
+                "SYNTAX {line}:{column}: {}",
+                message.split(" (expected").next().unwrap()
+            )
+        } else if expected.starts_with("PREP ") {
+            "value".to_string()
+        } else if expected.starts_with("true") && text.contains("redact(") {
+            "true redact".to_string()
+        } else {
+            expected.trim().to_string()
+        };
+        if got != expected {
+            failures.push(format!("{text}: {got}, not {expected}"));
+        }
+    }
+    assert_eq!(count, 161);
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// Filters of the second table that the checker refuses.
+const REFUSED: &[&str] = &[r#"dst.port == "8080""#];
+
+#[test]
+fn kfl2_strict() {
+    let options = Options {
+        lang: Lang::Kfl2,
+        lenient: false,
+        now: at("2026-03-14T22:30:00Z"),
+    };
+    let (env, entries) = (large(), [e1(), e2()]);
+    let mut failures = Vec::new();
+    let mut count = 0;
+    for row in rows(include_str!("../vectors/kfl2_vectors.tsv")) {
+        count += 1;
+        let text = row[0];
+        let filter = match compile(&env, text, &options) {
+            Ok(filter) => filter,
+            Err(errors) => {
+                if !REFUSED.contains(&text) || errors.errors[0].kind != ErrorKind::Type {
+                    failures.push(errors.render(text));
+                }
+                continue;
+            }
+        };
+        assert!(!REFUSED.contains(&text), "{text}");
+        for (entry, expected) in entries.iter().zip(&row[1..]) {
+            let got = match outcome(&filter, entry) {
+                Outcome::True => "true".to_string(),
+                Outcome::False => "false".to_string(),
+                Outcome::Error(reason) => format!("ERR {reason}"),
+            };
+            let expected = expected
+                .split(':')
+                .next()
+                .unwrap()
+                .replace("No such", "no such");
+            if got != expected {
+                failures.push(format!("{text}: {got}, not {expected}"));
+            }
+        }
+    }
+    assert_eq!(count, 70);
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+fn check(env: &Env, table: &[(&str, Lang, bool)], options: &Options, sample: &Sample) {
+    for (text, lang, matches) in table {
+        let filter = compile(env, text, options).unwrap_or_else(|e| panic!("{}", e.render(text)));
+        assert_eq!(filter.lang(), *lang, "{text}");
+        assert_eq!(
+            outcome(&filter, sample) == Outcome::True,
+            *matches,
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn the_spelling_is_told_by_the_text() {
+    use Lang::{Kfl1, Kfl2};
+    let table = [
+        ("", Kfl2, true),
+        ("http", Kfl2, true),
+        ("!http", Kfl2, false),
+        ("http or dns", Kfl1, true),
+        ("http || dns", Kfl2, true),
+        (
+            r#"src.namespace=="sock-shop" or dst.namespace=="sock-shop""#,
+            Kfl1,
+            true,
+        ),
+        (r#"dst.name == r"cata.*""#, Kfl1, true),
+        (r#"src.name==r"cata.*""#, Kfl1, false),
+        ("http and response.status == 500", Kfl1, true),
+        ("http && status_code == 500", Kfl2, true),
+        ("http && response.status == 500", Kfl2, true),
+        ("response.status == 500", Kfl1, true),
+        (r#"http && src.pod.name.matches("front-.*")"#, Kfl2, true),
+        (r#"dst.port == "8086""#, Kfl1, true),
+        (r#"src.ip == "10.0.0.5""#, Kfl2, true),
+        ("timestamp > now()", Kfl2, false),
+        ("elapsedTime > 20", Kfl1, true),
+        ("elapsed_time > 20", Kfl2, true),
+        ("error == nil", Kfl1, true),
+        ("(http)", Kfl2, true),
+        (r#"namespaces.exists(n, n == "sock-shop")"#, Kfl2, true),
+        (r#"src.namespace === "sock-shop""#, Kfl2, true),
+        ("http and limit(5)", Kfl1, true),
+    ];
+    check(
+        &large(),
+        &table,
+        &Options {
+            now: at("2024-01-01T00:00:00Z"),
+            ..Options::default()
+        },
+        &e0(),
+    );
+}
+
+#[test]
+fn header_names_ignore_case_where_that_is_strict() {
+    let table = [
+        (
+            r#"request.headers["host"] == "catalogue" and http"#,
+            Lang::Kfl1,
+            true,
+        ),
+        (
+            r#"request.headers["HOST"] == "catalogue""#,
+            Lang::Kfl2,
+            true,
+        ),
+        (r#""hOST" in request.headers"#, Lang::Kfl2, true),
+        (
+            r#"map_get(request.headers, "HOST", "") == "catalogue""#,
+            Lang::Kfl2,
+            true,
+        ),
+        ("has(request.headers.host)", Lang::Kfl2, true),
+        ("has(request.headers.nosuch)", Lang::Kfl2, false),
+        ("has(src.pod.name) && !has(dst.pod.name)", Lang::Kfl2, true),
+    ];
+    check(&large(), &table, &Options::default(), &e0());
+}
+
+#[test]
+fn macros_of_ones_own() {
+    let env = small()
+        .with_macro("bad", "response.status >= 500 or response.status == 418")
+        .with_macro("mine", r#"src.namespace == "sock-shop" && bad"#)
+        .with_macro("endless", "endless or http")
+        .with_macro("hides", "redact(\"request.path\")");
+    let table = [
+        ("bad", Lang::Kfl2, true),
+        ("http and bad and mine", Lang::Kfl1, true),
+        ("http && mine", Lang::Kfl2, true),
+        ("!bad", Lang::Kfl2, false),
+        (r#"src.name == "bad""#, Lang::Kfl2, false),
+    ];
+    check(&env, &table, &Options::default(), &e0());
+    let errors = compile(&env, "http and endless", &Options::default()).unwrap_err();
+    assert_eq!(errors.errors[0].kind, ErrorKind::Limit, "{errors}");
+    let errors = compile(&env, "http and hides", &Options::default()).unwrap_err();
+    assert_eq!(errors.errors[0].kind, ErrorKind::Value, "{errors}");
+}
+
+#[test]
+fn macros_of_macros_end() {
+    let many = |name: &str| vec![name; 50].join(" or ");
+    let names = ["m1", "m2", "m3", "m4"];
+    let env = names
+        .windows(2)
+        .fold(small(), |env, pair| env.with_macro(pair[0], &many(pair[1])));
+    let env = env.with_macro("m4", &many("m1"));
+    let errors = compile(&env, "m1", &Options::default()).unwrap_err();
+    assert_eq!(errors.errors[0].kind, ErrorKind::Limit, "{errors}");
+    // as deep as they may be
+    let deep = |inner: &str| format!("{}{inner}{}", "!(".repeat(60), ")".repeat(60));
+    let env = small()
+        .with_macro("d1", &deep("d2"))
+        .with_macro("d2", &deep("d3"))
+        .with_macro("d3", &deep("http"));
+    check(
+        &env,
+        &[(&deep("d1"), Lang::Kfl2, true)],
+        &Options::default(),
+        &e0(),
+    );
+}
+
+#[test]
+fn structured_fields_and_missing_responses() {
+    let mut half = e0();
+    half.record = Box::new(crate::support::Http {
+        method: "GET".into(),
+        ..Default::default()
+    });
+    let dns = e2();
+    let options = Options {
+        lang: Lang::Auto,
+        ..Options::default()
+    };
+    for (entry, text, matches) in [
+        (&dns, r#"request.questions[0].name == "google.com""#, true),
+        (&dns, r#"request.questions[1].name == "google.com""#, false),
+        (
+            &dns,
+            r#"request.questions.*.name == "pool.minexmr.com""#,
+            true,
+        ),
+        (&dns, r#"request..name == "pool.minexmr.com" and dns"#, true),
+        (
+            &dns,
+            r#"dns and response.code == "Non-Existent Domain""#,
+            true,
+        ),
+        (&dns, "dns and response.rcode == 3", true),
+        (&half, "response == nil", true),
+        (&half, "response != nil or response.status == 500", false),
+        (&half, "(response.status == 500) or http", true),
+        (&half, "status_code == 0", true),
+        (
+            &half,
+            r#"has(response.headers.server) || map_get(response.headers, "server", "none") == "none""#,
+            true,
+        ),
+        (&dns, "request != nil", true),
+        (&dns, r#"node.name == "node-1" and worker == "" "#, true),
+        (&dns, r#"record("") and !record("x")"#, true),
+        (&dns, r#"record("") && !record("x")"#, true),
+        (&dns, r#"capture.source == "ebpf_tls" and tls"#, true),
+    ] {
+        let filter =
+            compile(&large(), text, &options).unwrap_or_else(|e| panic!("{}", e.render(text)));
+        assert_eq!(outcome(&filter, entry) == Outcome::True, matches, "{text}");
+    }
+}
+
+#[test]
+fn documents_inside_fields() {
+    let mut entry = e0();
+    let xml = r#"<?xml version="1.0"?><!-- c --><lib:shelf at="a>b"><book><title>A &amp; B</title></book><book><title><![CDATA[<C>]]></title></book></lib:shelf>"#;
+    entry.record = Box::new(crate::support::Http {
+        url: xml.into(),
+        method: r#" {"a": [1, {"b": "x\u00e9\ud83d\ude00\n"}], "c": null, "d": -1.5e3, "n": 9007199254740993} "#.into(),
+        version: "{not json".into(),
+        ..Default::default()
+    });
+    let table = [
+        (r#"request.url.xml().shelf.book[0].title == "A & B""#, true),
+        (r#"request.url.xml().shelf.book[1].title == "<C>""#, true),
+        (r#"request.url.xml()..title == "<C>""#, true),
+        ("request.url.xml().shelf.book[2].title == nil", false),
+        (r#"request.method.json().a[1].b.startsWith("xé😀")"#, true),
+        ("request.method.json().c == nil", true),
+        ("request.method.json().d < -1499", true),
+        ("request.method.json().n == 9007199254740993", true),
+        ("request.method.json().a[0] == 1", true),
+        (r#"request.httpVersion.json().not == "json""#, false),
+        (r#"!(request.httpVersion.json().not == "json")"#, true),
+    ];
+    for (text, matches) in table {
+        let filter = compile(
+            &small(),
+            text,
+            &Options {
+                lang: Lang::Kfl1,
+                ..Options::default()
+            },
+        )
+        .unwrap();
+        assert_eq!(outcome(&filter, &entry) == Outcome::True, matches, "{text}");
+    }
+}
+
+#[test]
+fn redacted_values_are_hidden() {
+    let shown = |text: &str| {
+        let options = Options {
+            lang: Lang::Kfl1,
+            ..Options::default()
+        };
+        let filter =
+            compile(&small(), text, &options).unwrap_or_else(|e| panic!("{}", e.render(text)));
+        let (arena, mut out) = (Bump::new(), Vec::new());
+        e0().with(&arena, |entry| filter.write_json(entry, &mut out));
+        serde_json::from_slice::<serde_json::Value>(&out).unwrap()
+    };
+    let plain = shown("http");
+    for (text, hidden) in [
+        (
+            r#"redact("request.headers.Authorization")"#,
+            &["/request/headers/Authorization"][..],
+        ),
+        (
+            r#"redact("..Authorization", "request.path")"#,
+            &["/request/headers/Authorization", "/request/path"],
+        ),
+        (
+            r#"redact("..['User-Agent']")"#,
+            &["/request/headers/User-Agent"],
+        ),
+        (
+            r#"redact("request.headers['User-Agent']")"#,
+            &["/request/headers/User-Agent"],
+        ),
+        (
+            r#"redact("request.pathSegments[1]")"#,
+            &["/request/pathSegments/1"],
+        ),
+        (
+            r#"redact("src.*") and redact("request.headers")"#,
+            &[
+                "/request/headers",
+                "/src/ip",
+                "/src/port",
+                "/src/name",
+                "/src/namespace",
+                "/src/pod",
+                "/src/endpointSlice",
+                "/src/service",
+                "/src/resolutionMechanism",
+            ],
+        ),
+        (r#"dns and redact("request.path")"#, &[]),
+        (r#"http or redact("request.path")"#, &[]),
+        (
+            r#"(dns and redact("request.path")) or (http and redact("request.url"))"#,
+            &["/request/url"],
+        ),
+    ] {
+        let mut expected = plain.clone();
+        for pointer in hidden {
+            *expected
+                .pointer_mut(pointer)
+                .unwrap_or_else(|| panic!("{pointer}")) = "[REDACTED]".into();
+        }
+        assert_eq!(shown(text), expected, "{text}");
+    }
+    // a document is packed again as it was
+    let body = shown(r#"redact("response.content.text.json().name")"#);
+    let body = body
+        .pointer("/response/content/text")
+        .unwrap()
+        .as_str()
+        .unwrap();
+    assert_eq!(body, "eyJuYW1lIjoiW1JFREFDVEVEXSIsInByaWNlIjo5OS45OX0="); // {"name":"[REDACTED]","price":99.99}
+    let strict = Options {
+        lang: Lang::Kfl1,
+        ..Options::default()
+    };
+    let errors = compile(
+        &small(),
+        r#"redact("request.header.Authorization")"#,
+        &strict,
+    )
+    .unwrap_err();
+    assert_eq!(
+        errors.errors[0].suggestion.as_deref(),
+        Some("did you mean \"request.headers.Authorization\"?")
+    );
+}

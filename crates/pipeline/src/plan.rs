@@ -1,0 +1,119 @@
+//! What is wanted now: immutable, swapped at run time, read once a batch.
+
+use gillnet_entry::{Entry, Name};
+use gillnet_kfl::{Filter, FlowEnd, FlowView, ProtocolSet, Tri};
+use gillnet_names::Knowledge;
+use std::net::IpAddr;
+use std::sync::LazyLock;
+
+/// One thing somebody wants: entries that a filter matches, and whether their whole streams are recorded.
+#[derive(Clone, Debug)]
+pub struct Want {
+    /// Its bit in the masks, below [`Plan::MOST`]; no other want of a plan has it.
+    pub bit: u8,
+    /// Which entries.
+    pub filter: Filter,
+    /// Whether the streams of matching entries are recorded.
+    pub record: bool,
+    /// Whether the bodies of matching entries are read.
+    pub bodies: bool,
+}
+
+/// All that is wanted, at most 64 things; masks have a bit for each.
+#[derive(Debug, Default)]
+pub struct Plan {
+    wants: Vec<Want>,
+    record: u64,
+    protocols: u64,
+    bodies: bool,
+    generation: u32,
+}
+
+impl Plan {
+    /// The most things a plan holds.
+    pub const MOST: usize = 64;
+
+    /// A plan of these wants. `generation` tells it from the plan before it.
+    pub fn new(wants: Vec<Want>, generation: u32) -> Plan {
+        let protocols = wants.iter().fold(ProtocolSet::NONE, |set, w| set.union(w.filter.protocols()));
+        let record = wants.iter().filter(|w| w.record).fold(0, |mask, w| mask | w.mask());
+        Plan {
+            record,
+            protocols: (0..64).filter(|p| protocols.contains(*p)).fold(0, |mask, p| mask | 1 << p),
+            bodies: wants.iter().any(|w| w.bodies || w.filter.needs_bodies()),
+            wants,
+            generation,
+        }
+    }
+
+    /// Tells this plan from others.
+    pub fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// The wants.
+    pub fn wants(&self) -> &[Want] {
+        &self.wants
+    }
+
+    /// Registry indexes of the protocols that can match at all, as bits.
+    pub fn protocols(&self) -> u64 {
+        self.protocols
+    }
+
+    /// Whether anyone reads bodies.
+    pub fn bodies(&self) -> bool {
+        self.bodies
+    }
+
+    /// The wants whose streams are recorded, as bits.
+    pub fn recording(&self) -> u64 {
+        self.record
+    }
+
+    /// The wants that a flow with these ends can still match, as bits (0 = nobody can want it), and whether a name
+    /// that is not known yet could still decide.
+    pub fn flow(&self, ends: &[(IpAddr, u16); 2], known: &[Knowledge; 2]) -> (u64, bool) {
+        let view = FlowView::new(flow_end(ends[0], &known[0]), flow_end(ends[1], &known[1]));
+        let mut open = false;
+        let possible = self.select(u64::MAX, |filter| {
+            let answer = filter.flow(&view);
+            open |= answer == Tri::Unknown;
+            answer != Tri::No
+        });
+        (possible, open && known.iter().any(|k| matches!(k, Knowledge::Unknown)))
+    }
+
+    /// The wants of `possible` that the entry matches, as bits.
+    pub fn entry(&self, possible: u64, entry: &Entry<'_>) -> u64 {
+        self.select(possible, |filter| filter.matches(entry))
+    }
+
+    #[inline]
+    fn select(&self, possible: u64, mut chosen: impl FnMut(&Filter) -> bool) -> u64 {
+        let mut mask = 0;
+        for want in &self.wants {
+            if possible & want.mask() != 0 && chosen(&want.filter) {
+                mask |= want.mask();
+            }
+        }
+        mask
+    }
+}
+
+impl Want {
+    fn mask(&self) -> u64 {
+        1 << (self.bit & 63)
+    }
+}
+
+/// An end as filters see it: its name only where a source knows it, or knows that it has none.
+fn flow_end<'a>((ip, port): (IpAddr, u16), known: &'a Knowledge) -> FlowEnd<'a> {
+    static NAMELESS: LazyLock<Name> = LazyLock::new(Name::default);
+    let name = match known {
+        Knowledge::Known(name) => Some(&**name),
+        Knowledge::KnownNone => Some(&*NAMELESS),
+        Knowledge::Unknown => None,
+    };
+    FlowEnd { ip, port, name }
+}

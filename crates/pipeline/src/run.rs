@@ -1,0 +1,89 @@
+//! Drives a source through a shard.
+
+use crate::{Board, Plan, Shard};
+use gillnet_capture::{Error, Event, Source};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// How others steer a running shard: stop it, swap its plan, read its counters.
+#[derive(Debug, Default)]
+pub struct Control {
+    stop: AtomicBool,
+    plan: Mutex<Option<Arc<Plan>>>,
+    fresh: AtomicBool,
+    board: Board,
+}
+
+impl Control {
+    /// Asks the shard to stop after its batch.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+    }
+
+    /// Swaps the plan; the shard takes it up with its next batch.
+    pub fn set_plan(&self, plan: Arc<Plan>) {
+        *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = Some(plan);
+        self.fresh.store(true, Ordering::Release);
+    }
+
+    /// The shard's counters.
+    pub fn board(&self) -> &Board {
+        &self.board
+    }
+
+    fn new_plan(&self) -> Option<Arc<Plan>> {
+        if !self.fresh.swap(false, Ordering::AcqRel) {
+            return None;
+        }
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Why a run ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// The source has nothing more.
+    Source,
+    /// It was asked to stop, by its control or because a consumer had enough.
+    Stopped,
+    /// The source failed for good.
+    Failed(Error),
+}
+
+/// Frames between two looks at plan, stop flag and counters.
+const BATCH: u32 = 1024;
+
+/// Runs until the source ends, fails for good, or is asked to stop. Faults after which the source goes on are given
+/// to `fault` and counted by the source.
+pub fn run(source: &mut dyn Source, shard: &mut Shard, control: &Control, fault: &mut dyn FnMut(&Error)) -> Ended {
+    let mut left = BATCH;
+    let ended = loop {
+        match source.next() {
+            Ok(Event::Frame(frame)) => {
+                shard.frame(&frame);
+                left -= 1;
+                if left > 0 {
+                    continue;
+                }
+            }
+            Ok(Event::Tick(now)) => shard.tick(now),
+            Ok(Event::End) => break Ended::Source,
+            Err(error) if error.is_fatal() => break Ended::Failed(error),
+            Err(error) => fault(&error),
+        }
+        left = BATCH;
+        if let Some(plan) = control.new_plan() {
+            shard.set_plan(plan);
+        }
+        shard.interfaces(source.interfaces());
+        shard.end_of_batch();
+        shard.publish(source.stats(), &control.board);
+        if control.stop.load(Ordering::Acquire) || shard.has_enough() {
+            break Ended::Stopped;
+        }
+    };
+    shard.interfaces(source.interfaces());
+    shard.finish();
+    shard.publish(source.stats(), &control.board);
+    ended
+}

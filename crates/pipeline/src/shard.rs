@@ -1,0 +1,448 @@
+//! A shard: decoder, flow table, ring and streams of one thread.
+
+use crate::outlet::{About, Emitter, Outlet};
+use crate::{Board, Consumer, FrameTap, Plan, StreamRecorder};
+use gillnet_capture::{Frame, FrameHeader, Interface, NO_POS, Ring, SourceStats, Store};
+use gillnet_entry::drops::Reason;
+use gillnet_entry::{Origin, Transport};
+use gillnet_names::{Knowledge, Names};
+use gillnet_protocols::{Config, Limits, Stream};
+use gillnet_streams::decode::{DecodeLimits, Decoder, Skip};
+use gillnet_streams::flow::{self, Flow, FlowLimits, FlowSink, Flows, Touch};
+use gillnet_streams::{Chunk, Close, Dir, StreamSink};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// Where frames are kept while their stream runs.
+#[derive(Debug)]
+pub enum Keep {
+    /// The source is mapped: frames stay where they are.
+    Mapped(Store),
+    /// Frames of wanted flows are copied into a ring.
+    Ring(Ring),
+}
+
+/// Says of a new flow, by its ends, whether it is Gillnet's own.
+pub type OwnCheck = Box<dyn FnMut(&[(IpAddr, u16); 2]) -> bool + Send>;
+
+/// Gives a new stream its number, and the time since when its recording is whole, where something before is missing.
+pub type Numbers = Box<dyn FnMut() -> (u64, Option<i64>) + Send>;
+
+/// What a shard is made of.
+pub struct ShardConfig {
+    /// Where entries come from.
+    pub origin: Arc<Origin>,
+    /// Names of addresses.
+    pub names: Arc<Names>,
+    /// What is wanted at first.
+    pub plan: Arc<Plan>,
+    /// Where frames are kept.
+    pub keep: Keep,
+    /// Limits of decoding.
+    pub decode: DecodeLimits,
+    /// Limits of the flow table and of reassembly.
+    pub flow: FlowLimits,
+    /// Limits of dissectors.
+    pub dissect: Limits,
+    /// Numbers of new streams; from 0 on where there is none.
+    pub numbers: Option<Numbers>,
+    /// Tells Gillnet's own flows.
+    pub own: Option<OwnCheck>,
+    /// Takes entries.
+    pub consumer: Box<dyn Consumer>,
+    /// Takes whole streams.
+    pub recorder: Option<Box<dyn StreamRecorder>>,
+    /// Sees frames of wanted flows.
+    pub tap: Option<FrameTap>,
+}
+
+/// What is known of a flow beside the flow table, by its index there.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    /// Generations of plan and names when it was asked last.
+    plan: u32,
+    names: u64,
+    /// Whether a name that is not known yet could still decide.
+    open: bool,
+}
+
+const NEVER: Asked = Asked { plan: u32::MAX, names: 0, open: false };
+
+/// [`Flow::slot`] of a flow that has no stream state.
+const NONE: u32 = u32::MAX;
+
+/// [`Flow::flags`] of Gillnet's own flows.
+const OWN: u8 = 1;
+
+struct State {
+    about: About,
+    stream: Stream,
+}
+
+/// The streams of a shard and what they put their entries through.
+struct Streams {
+    /// Index into `states` by flow.
+    slots: Vec<u32>,
+    states: Vec<Option<Box<State>>>,
+    free: Vec<u32>,
+    numbers: Numbers,
+    /// What `numbers` said of the flow that opens now.
+    truncated_before: Option<i64>,
+    config: Config,
+    outlet: Outlet,
+}
+
+/// One thread's part of the pipeline.
+pub struct Shard {
+    decoder: Decoder,
+    flows: Flows,
+    keep: Keep,
+    store: Store,
+    asked: Vec<Asked>,
+    streams: Streams,
+    interfaces: usize,
+    own: Option<OwnCheck>,
+    tap: Option<FrameTap>,
+    /// Time of the last look at pending requests.
+    looked: i64,
+}
+
+/// Packet time between two looks at requests that wait, in ns.
+const LOOK: i64 = 1_000_000_000;
+
+impl Shard {
+    /// A shard that has seen nothing yet.
+    pub fn new(config: ShardConfig) -> Shard {
+        let store = match &config.keep {
+            Keep::Mapped(store) => store.clone(),
+            Keep::Ring(ring) => ring.store(),
+        };
+        let dissect = Config {
+            limits: config.dissect,
+            bodies: config.plan.bodies(),
+            enabled: config.plan.protocols(),
+        };
+        let outlet = Outlet::new(
+            config.plan,
+            config.origin,
+            config.names,
+            store.clone(),
+            config.consumer,
+            config.recorder,
+        );
+        Shard {
+            decoder: Decoder::new(config.decode),
+            flows: Flows::new(config.flow),
+            keep: config.keep,
+            store,
+            asked: Vec::new(),
+            streams: Streams {
+                slots: Vec::new(),
+                states: Vec::new(),
+                free: Vec::new(),
+                numbers: config.numbers.unwrap_or_else(counting_from_zero),
+                truncated_before: None,
+                config: dissect,
+                outlet,
+            },
+            interfaces: 0,
+            own: config.own,
+            tap: config.tap,
+            looked: i64::MIN,
+        }
+    }
+
+    /// Takes a frame.
+    #[inline]
+    pub fn frame(&mut self, frame: &Frame<'_>) {
+        let counters = &mut self.streams.outlet.counters;
+        counters.frames += 1;
+        counters.bytes += u64::from(frame.wire_len);
+        counters.newest = counters.newest.max(frame.ts);
+        let packet = match self.decoder.decode(frame) {
+            Ok(packet) => packet,
+            Err(skip) => return self.streams.skipped(skip),
+        };
+        self.flows.tick(frame.ts, &self.store, &mut self.streams);
+        let touch = self.flows.touch(&packet, frame.ts, &self.store, &mut self.streams);
+        if touch.duplicate {
+            self.streams.outlet.counters.drops.add(Reason::Duplicate, 1);
+            return;
+        }
+        let flow = self.flows.get_mut(touch.flow);
+        if touch.new || is_stale(&self.asked, touch.flow, &self.streams.outlet) {
+            ask(flow, touch, &mut self.asked, &mut self.streams, &mut self.own);
+        }
+        if !flow.wanted {
+            let reason = if flow.flags & OWN != 0 { Reason::Own } else { Reason::Unwanted };
+            self.streams.outlet.counters.drops.add(reason, 1);
+            return;
+        }
+        let at = match &mut self.keep {
+            Keep::Mapped(_) => frame.pos,
+            Keep::Ring(ring) => ring.append(&header(frame, flow.last_pos), frame.data),
+        };
+        flow.last_pos = at;
+        if let Some(tap) = &mut self.tap {
+            tap(flow.stream, flow.transport() == flow::Transport::Udp, frame);
+        }
+        let recording = self.streams.kept(flow.slot, at);
+        let pos = packet.payload_off.map_or(NO_POS, |off| at + u64::from(off));
+        let slot = flow.slot;
+        let stream = flow.stream;
+        self.flows.segment(touch, &packet, pos, frame.ts, &self.store, &mut self.streams);
+        if recording != 0 && slot != NONE {
+            self.streams.outlet.record(stream, recording, at);
+        }
+    }
+
+    /// Wall-clock time on a silent source.
+    pub fn tick(&mut self, now: i64) {
+        self.decoder.tick(now);
+        self.flows.tick(now, &self.store, &mut self.streams);
+        self.streams.outlet.counters.newest = self.streams.outlet.counters.newest.max(now);
+    }
+
+    /// Between batches: requests that wait too long, queues of sinks.
+    pub fn end_of_batch(&mut self) {
+        let now = self.streams.outlet.counters.newest;
+        if now.saturating_sub(self.looked) >= LOOK {
+            self.looked = now;
+            self.streams.look(now);
+        }
+        self.streams.outlet.flush(now);
+    }
+
+    /// Swaps the plan.
+    pub fn set_plan(&mut self, plan: Arc<Plan>) {
+        self.streams.config.bodies = plan.bodies();
+        self.streams.config.enabled = plan.protocols();
+        self.streams.outlet.plan = plan;
+    }
+
+    /// Tells the recorder of new interfaces.
+    pub fn interfaces(&mut self, interfaces: &[Interface]) {
+        if interfaces.len() == self.interfaces {
+            return;
+        }
+        self.interfaces = interfaces.len();
+        if let Some(recorder) = &mut self.streams.outlet.recorder {
+            recorder.interfaces(interfaces);
+        }
+    }
+
+    /// Whether the consumer has enough.
+    pub fn has_enough(&self) -> bool {
+        self.streams.outlet.enough
+    }
+
+    /// The source ended: everything held is handed on.
+    pub fn finish(&mut self) {
+        self.flows.drain(&self.store, &mut self.streams);
+        let now = self.streams.outlet.counters.newest;
+        self.streams.outlet.flush(now);
+    }
+
+    /// Shows the counters.
+    pub fn publish(&mut self, source: SourceStats, board: &Board) {
+        let counters = &mut self.streams.outlet.counters;
+        let (decode, flow) = (self.decoder.counters(), self.flows.counters());
+        counters.tcp_packets = decode.tcp;
+        counters.udp_packets = decode.udp;
+        counters.icmp_packets = decode.transport(1) + decode.transport(58);
+        counters.streams = flow.opened;
+        counters.live_tcp_streams = u64::from(self.flows.live());
+        let drops = &mut counters.drops;
+        drops.set(Reason::Kernel, source.kernel_dropped);
+        drops.set(Reason::Fragment, decode.fragments_refused + decode.datagrams_incomplete);
+        drops.set(Reason::Retransmission, flow.retransmitted);
+        drops.set(Reason::Gap, flow.gaps);
+        drops.set(Reason::Overwritten, flow.overwritten_bytes);
+        drops.set(Reason::Reorder, flow.reorder_cuts);
+        drops.set(Reason::FlowTable, flow.evicted);
+        drops.set(Reason::ClockJump, self.flows.clock_jumps());
+        counters.source = source;
+        board.publish(counters);
+    }
+}
+
+fn counting_from_zero() -> Numbers {
+    let mut next = 0;
+    Box::new(move || {
+        next += 1;
+        (next - 1, None)
+    })
+}
+
+fn header(frame: &Frame<'_>, prev: u64) -> FrameHeader {
+    FrameHeader {
+        ts: frame.ts,
+        iface: frame.iface,
+        link: frame.link,
+        direction: frame.direction,
+        wire_len: frame.wire_len,
+        prev,
+    }
+}
+
+/// Whether a flow must be asked again: the plan changed, or names did and one could decide.
+#[inline]
+fn is_stale(asked: &[Asked], flow: u32, outlet: &Outlet) -> bool {
+    let asked = asked.get(flow as usize).unwrap_or(&NEVER);
+    asked.plan != outlet.plan.generation() || (asked.open && asked.names != outlet.names.generation())
+}
+
+/// Asks once a flow what its ends are called and who can want it.
+#[cold]
+fn ask(flow: &mut Flow, touch: Touch, asked: &mut Vec<Asked>, streams: &mut Streams, own: &mut Option<OwnCheck>) {
+    let index = touch.flow as usize;
+    if asked.len() <= index {
+        asked.resize(index + 1, NEVER);
+        streams.slots.resize(index + 1, NONE);
+    }
+    let (a, b) = flow.ends();
+    let ends = [a, b];
+    let outlet = &mut streams.outlet;
+    let (plan, names) = (outlet.plan.generation(), outlet.names.generation());
+    if touch.new {
+        flow.flags = if own.as_mut().is_some_and(|is_own| is_own(&ends)) { OWN } else { 0 };
+        flow.last_pos = NO_POS;
+    }
+    let known = ends.map(|(ip, port)| outlet.names.known(ip, port, flow.last_ts()));
+    let (possible, open) = outlet.plan.flow(&ends, &known);
+    asked[index] = Asked { plan, names, open };
+    flow.wanted = possible != 0 && flow.flags & OWN == 0;
+    let names = known.map(|known| match known {
+        Knowledge::Known(name) => name,
+        Knowledge::KnownNone | Knowledge::Unknown => Arc::clone(&outlet.nameless),
+    });
+    match streams.states.get_mut(flow.slot as usize).and_then(Option::as_mut) {
+        Some(state) => {
+            state.about.possible = possible;
+            state.about.names = names;
+        }
+        None if flow.wanted => {
+            let transport = match flow.transport() {
+                flow::Transport::Tcp => Transport::Tcp,
+                flow::Transport::Udp => Transport::Udp,
+            };
+            let about = About {
+                stream: flow.stream,
+                transport,
+                ends,
+                names,
+                index: 0,
+                possible,
+                recording: 0,
+                last_pos: NO_POS,
+                truncated_before: if touch.new { streams.truncated_before } else { None },
+            };
+            let stream = Stream::new(transport, (a.1, b.1));
+            flow.slot = streams.insert(Box::new(State { about, stream }));
+            streams.slots[index] = flow.slot;
+        }
+        None => {}
+    }
+}
+
+impl Streams {
+    #[allow(clippy::cast_possible_truncation)] // the flow table is bounded far below 2^32
+    fn insert(&mut self, state: Box<State>) -> u32 {
+        match self.free.pop() {
+            Some(slot) => {
+                self.states[slot as usize] = Some(state);
+                slot
+            }
+            None => {
+                self.states.push(Some(state));
+                (self.states.len() - 1) as u32
+            }
+        }
+    }
+
+    /// Counts what decoding passed over.
+    #[cold]
+    fn skipped(&mut self, skip: Skip) {
+        let reason = match skip {
+            Skip::LinkType => Reason::LinkType,
+            Skip::NotIp => Reason::NotIp,
+            Skip::Malformed => Reason::Malformed,
+            Skip::Transport(_) => Reason::Transport,
+            Skip::Nesting => Reason::Nesting,
+            // counted where their datagram is whole, or given up
+            Skip::FragmentHeld | Skip::Fragment => return,
+        };
+        self.outlet.counters.drops.add(reason, 1);
+    }
+
+    /// Notes a stream's newest frame; gives the wants that record it.
+    #[inline]
+    fn kept(&mut self, slot: u32, at: u64) -> u64 {
+        self.outlet.counters.kept += 1;
+        let Some(state) = self.states.get_mut(slot as usize).and_then(Option::as_mut) else {
+            return 0;
+        };
+        state.about.last_pos = at;
+        state.about.recording & self.outlet.plan.recording()
+    }
+
+    /// The stream of a flow, and the way out of it.
+    #[inline]
+    fn stream(&mut self, flow: u32) -> Option<(&mut Stream, &Config, Store, Emitter<'_>)> {
+        let slot = *self.slots.get(flow as usize)?;
+        let State { about, stream } = &mut **self.states.get_mut(slot as usize)?.as_mut()?;
+        let store = self.outlet.store.clone();
+        Some((stream, &self.config, store, Emitter { about, outlet: &mut self.outlet }))
+    }
+
+    /// Lets requests that wait too long time out.
+    fn look(&mut self, now: i64) {
+        for state in self.states.iter_mut().flatten() {
+            let State { about, stream } = &mut **state;
+            stream.tick(now, &self.config, &mut Emitter { about, outlet: &mut self.outlet });
+        }
+    }
+}
+
+impl StreamSink for Streams {
+    #[inline]
+    fn chunk(&mut self, flow: u32, chunk: &Chunk<'_>) {
+        self.outlet.counters.chunks += 1;
+        if let Some((stream, config, store, mut out)) = self.stream(flow) {
+            stream.chunk(chunk, &crate::outlet::StoreBytes(&store), config, &mut out);
+        }
+    }
+
+    fn gap(&mut self, flow: u32, dir: Dir, missing: u64, ts: i64) {
+        if let Some((stream, config, _, mut out)) = self.stream(flow) {
+            stream.gap(dir, missing, ts, config, &mut out);
+        }
+    }
+
+    fn half_close(&mut self, flow: u32, dir: Dir, ts: i64) {
+        if let Some((stream, config, _, mut out)) = self.stream(flow) {
+            stream.half_close(dir, ts, config, &mut out);
+        }
+    }
+}
+
+impl FlowSink for Streams {
+    fn number(&mut self) -> u64 {
+        let (number, truncated_before) = (self.numbers)();
+        self.truncated_before = truncated_before;
+        number
+    }
+
+    fn closed(&mut self, flow: u32, entry: &Flow, why: Close) {
+        if let Some((stream, config, _, mut out)) = self.stream(flow) {
+            stream.close(why, entry.last_ts(), config, &mut out);
+        }
+        let Some(slot) = self.slots.get_mut(flow as usize).map(|slot| std::mem::replace(slot, NONE)) else {
+            return;
+        };
+        if let Some(state) = self.states.get_mut(slot as usize).and_then(Option::take) {
+            self.free.push(slot);
+            self.outlet.end(&state.about);
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Who takes what a shard puts out.
+
+use gillnet_capture::{Interface, StoredFrame};
+use gillnet_entry::{Entry, Name};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// The wants of the plan that an entry matched, as bits.
+pub type Matched = u64;
+
+/// Takes entries on the shard's own thread; what it needs longer it detaches.
+pub trait Consumer: Send {
+    /// An entry that matched at least one want. `false` asks the shard to stop (enough was found).
+    fn entry(&mut self, entry: &Entry<'_>, matched: Matched) -> bool;
+    /// A batch is over: what was gathered may be handed on.
+    fn flush(&mut self) {}
+}
+
+/// What a recorder is told of a stream when a want first matches in it.
+#[derive(Clone, Debug)]
+pub struct StreamStart<'a> {
+    /// The stream's number.
+    pub number: u64,
+    /// Whether it is UDP.
+    pub udp: bool,
+    /// Both ends.
+    pub ends: [(IpAddr, u16); 2],
+    /// Their names.
+    pub names: [&'a Arc<Name>; 2],
+    /// Time from which on the stream is whole, where its beginning had left the ring.
+    pub truncated_before: Option<i64>,
+}
+
+/// Takes whole streams on the shard's own thread. Must never block.
+pub trait StreamRecorder: Send {
+    /// A want of the plan (its bit) matched in a stream for the first time; its frames so far follow.
+    fn begin(&mut self, want: u8, start: &StreamStart<'_>);
+    /// A frame of a stream for these wants. `false`: the queue was full and the frame is lost.
+    fn frame(&mut self, stream: u64, wants: u64, frame: &StoredFrame<'_>) -> bool;
+    /// A recorded stream ended.
+    fn end(&mut self, stream: u64);
+    /// The interfaces that frames name by number.
+    fn interfaces(&mut self, interfaces: &[Interface]);
+    /// A batch is over, at this time.
+    fn flush(&mut self, now: i64);
+}
+
+/// Sees each frame of each wanted flow: (stream number, UDP, frame). For exports and inspection.
+pub type FrameTap = Box<dyn FnMut(u64, bool, &gillnet_capture::Frame<'_>) + Send>;

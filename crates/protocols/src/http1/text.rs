@@ -1,0 +1,364 @@
+//! What stands in heads, targets and cookies, read when someone asks for it.
+
+use super::head::{letter, value};
+use super::lines::Newlines;
+use gillnet_entry::{Ctx, Value};
+use hashbrown::HashMap;
+
+/// More names than this are grouped with a hash table.
+const FEW: usize = 24;
+
+/// The header lines of a head: name and value as they stand there (a value folded over lines still is).
+#[derive(Clone)]
+pub(super) struct Headers<'a> {
+    head: &'a [u8],
+    newlines: Newlines<'a>,
+    from: usize,
+}
+
+impl<'a> Headers<'a> {
+    pub(super) fn new(head: &'a [u8]) -> Self {
+        let mut newlines = Newlines::new(head, 0);
+        let from = newlines.next().map_or(head.len(), |end| end + 1);
+        Headers {
+            head,
+            newlines,
+            from,
+        }
+    }
+
+    /// The next line with those folded into it.
+    fn line(&mut self) -> Option<&'a [u8]> {
+        let from = self.from;
+        loop {
+            let end = self.newlines.next().unwrap_or(self.head.len());
+            self.from = end + 1;
+            if !matches!(self.head.get(self.from), Some(b' ' | b'\t')) {
+                return self.head.get(from..end);
+            }
+        }
+    }
+
+    /// The value of the first line with this name (lower case), whose first letter must be among those of the head.
+    pub(super) fn find(mut self, letters: u32, name: &[u8]) -> Option<&'a [u8]> {
+        let first = *name.first()?;
+        if letters & letter(first) == 0 {
+            return None;
+        }
+        loop {
+            let line = self.line()?;
+            if line.first().is_some_and(|b| b | 0x20 == first)
+                && let Some(value) = value(line, name)
+            {
+                return Some(value);
+            }
+        }
+    }
+}
+
+impl<'a> Iterator for Headers<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let line = self.line()?;
+            if let Some(colon) = memchr::memchr(b':', line)
+                && let Some((name, value)) = line.split_at_checked(colon)
+                && !name.is_empty()
+            {
+                return Some((
+                    name.trim_ascii_end(),
+                    value.get(1..).unwrap_or_default().trim_ascii(),
+                ));
+            }
+        }
+    }
+}
+
+/// Text of a header's value; where it is folded over lines, each fold becomes a space (RFC 9112 §5.2).
+pub(super) fn unfold<'a>(value: &'a [u8], ctx: &Ctx<'a>) -> &'a str {
+    if memchr::memchr(b'\n', value).is_none() {
+        return ctx.text(value);
+    }
+    let mut text = bumpalo::collections::String::new_in(ctx.arena);
+    for line in value.split(|b| *b == b'\n') {
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(&String::from_utf8_lossy(line.trim_ascii()));
+    }
+    text.into_bump_str()
+}
+
+/// Headers as a map in their first spelling; values of a repeated name are joined with a comma.
+pub(super) fn header_map<'a>(head: &'a [u8], ctx: &Ctx<'a>) -> Value<'a> {
+    let lines = Headers::new(head).map(|(name, value)| (ctx.text(name), unfold(value, ctx)));
+    group(lines, true, ctx, |values| Value::Str(join(values, ctx)))
+}
+
+/// The value that [`header_map`] has under a key, without building the map.
+pub(super) fn header<'a>(head: &'a [u8], key: &str, ignore_case: bool, ctx: &Ctx<'a>) -> Value<'a> {
+    let same = |name: &[u8]| name.eq_ignore_ascii_case(key.as_bytes());
+    let mut lines = Headers::new(head).filter(|(name, _)| same(name));
+    match lines.next() {
+        Some((name, value)) if ignore_case || name == key.as_bytes() => {
+            let first = unfold(value, ctx);
+            let mut rest = lines.map(|(_, value)| unfold(value, ctx)).peekable();
+            if rest.peek().is_none() {
+                return Value::Str(first);
+            }
+            let values: Vec<&str> = std::iter::once(first).chain(rest).collect();
+            Value::Str(join(&values, ctx))
+        }
+        _ => Value::Missing,
+    }
+}
+
+fn join<'a>(values: &[&'a str], ctx: &Ctx<'a>) -> &'a str {
+    if let [one] = values {
+        return one;
+    }
+    let mut text = bumpalo::collections::String::new_in(ctx.arena);
+    for (i, value) in values.iter().enumerate() {
+        if i > 0 {
+            text.push(',');
+        }
+        text.push_str(value);
+    }
+    text.into_bump_str()
+}
+
+/// Cookies of a request (RFC 6265 §4.2): of a repeated name the last.
+pub(super) fn cookie_map<'a>(value: &'a [u8], ctx: &Ctx<'a>) -> Value<'a> {
+    let pairs = value
+        .split(|b| *b == b';')
+        .filter_map(|pair| cookie(pair, ctx));
+    group(pairs, false, ctx, last)
+}
+
+/// Cookies that a response sets (RFC 6265 §4.1), without their attributes: of a repeated name the last.
+pub(super) fn set_cookie_map<'a>(head: &'a [u8], ctx: &Ctx<'a>) -> Value<'a> {
+    let pairs = Headers::new(head)
+        .filter(|(name, _)| name.eq_ignore_ascii_case(b"set-cookie"))
+        .filter_map(|(_, value)| cookie(value.split(|b| *b == b';').next()?, ctx));
+    group(pairs, false, ctx, last)
+}
+
+fn cookie<'a>(pair: &'a [u8], ctx: &Ctx<'a>) -> Option<(&'a str, &'a str)> {
+    let at = memchr::memchr(b'=', pair)?;
+    let (name, value) = pair.split_at_checked(at)?;
+    Some((
+        ctx.text(name.trim_ascii()),
+        ctx.text(value.get(1..)?.trim_ascii()),
+    ))
+}
+
+fn last<'a>(values: &[&'a str]) -> Value<'a> {
+    Value::Str(values.last().copied().unwrap_or_default())
+}
+
+/// Names and values of a query or form (`a=b&c`), decoded; values of a repeated name become a list.
+pub(super) fn query_map<'a>(query: &'a [u8], ctx: &Ctx<'a>) -> Value<'a> {
+    group(query_pairs(query, ctx), false, ctx, |values| match values {
+        [one] => Value::Str(one),
+        _ => Value::List(ctx.list(values.iter().map(|v| Value::Str(v)))),
+    })
+}
+
+/// Names and values of a query or form, decoded, in order.
+pub(super) fn query_pairs<'a>(
+    query: &'a [u8],
+    ctx: &Ctx<'a>,
+) -> impl Iterator<Item = (&'a str, &'a str)> {
+    query
+        .split(|b| *b == b'&')
+        .filter(|pair| !pair.is_empty())
+        .map(move |pair| {
+            let at = memchr::memchr(b'=', pair).unwrap_or(pair.len());
+            let (name, value) = pair.split_at(at);
+            (
+                percent_decode(name, ctx),
+                percent_decode(value.get(1..).unwrap_or_default(), ctx),
+            )
+        })
+}
+
+/// Undoes `%41` and `+`; what is no valid escape stands as it is.
+fn percent_decode<'a>(text: &'a [u8], ctx: &Ctx<'a>) -> &'a str {
+    if memchr::memchr2(b'%', b'+', text).is_none() {
+        return ctx.text(text);
+    }
+    let mut plain = bumpalo::collections::Vec::with_capacity_in(text.len(), ctx.arena);
+    let mut rest = text;
+    while let [byte, tail @ ..] = rest {
+        rest = tail;
+        let escaped = match (byte, tail) {
+            (b'%', [high, low, after @ ..]) => {
+                hex(*high).zip(hex(*low)).map(|(h, l)| (h << 4 | l, after))
+            }
+            (b'+', _) => Some((b' ', tail)),
+            _ => None,
+        };
+        let (plain_byte, after) = escaped.unwrap_or((*byte, tail));
+        plain.push(plain_byte);
+        rest = if escaped.is_some() { after } else { rest };
+    }
+    ctx.text(plain.into_bump_slice())
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit)
+        .to_digit(16)
+        .and_then(|d| u8::try_from(d).ok())
+}
+
+/// A map of names in the order in which each is first met, with all values of each made into one.
+fn group<'a>(
+    pairs: impl Iterator<Item = (&'a str, &'a str)>,
+    ignore_case: bool,
+    ctx: &Ctx<'a>,
+    merge: impl Fn(&[&'a str]) -> Value<'a>,
+) -> Value<'a> {
+    let pairs = ctx.list(pairs);
+    let mut map = bumpalo::collections::Vec::with_capacity_in(pairs.len(), ctx.arena);
+    if pairs.len() > FEW {
+        group_many(pairs, ignore_case, &mut map, merge);
+    } else {
+        group_few(pairs, ignore_case, &mut map, merge);
+    }
+    Value::Map(map.into_bump_slice())
+}
+
+type Map<'a> = bumpalo::collections::Vec<'a, (&'a str, Value<'a>)>;
+
+fn group_few<'a>(
+    pairs: &[(&'a str, &'a str)],
+    ignore_case: bool,
+    map: &mut Map<'a>,
+    merge: impl Fn(&[&'a str]) -> Value<'a>,
+) {
+    let same = |a: &str, b: &str| {
+        a.len() == b.len()
+            && if ignore_case {
+                a.eq_ignore_ascii_case(b)
+            } else {
+                a == b
+            }
+    };
+    for (i, (name, value)) in pairs.iter().enumerate() {
+        let (before, after) = pairs.split_at(i);
+        if before.iter().any(|(other, _)| same(name, other)) {
+            continue;
+        }
+        if after.iter().skip(1).any(|(other, _)| same(name, other)) {
+            let values: Vec<&str> = after
+                .iter()
+                .filter(|(n, _)| same(name, n))
+                .map(|(_, v)| *v)
+                .collect();
+            map.push((name, merge(&values)));
+        } else {
+            map.push((name, merge(&[value])));
+        }
+    }
+}
+
+fn group_many<'a>(
+    pairs: &[(&'a str, &'a str)],
+    ignore_case: bool,
+    map: &mut Map<'a>,
+    merge: impl Fn(&[&'a str]) -> Value<'a>,
+) {
+    let mut places: HashMap<String, usize, foldhash::fast::RandomState> = HashMap::default();
+    let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (name, value) in pairs {
+        let key = if ignore_case {
+            name.to_ascii_lowercase()
+        } else {
+            (*name).to_owned()
+        };
+        let place = *places.entry(key).or_insert(groups.len());
+        match groups.get_mut(place) {
+            Some((_, values)) => values.push(value),
+            None => groups.push((name, vec![value])),
+        }
+    }
+    map.extend(groups.iter().map(|(name, values)| (*name, merge(values))));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gillnet_entry::{Bump, Nothing};
+
+    fn json(bytes: &[u8], read: impl for<'a> FnOnce(&'a [u8], &Ctx<'a>) -> Value<'a>) -> String {
+        let arena = Bump::new();
+        let mut out = Vec::new();
+        gillnet_entry::json::write_value(
+            &read(
+                bytes,
+                &Ctx {
+                    store: &Nothing,
+                    arena: &arena,
+                },
+            ),
+            &mut out,
+        );
+        String::from_utf8(out).unwrap()
+    }
+
+    const HEAD: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nX-A: 1\r\nno colon\r\nx-a:2 \r\nFolded: one\r\n  two\r\n\tthree\r\n\
+        Set-Cookie: s=1; Path=/\r\nSet-Cookie: t=2\r\nset-cookie: s=3; HttpOnly\r\n: nameless\r\n\r\n";
+
+    #[test]
+    fn headers_keep_their_spelling_and_are_joined() {
+        assert_eq!(
+            json(HEAD, header_map),
+            r#"{"Host":"a","X-A":"1,2","Folded":"one two three","Set-Cookie":"s=1; Path=/,t=2,s=3; HttpOnly"}"#
+        );
+        assert_eq!(json(HEAD, set_cookie_map), r#"{"s":"3","t":"2"}"#);
+        for (key, ignore_case, found) in [
+            ("host", true, r#""a""#),
+            ("host", false, "null"),
+            ("x-A", true, r#""1,2""#),
+            ("X-A", false, r#""1,2""#),
+            ("folded", true, r#""one two three""#),
+            ("none", true, "null"),
+        ] {
+            assert_eq!(
+                json(HEAD, |head, ctx| header(head, key, ignore_case, ctx)),
+                found,
+                "{key}"
+            );
+        }
+    }
+
+    #[test]
+    fn many_headers_are_grouped_like_few() {
+        let mut head = b"GET / HTTP/1.1\r\n".to_vec();
+        for i in 0..1000 {
+            head.extend(
+                format!("{}{}: {i}\r\n", if i % 3 == 0 { "H" } else { "h" }, i % 500).bytes(),
+            );
+        }
+        let many = json(&head, header_map);
+        assert!(many.starts_with(r#"{"H0":"0,500","h1":"1,501","#), "{many}");
+        assert_eq!(many.matches(':').count(), 500);
+    }
+
+    #[test]
+    fn queries_are_decoded() {
+        assert_eq!(
+            json(
+                b"a=1&b=x%20y+z&a=2&&c&d=%zz%4&e=%e2%82%ac&%61b=c=d",
+                query_map
+            ),
+            r#"{"a":["1","2"],"b":"x y z","c":"","d":"%zz%4","e":"€","ab":"c=d"}"#
+        );
+        assert_eq!(json(b"", query_map), "{}");
+        assert_eq!(
+            json(b"a=1; b=2;c; a=3 ; =x", cookie_map),
+            r#"{"a":"3","b":"2","":"x"}"#
+        );
+    }
+}

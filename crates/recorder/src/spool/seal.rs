@@ -1,0 +1,428 @@
+//! Sealing: from a log, in the order of arrival, to an object, grouped by stream.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt::Write as _;
+use std::io;
+use std::net::IpAddr;
+use std::path::Path;
+
+use gillnet_bucket::packets::{About, Missing, Packet, PacketWriter, StreamId, StreamStart as Beginning, Totals, Written};
+use gillnet_capture::{Interface, LinkType};
+use sha2::{Digest, Sha256};
+
+use super::inventory::Closed;
+use super::sealed::{Part, PartFile, Progress, SIDECAR, Sidecar};
+use super::{RETRY_MAX, RETRY_MIN, Spool, backoff};
+use crate::fs::{File, is_full};
+use crate::queue::lock;
+use crate::record::{self, Frame, LogHead, Record, RecordedName, StreamStart};
+use crate::status::Fault;
+
+/// A log is read in pieces of this size.
+const PIECE: usize = 256 << 10;
+/// Frames of a stream that lie no farther apart are read together.
+const NEAR: u64 = 4 << 10;
+
+/// What [`Spool::seal_next`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sealing {
+    /// A log became an object, or was found to be empty.
+    Done,
+    /// It failed, and is tried again later.
+    Failed,
+    /// Nothing is to be sealed.
+    Nothing,
+    /// Nothing is to be sealed before this monotonic time.
+    Until(u64),
+}
+
+impl Spool {
+    /// Seals one log. Never by two threads at a time.
+    pub fn seal_next(&self) -> Sealing {
+        let now = self.clock.monotonic();
+        let mut closed = {
+            let mut state = lock(&self.state);
+            let Some(at) = state.closed.iter().position(|closed| closed.not_before <= now) else {
+                let until = state.closed.iter().map(|closed| closed.not_before).min();
+                return until.map_or(Sealing::Nothing, Sealing::Until);
+            };
+            let Some(closed) = state.closed.remove(at) else {
+                return Sealing::Nothing;
+            };
+            state.sealing = true;
+            closed
+        };
+        let result = self.seal(&mut closed);
+        let mut state = lock(&self.state);
+        state.sealing = false;
+        match result {
+            Ok(side) => {
+                state.bytes = state.bytes.saturating_sub(closed.bytes);
+                if let Some(side) = side {
+                    state.bytes += side.bytes();
+                    state.counters.rule(&side.head.rule).spool_fault = None;
+                    state.push(closed.id, side, now, closed.spread);
+                }
+                drop(state);
+                self.uploader.ring();
+                Sealing::Done
+            }
+            Err(error) => {
+                tracing::warn!(log = %closed.path.display(), %error, "can't be sealed; tried again");
+                if let Some(rule) = self.rule_of(&closed) {
+                    let message = format!("{}: can't be sealed: {error}", closed.path.display());
+                    state.counters.rule(&rule).spool_fault = Some(Fault { at: self.clock.now(), message });
+                }
+                closed.failures += 1;
+                let wait = backoff(closed.failures, RETRY_MIN, RETRY_MAX);
+                closed.not_before = now + state.spread(wait);
+                state.closed.push_back(closed);
+                Sealing::Failed
+            }
+        }
+    }
+
+    /// The rule that a log is of, as its head says.
+    fn rule_of(&self, closed: &Closed) -> Option<String> {
+        let log = self.fs.open(&closed.path).ok()?;
+        LogReader::new(&*log).head().ok()?.map(|head| head.rule)
+    }
+
+    /// Makes the object of a log and removes the log. `None` where there is no frame in it.
+    fn seal(&self, closed: &mut Closed) -> io::Result<Option<Sidecar>> {
+        if let Some(side) = &closed.committed {
+            if self.finish(closed)? {
+                return Ok(Some((**side).clone()));
+            }
+            closed.committed = None;
+        }
+        let log = match self.fs.open(&closed.path) {
+            // removed although the removal said that it failed
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other?,
+        };
+        let index = Index::read(&*log)?;
+        if index.cut > 0 {
+            tracing::warn!(log = %closed.path.display(), bytes = index.cut, "the log's end is torn and was cut off");
+        }
+        let Some(head) = index.head.as_ref().filter(|_| index.totals.packets > 0) else {
+            self.fs.remove(&closed.path)?;
+            return Ok(None);
+        };
+        let files = self.with_reserve(|| self.write_files(&closed.id, head, &index, &*log))?;
+        self.fs.sync_dir(&self.folders.sealed)?;
+        let side = Sidecar::new(head.clone(), self.clock.now(), index.totals.packets, files);
+        closed.committed = Some(Box::new(side.clone()));
+        self.with_reserve(|| side.write(&*self.fs, &self.folders.sealed, &closed.id))?;
+        self.remove_log(closed)?;
+        Ok(Some(side))
+    }
+
+    /// Ends a sealing that failed after its sidecar may have been put in place. `false` where it
+    /// has to be done again from the start.
+    fn finish(&self, closed: &Closed) -> io::Result<bool> {
+        let sidecar = self.folders.sealed.join(format!("{}{SIDECAR}", closed.id));
+        match Sidecar::read(&*self.fs, &sidecar) {
+            Ok(_) => {
+                self.fs.sync_dir(&self.folders.sealed)?;
+                self.remove_log(closed)?;
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes a log whose object is sealed: for good, before the object is uploaded.
+    fn remove_log(&self, closed: &Closed) -> io::Result<()> {
+        match self.fs.remove(&closed.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        self.fs.sync_dir(&self.folders.active)
+    }
+
+    /// Writes the files of an object, and puts them on the disk.
+    fn write_files(&self, id: &str, head: &LogHead, index: &Index, log: &dyn File) -> io::Result<Vec<PartFile>> {
+        let name = head.object_name();
+        let file = |part: Part, size, sha256: &[u8]| {
+            let (key, sha256) = (part.key(&name), hex(sha256));
+            PartFile { part, key, size, sha256, progress: Progress::New }
+        };
+        let packets = self.write_file(&self.local(id, Part::Packets), |out| index.write_packets(head, log, out))?;
+        let mut files = vec![file(Part::Packets, packets.packed, &packets.sha256)];
+        let ends: Vec<_> = index.ends.iter().copied().collect();
+        let history = self.names.history(&ends, &index.names, index.totals.first, index.totals.last);
+        if !history.is_empty() {
+            self.write_file(&self.local(id, Part::Names), |mut out| {
+                out.write_all(&history)?;
+                Ok((out, ()))
+            })?;
+            files.push(file(Part::Names, history.len() as u64, &Sha256::digest(&history)));
+        }
+        Ok(files)
+    }
+
+    fn write_file<T>(&self, path: &Path, fill: impl FnOnce(Box<dyn File>) -> io::Result<(Box<dyn File>, T)>) -> io::Result<T> {
+        let made = self.fs.create(path).and_then(fill).and_then(|(mut file, made)| file.sync().map(|()| made));
+        if made.as_ref().is_err_and(is_full) {
+            // the room is needed; any other failure's file is written over at the next try
+            let _ = self.fs.remove(path);
+        }
+        made
+    }
+}
+
+/// Bytes in hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut out, byte| {
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}
+
+/// Where a frame's record is in its log.
+#[derive(Clone, Copy)]
+struct Place {
+    offset: u64,
+    len: u32,
+}
+
+/// A stream's frames in a log.
+#[derive(Default)]
+struct Stream {
+    number: u64,
+    start: Option<(StreamStart, bool)>,
+    frames: Vec<Place>,
+    /// How many frames are missing, each with how many of those that are there stand before.
+    holes: Vec<(usize, u64)>,
+}
+
+impl Stream {
+    /// What is missing before a frame, where something is.
+    fn hole(&self, at: usize) -> Option<u64> {
+        let from = self.holes.partition_point(|(before, _)| *before < at);
+        let mut here = self.holes.get(from..)?.iter().take_while(|(before, _)| *before == at).peekable();
+        here.peek().is_some().then(|| here.map(|(_, packets)| packets).sum())
+    }
+
+    /// How often it begins in the object: at its first frame, and again behind each hole.
+    fn beginnings(&self) -> u64 {
+        (0..self.frames.len()).filter(|at| *at == 0 || self.hole(*at).is_some()).count() as u64
+    }
+
+    /// What the object says before a frame whose time is `ts`.
+    fn beginning(&self, at: usize, ts: i64) -> Option<Beginning> {
+        let missing = self.hole(at).map(|packets| Missing { packets, before: ts });
+        let id = StreamId { number: self.number, udp: self.start.is_some_and(|(start, _)| start.udp) };
+        if at > 0 {
+            return missing.map(|missing| Beginning { id, missing: Some(missing), continued: true });
+        }
+        let lost = self.start.and_then(|(start, _)| start.lost_before);
+        let missing = match (lost, missing) {
+            (Some(lost), Some(hole)) => Some(Missing { packets: lost.packets.unwrap_or(0) + hole.packets, before: ts }),
+            (Some(lost), None) => Some(Missing { packets: lost.packets.unwrap_or(0), before: lost.since }),
+            (None, hole) => hole,
+        };
+        Some(Beginning { id, missing, continued: self.start.is_none_or(|(_, continued)| continued) })
+    }
+}
+
+/// What is in a log, and where.
+#[derive(Default)]
+struct Index {
+    head: Option<LogHead>,
+    streams: Vec<Stream>,
+    /// Interfaces that frames name, in the order of their first frames, each with its link type.
+    interfaces: Vec<Interface>,
+    by_interface: HashMap<(u32, LinkType), u32>,
+    names: Vec<RecordedName>,
+    ends: BTreeSet<(IpAddr, u16)>,
+    totals: Totals,
+    /// Bytes of a torn end.
+    cut: u64,
+}
+
+impl Index {
+    fn read(log: &dyn File) -> io::Result<Self> {
+        let mut index = Self::default();
+        let mut by_number = HashMap::new();
+        let mut described: HashMap<u32, Interface> = HashMap::new();
+        let mut reader = LogReader::new(log);
+        while let Some((offset, bytes)) = reader.next()? {
+            let len = bytes.len() as u32;
+            match record::decode(bytes) {
+                Some(Record::Head(head)) => index.head = Some(*head),
+                Some(Record::Frame { stream, frame }) => {
+                    index.stream(&mut by_number, stream).frames.push(Place { offset, len });
+                    index.interface(&described, frame.iface, frame.link);
+                    index.totals.add(frame.ts);
+                }
+                Some(Record::Stream { start, continued }) => {
+                    index.ends.extend(start.ends);
+                    let stream = index.stream(&mut by_number, start.number);
+                    // said again where its first frames were lost
+                    stream.start.get_or_insert((start, continued));
+                }
+                Some(Record::Interface { number, interface }) => {
+                    described.insert(number, interface);
+                }
+                Some(Record::Name { name, .. }) => index.names.push(*name),
+                Some(Record::Hole { stream, packets }) => {
+                    let stream = index.stream(&mut by_number, stream);
+                    stream.holes.push((stream.frames.len(), packets));
+                }
+                Some(Record::End(_)) | None => {}
+            }
+        }
+        index.cut = reader.cut;
+        index.totals.streams = index.streams.iter().map(Stream::beginnings).sum();
+        Ok(index)
+    }
+
+    fn stream(&mut self, by_number: &mut HashMap<u64, usize>, number: u64) -> &mut Stream {
+        let at = *by_number.entry(number).or_insert(self.streams.len());
+        if at == self.streams.len() {
+            self.streams.push(Stream { number, ..Stream::default() });
+        }
+        &mut self.streams[at]
+    }
+
+    /// Gives an interface its number in the object at its first frame.
+    fn interface(&mut self, described: &HashMap<u32, Interface>, number: u32, link: LinkType) {
+        if self.by_interface.contains_key(&(number, link)) {
+            return;
+        }
+        let known = described.get(&number).cloned();
+        let unknown = Interface { name: String::new(), link, description: String::new(), snaplen: 0 };
+        self.by_interface.insert((number, link), self.interfaces.len() as u32);
+        self.interfaces.push(Interface { link, ..known.unwrap_or(unknown) });
+    }
+
+    /// Writes the object, a stream after the other.
+    fn write_packets(&self, head: &LogHead, log: &dyn File, out: Box<dyn File>) -> io::Result<(Box<dyn File>, Written)> {
+        let name = head.object_name();
+        let about = About { name: &name, kfl: &head.kfl, interfaces: &self.interfaces, totals: self.totals };
+        let mut object = PacketWriter::new(out, &about)?;
+        let mut buffer = Vec::new();
+        for stream in &self.streams {
+            let mut at = 0;
+            while let Some((offset, count)) = run(stream.frames.get(at..).unwrap_or_default(), &mut buffer) {
+                read_exact_at(log, &mut buffer, offset)?;
+                for place in stream.frames.get(at..at + count).unwrap_or_default() {
+                    let from = (place.offset - offset) as usize;
+                    let bytes = buffer.get(from..from + place.len as usize).unwrap_or_default();
+                    self.write_packet(&mut object, stream, at, bytes)?;
+                    at += 1;
+                }
+            }
+        }
+        object.finish()
+    }
+
+    fn write_packet(&self, object: &mut PacketWriter<Box<dyn File>>, stream: &Stream, at: usize, bytes: &[u8]) -> io::Result<()> {
+        let Some(Record::Frame { frame, .. }) = record::decode(bytes) else {
+            return Err(io::Error::other("the log changed while it was sealed"));
+        };
+        if let Some(beginning) = stream.beginning(at, frame.ts) {
+            object.begin(&beginning)?;
+        }
+        let iface = self.by_interface.get(&(frame.iface, frame.link)).copied().unwrap_or(u32::MAX);
+        let Frame { ts, wire_len, direction, data, .. } = frame;
+        object.packet(&Packet { ts, iface, wire_len, direction, data })
+    }
+}
+
+/// Frames at the start of `frames` that are read together: where from, and how many of them;
+/// `buffer` gets the length to read.
+fn run(frames: &[Place], buffer: &mut Vec<u8>) -> Option<(u64, usize)> {
+    let first = frames.first()?;
+    let mut end = first.offset;
+    let near = |place: &&Place| {
+        let fits = place.offset.saturating_sub(end) <= NEAR && place.offset + u64::from(place.len) <= first.offset + PIECE as u64;
+        let takes = fits || place.offset == first.offset;
+        if takes {
+            end = place.offset + u64::from(place.len);
+        }
+        takes
+    };
+    let count = frames.iter().take_while(near).count();
+    buffer.resize((end - first.offset) as usize, 0);
+    Some((first.offset, count))
+}
+
+fn read_exact_at(log: &dyn File, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
+    while !buffer.is_empty() {
+        let got = log.read_at(buffer, offset)?;
+        if got == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        buffer = buffer.get_mut(got..).unwrap_or_default();
+        offset += got as u64;
+    }
+    Ok(())
+}
+
+/// Reads a log from its start.
+struct LogReader<'a> {
+    log: &'a dyn File,
+    buffer: Vec<u8>,
+    /// Where in `buffer` the next record begins.
+    at: usize,
+    /// Where in the log `buffer` begins.
+    offset: u64,
+    /// Bytes behind the last whole record, once the end is reached.
+    cut: u64,
+}
+
+impl<'a> LogReader<'a> {
+    fn new(log: &'a dyn File) -> Self {
+        Self { log, buffer: Vec::new(), at: 0, offset: 0, cut: 0 }
+    }
+
+    /// The next record with its place; `None` at the end, or where what follows is torn.
+    fn next(&mut self) -> io::Result<Option<(u64, &[u8])>> {
+        loop {
+            let rest = self.buffer.get(self.at..).unwrap_or_default();
+            let len = record::record_len(rest);
+            if let Some(record) = len.and_then(|len| rest.get(..len)) {
+                if !record::intact(record) {
+                    return self.torn();
+                }
+                let (from, to) = (self.at, self.at + record.len());
+                self.at = to;
+                return Ok(self.buffer.get(from..to).map(|record| (self.offset + from as u64, record)));
+            }
+            // more than a length is there, and it can't be one
+            if rest.len() >= record::HEADER && len.is_none() || !self.fill()? {
+                return self.torn();
+            }
+        }
+    }
+
+    /// What is left is no record: counts it.
+    fn torn(&mut self) -> io::Result<Option<(u64, &[u8])>> {
+        self.cut = (self.buffer.len() - self.at) as u64;
+        Ok(None)
+    }
+
+    /// Reads on. `false` at the end.
+    fn fill(&mut self) -> io::Result<bool> {
+        self.buffer.drain(..self.at);
+        self.offset += self.at as u64;
+        self.at = 0;
+        let had = self.buffer.len();
+        self.buffer.resize(had + PIECE, 0);
+        let got = self.log.read_at(self.buffer.get_mut(had..).unwrap_or_default(), self.offset + had as u64)?;
+        self.buffer.truncate(had + got);
+        Ok(got > 0)
+    }
+
+    /// What the log says of itself.
+    fn head(&mut self) -> io::Result<Option<LogHead>> {
+        Ok(match self.next()?.map(|(_, bytes)| record::decode(bytes)) {
+            Some(Some(Record::Head(head))) => Some(*head),
+            _ => None,
+        })
+    }
+}

@@ -1,0 +1,146 @@
+//! What the spool keeps beside a sealed object: where its files go to, and how far they are.
+
+use std::io;
+use std::path::Path;
+
+use gillnet_bucket::layout::{Hour, ObjectName};
+use serde::{Deserialize, Serialize};
+
+use crate::clock::HOUR;
+use crate::fs::{Fs, write_through};
+use crate::record::LogHead;
+
+/// Version of the form below.
+const VERSION: u32 = 1;
+/// More than a sidecar can have.
+const MAX_SIDECAR: usize = 1 << 20;
+/// End of the name of the file that makes an object count as sealed.
+pub(crate) const SIDECAR: &str = ".json";
+/// End of the name of one that is being written.
+pub(crate) const UNFINISHED: &str = ".tmp";
+
+/// How far a file of an object is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Progress {
+    /// Never sent.
+    New,
+    /// It was sent, or is about to be, and the answer may be lost: it may be there.
+    Tried,
+    /// It is there.
+    Done,
+}
+
+/// Which file of an object; in the order of upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Part {
+    Packets,
+    Names,
+}
+
+impl Part {
+    pub(crate) fn key(self, name: &ObjectName) -> String {
+        match self {
+            Self::Packets => name.packets_key(),
+            Self::Names => name.names_key(),
+        }
+    }
+
+    /// End of the local file's name.
+    pub(crate) const fn suffix(self) -> &'static str {
+        match self {
+            Self::Packets => ".pcapng.gz",
+            Self::Names => ".names",
+        }
+    }
+}
+
+/// A file of an object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PartFile {
+    pub(crate) part: Part,
+    pub(crate) key: String,
+    pub(crate) size: u64,
+    /// In hexadecimal.
+    pub(crate) sha256: String,
+    pub(crate) progress: Progress,
+}
+
+/// What stands beside a sealed object. Once it is there, the object is; once it is gone, the
+/// object was uploaded or given up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Sidecar {
+    version: u32,
+    pub(crate) head: LogHead,
+    /// When it was sealed: nanoseconds since the Unix epoch.
+    pub(crate) sealed_at: i64,
+    pub(crate) packets: u64,
+    pub(crate) attempts: u64,
+    pub(crate) files: Vec<PartFile>,
+}
+
+impl Sidecar {
+    pub(crate) fn new(head: LogHead, sealed_at: i64, packets: u64, files: Vec<PartFile>) -> Self {
+        Self { version: VERSION, head, sealed_at, packets, attempts: 0, files }
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.size).sum()
+    }
+
+    /// Gives other names to what is not in the bucket yet.
+    pub(crate) fn rename(&mut self, name: &ObjectName) {
+        for file in self.files.iter_mut().filter(|file| file.progress != Progress::Done) {
+            file.key = file.part.key(name);
+            file.progress = Progress::New;
+        }
+    }
+
+    /// Reads it; [`io::ErrorKind::InvalidData`] where it is none that this version knows.
+    pub(crate) fn read(fs: &dyn Fs, path: &Path) -> io::Result<Self> {
+        let bytes = fs.read(path, MAX_SIDECAR)?;
+        let invalid = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
+        let found: Self = serde_json::from_slice(&bytes).map_err(|error| invalid(error.to_string()))?;
+        if found.version != VERSION {
+            return Err(invalid(format!("version {} of the spool is not known", found.version)));
+        }
+        Ok(found)
+    }
+
+    /// Writes it beside, whole, and puts it in place at once.
+    pub(crate) fn write(&self, fs: &dyn Fs, dir: &Path, id: &str) -> io::Result<()> {
+        let beside = dir.join(format!("{id}{UNFINISHED}"));
+        let written = (|| {
+            let mut file = fs.create(&beside)?;
+            write_through(&mut *file, &serde_json::to_vec(self)?).1?;
+            file.sync()?;
+            fs.rename(&beside, &dir.join(format!("{id}{SIDECAR}")))
+        })();
+        if written.is_err() {
+            // a later one replaces it; what can't be removed now is at the next start
+            let _ = fs.remove(&beside);
+        }
+        written?;
+        fs.sync_dir(dir)
+    }
+}
+
+impl LogHead {
+    /// What the object of this log is called in the bucket.
+    pub(crate) fn object_name(&self) -> ObjectName {
+        ObjectName {
+            cluster: self.cluster.clone(),
+            recording: self.rule.clone(),
+            hour: Hour::of(self.hour.saturating_mul(HOUR)),
+            node: self.node.clone(),
+            run: self.run,
+            seq: self.seq,
+        }
+    }
+
+    /// What its files are called on the node. Never used twice.
+    pub(crate) fn id(&self) -> String {
+        format!("{:016x}_{:010}", self.run, self.seq)
+    }
+}

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Makes the workload captures once, then times gillnet and its peers on them: `make bench`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/deps.sh
+deps_apt nginx-light wrk hey tcpdump ethtool iproute2 tshark httpry python3
+data=${BENCH_DATA:-bench/data}
+for name in http1_small http1_conn http1_large; do
+    [ -f "$data/$name.pcap" ] || bench/workloads.sh "$data" $name
+done
+cargo build --release -p gillnet -p gillnet-bench
+exec python3 bench/run.py "$CARGO_TARGET_DIR/release/gillnet" "$CARGO_TARGET_DIR/release/floor" "$data" "$@"

@@ -1,0 +1,41 @@
+# Installs what demo, tests and benches need. Sourced, not run: deps_apt NAME..., deps_python, deps_ui.
+# Everything is asked for only where it is missing, so that a machine that has it needs no network.
+
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$HOME/.cache/gillnet/target}"
+export GILLNET_VENV="${GILLNET_VENV:-$HOME/.cache/gillnet/venv}"
+
+say() { printf '\n== %s\n' "$*" >&2; }
+
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+
+# deps_apt PACKAGE...: Debian packages that are not installed yet
+deps_apt() {
+    local missing=()
+    for package in "$@"; do
+        dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
+    done
+    [ ${#missing[@]} = 0 ] && return
+    say "Debian packages: ${missing[*]}"
+    as_root apt-get update -qq
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# deps_python: a virtual environment with the packages that the tests pin
+deps_python() {
+    local wanted=crates/testkit/gcs/requirements.txt
+    if [ -f "$GILLNET_VENV/requirements.txt" ] && cmp -s "$wanted" "$GILLNET_VENV/requirements.txt"; then return; fi
+    say "Python packages"
+    python3 -m venv "$GILLNET_VENV"
+    "$GILLNET_VENV/bin/pip" install --quiet --disable-pip-version-check -r "$wanted"
+    cp "$wanted" "$GILLNET_VENV/requirements.txt"
+}
+
+# deps_ui: the dashboard, built anew where its sources changed
+deps_ui() {
+    local stamp
+    stamp=$(find ui -path ui/node_modules -prune -o -path ui/dist -prune -o -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum)
+    if [ -f ui/dist/index.html ] && [ "$(cat ui/node_modules/.built 2>/dev/null)" = "$stamp" ]; then return; fi
+    say "dashboard"
+    (cd ui && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build)
+    echo "$stamp" >ui/node_modules/.built
+}

@@ -1,0 +1,111 @@
+import type {
+  Assistance,
+  Entry,
+  EntryRef,
+  ErrorBody,
+  Lang,
+  Order,
+  Page,
+  Status,
+  Validation,
+} from './types';
+
+/** An answer other than 2xx, or none at all (`status` 0). */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly body: ErrorBody,
+  ) {
+    super(body.message);
+  }
+}
+
+type Denied = (status: 401 | 403) => void;
+let denied: Denied = () => undefined;
+
+/** Called whenever the server refuses this browser. */
+export function onDenied(listener: Denied): void {
+  denied = listener;
+}
+
+async function call<T>(path: string, init?: RequestInit): Promise<T> {
+  let response: Response;
+  try {
+    response = await fetch(path, { credentials: 'same-origin', ...init });
+  } catch (cause) {
+    if (init?.signal?.aborted) throw cause;
+    throw new ApiError(0, { message: 'Gillnet does not answer.' });
+  }
+  if (response.ok) return (await response.json()) as T;
+  if (response.status === 401 || response.status === 403) denied(response.status);
+  throw new ApiError(response.status, await errorBody(response));
+}
+
+async function errorBody(response: Response): Promise<ErrorBody> {
+  try {
+    const json = (await response.json()) as { error?: Partial<ErrorBody> };
+    if (typeof json.error?.message === 'string') {
+      return { message: json.error.message, errors: json.error.errors ?? [] };
+    }
+  } catch {
+    // Not JSON: the status line has to do.
+  }
+  return { message: `The server answered ${response.status} ${response.statusText}`.trim() };
+}
+
+function query(params: Record<string, string | number | undefined>): string {
+  const search = new URLSearchParams();
+  for (const [name, value] of Object.entries(params)) {
+    if (value !== undefined && value !== '') search.set(name, String(value));
+  }
+  const text = search.toString();
+  return text === '' ? '' : `?${text}`;
+}
+
+function post<T>(path: string, body: unknown, signal?: AbortSignal): Promise<T> {
+  return call<T>(path, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+    signal,
+  });
+}
+
+export interface PageRequest {
+  kfl: string;
+  lang?: Lang;
+  order: Order;
+  limit: number;
+  cursor?: string;
+}
+
+export const api = {
+  status: (signal?: AbortSignal) => call<Status>('/api/status', { signal }),
+
+  entries: (request: PageRequest, signal?: AbortSignal) =>
+    call<Page>(`/api/entries${query({ ...request })}`, { signal }),
+
+  entry: ({ id, cluster, node, run }: EntryRef, signal?: AbortSignal) =>
+    call<Entry>(`/api/entries/${encodeURIComponent(id)}${query({ cluster, node, run })}`, {
+      signal,
+    }),
+
+  validate: (kfl: string, lang?: Lang, signal?: AbortSignal) =>
+    post<Validation>('/api/kfl/validate', { kfl, lang }, signal),
+
+  complete: (kfl: string, cursor: number, lang?: Lang, signal?: AbortSignal) =>
+    post<Assistance>('/api/kfl/complete', { kfl, cursor, lang }, signal),
+};
+
+/** Address of a stream's packets, to be followed by the browser. */
+export function pcapUrl(stream: string, ref: EntryRef, format: 'pcap' | 'pcapng'): string {
+  const { cluster, node, run } = ref;
+  const path = `/api/streams/${encodeURIComponent(stream)}/pcap`;
+  return path + query({ format, cluster, node, run });
+}
+
+/** Address of the live feed on the page's own host. */
+export function liveUrl(kfl: string, lang: Lang | undefined, page: Location): string {
+  const scheme = page.protocol === 'https:' ? 'wss' : 'ws';
+  return `${scheme}://${page.host}/api/live${query({ kfl, lang })}`;
+}

@@ -1,0 +1,136 @@
+import { create } from 'zustand';
+import type { EntryRef, Lang, Order, Status } from './api/types';
+import type { Zone } from './common/format';
+import { type Saved, load, save } from './common/saved';
+import { type Theme, applyTheme, savedTheme } from './common/theme';
+import { type Place, readPlace, writePlace } from './common/url';
+
+export type Dock = 'bottom' | 'right';
+export type DetailTab = 'exchange' | 'connection' | 'json';
+export const DETAIL_TABS: readonly DetailTab[] = ['exchange', 'connection', 'json'];
+
+interface Toast {
+  text: string;
+  serial: number;
+}
+
+/** All state of the page but the rows themselves, which live in an `EntryStore`. */
+export interface AppState {
+  /** The applied filter. */
+  kfl: string;
+  lang: Lang | undefined;
+  order: Order;
+  /** The entry whose details are open. */
+  entry: EntryRef | null;
+  paused: boolean;
+  tab: DetailTab;
+  dock: Dock;
+  zone: Zone;
+  theme: Theme;
+  /** The server refused this browser. */
+  denied: 401 | 403 | null;
+  status: Status | null;
+  /** When that status came: milliseconds since 1970. */
+  statusAt: number;
+  /** The last question for the status was not answered. */
+  unreachable: boolean;
+  /** The language that the server took the applied filter for. */
+  detected: Lang | null;
+  /** A filter that a click made, for the filter line to take and apply. */
+  proposal: { text: string } | null;
+  toast: Toast | null;
+
+  applyFilter(kfl: string, lang?: Lang): void;
+  setOrder(order: Order): void;
+  open(entry: EntryRef | null): void;
+  propose(kfl: string): void;
+  togglePause(): void;
+  setTab(tab: DetailTab): void;
+  setDock(dock: Dock): void;
+  setZone(zone: Zone): void;
+  setTheme(theme: Theme): void;
+  say(text: string): void;
+}
+
+const DOCK: Saved<Dock> = {
+  key: 'gillnet.dock',
+  check: (value): value is Dock => value === 'bottom' || value === 'right',
+  fallback: 'bottom',
+};
+const ZONE: Saved<Zone> = {
+  key: 'gillnet.zone',
+  check: (value): value is Zone => value === 'local' || value === 'utc',
+  fallback: 'local',
+};
+
+const place = readPlace(window.location.search);
+
+export const useApp = create<AppState>()((set) => ({
+  kfl: place.kfl,
+  lang: place.lang,
+  order: place.order,
+  entry: place.entry,
+  paused: false,
+  tab: 'exchange',
+  dock: load(DOCK),
+  zone: load(ZONE),
+  theme: savedTheme(),
+  denied: null,
+  status: null,
+  statusAt: 0,
+  unreachable: false,
+  detected: null,
+  proposal: null,
+  toast: null,
+
+  applyFilter: (kfl, lang) => {
+    set({ kfl, lang, paused: false });
+    goTo('push');
+  },
+  setOrder: (order) => {
+    set({ order });
+    goTo('replace');
+  },
+  open: (entry) => {
+    set({ entry });
+    goTo('replace');
+  },
+  propose: (text) => set({ proposal: { text } }),
+  togglePause: () => set(({ paused }) => ({ paused: !paused })),
+  setTab: (tab) => set({ tab }),
+  setDock: (dock) => {
+    save(DOCK, dock);
+    set({ dock });
+  },
+  setZone: (zone) => {
+    save(ZONE, zone);
+    set({ zone });
+  },
+  setTheme: (theme) => {
+    applyTheme(theme);
+    set({ theme });
+  },
+  say: (text) => set(({ toast }) => ({ toast: { text, serial: (toast?.serial ?? 0) + 1 } })),
+}));
+
+function currentPlace(): Place {
+  const { kfl, lang, order, entry } = useApp.getState();
+  return { kfl, lang, order, entry };
+}
+
+function goTo(how: 'push' | 'replace'): void {
+  const url = window.location.pathname + writePlace(currentPlace());
+  if (how === 'push') window.history.pushState(null, '', url);
+  else window.history.replaceState(null, '', url);
+}
+
+/** Keeps address and state together; also takes the token out of the address. */
+export function followAddress(): () => void {
+  goTo('replace');
+  const back = () => {
+    const { kfl, lang, order, entry } = readPlace(window.location.search);
+    useApp.setState({ kfl, lang, order, entry });
+  };
+  window.addEventListener('popstate', back);
+  return () => window.removeEventListener('popstate', back);
+}

@@ -1,0 +1,166 @@
+import { useCallback, useEffect, useMemo, useRef } from 'react';
+import { DETAIL_TABS, followAddress, useApp } from './app-state';
+import { onDenied } from './api/client';
+import { isControl, isTyping } from './common/keys';
+import { Split } from './common/splitter';
+import { DetailPane } from './detail/pane';
+import { LiveSource, PagedSource, type Source } from './entries/feed';
+import { EntryList } from './entries/list';
+import { EmptyState, Footer } from './entries/state';
+import { EntryStore } from './entries/store';
+import { useStore } from './entries/use-view';
+import { FilterBar } from './filter/bar';
+import { Denied } from './header/denied';
+import { Header } from './header/header';
+import { HelpDialog } from './header/help';
+import { Toolbar } from './header/toolbar';
+import { pollStatus } from './status';
+
+export function App() {
+  const denied = useApp((state) => state.denied);
+  useEffect(() => {
+    onDenied((status) => useApp.setState({ denied: status }));
+    return followAddress();
+  }, []);
+  return denied ? <Denied status={denied} /> : <Dashboard />;
+}
+
+function Dashboard() {
+  const store = useMemo(() => new EntryStore(), []);
+  const source = useSource(store);
+  const help = useRef<HTMLDialogElement>(null);
+  useGlobalKeys(help);
+  useEffect(pollStatus, []);
+  useStore(store);
+  const { feed } = store;
+
+  const kfl = useApp((state) => state.kfl);
+  const entry = useApp((state) => state.entry);
+  const dock = useApp((state) => state.dock);
+  const status = useApp((state) => state.status);
+  const unreachable = useApp((state) => state.unreachable);
+  const shown = !status && unreachable ? NOT_THERE : feed;
+  const retry = () => source.current?.retry();
+  const more = useCallback(() => source.current?.more(), [source]);
+  const paused = useApp((state) => state.paused);
+  useEffect(() => store.pause(paused), [store, paused]);
+
+  return (
+    <>
+      <Header feed={feed} help={() => help.current?.showModal()} />
+      <FilterBar refused={feed.phase === 'invalid' ? feed.error : null} />
+      <Toolbar store={store} retry={retry} />
+      <main>
+        <Split
+          along={dock}
+          first={
+            <EntryList
+              store={store}
+              live={status?.mode !== 'recorded'}
+              more={feed.phase === 'open' && status?.mode === 'recorded'}
+              onEnd={more}
+              empty={<EmptyState feed={shown} status={status} kfl={kfl} retry={retry} />}
+              footer={<Footer feed={feed} retry={retry} />}
+            />
+          }
+          second={entry && <DetailPane entryRef={entry} />}
+        />
+      </main>
+      <HelpDialog dialog={help} />
+      <Toast />
+    </>
+  );
+}
+
+const NOT_THERE = {
+  phase: 'reconnecting',
+  attempt: 1,
+  message: 'Gillnet does not answer.',
+} as const;
+
+/** Runs the source that fills the list, anew whenever the question changes. */
+function useSource(store: EntryStore) {
+  const mode = useApp((state) => state.status?.mode);
+  const kfl = useApp((state) => state.kfl);
+  const lang = useApp((state) => state.lang);
+  const order = useApp((state) => state.order);
+  const current = useRef<Source | null>(null);
+  useEffect(() => {
+    if (!mode) return;
+    const question = { kfl, lang, order };
+    const source =
+      mode === 'live' ? new LiveSource(store, question) : new PagedSource(store, question);
+    current.current = source;
+    source.start();
+    return () => source.stop();
+  }, [store, mode, kfl, lang, order]);
+
+  const progress = useApp((state) => state.status?.progress);
+  const known = useRef(progress);
+  useEffect(() => {
+    const before = known.current;
+    known.current = progress;
+    if (!before || !progress || !(current.current instanceof PagedSource)) return;
+    const grew = before.done !== progress.done || before.finished !== progress.finished;
+    if (grew) current.current.refresh(progress.finished);
+  }, [progress]);
+  return current;
+}
+
+function useGlobalKeys(help: React.RefObject<HTMLDialogElement | null>): void {
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent) => {
+      if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
+      if (help.current?.open) return;
+      const app = useApp.getState();
+      const tab = (step: number) => {
+        const next = DETAIL_TABS[DETAIL_TABS.indexOf(app.tab) + step];
+        if (next) app.setTab(next);
+      };
+      switch (event.key) {
+        case '/':
+          document.querySelector<HTMLElement>('.filter-editor .cm-content')?.focus();
+          break;
+        case ' ':
+          if (isControl(event.target) || app.status?.mode !== 'live') return;
+          app.togglePause();
+          break;
+        case 'Escape':
+          if (!app.entry) return;
+          app.open(null);
+          document.querySelector<HTMLElement>('.list-scroll')?.focus();
+          break;
+        case '[':
+          tab(-1);
+          break;
+        case ']':
+          tab(1);
+          break;
+        case '?':
+          help.current?.showModal();
+          break;
+        default:
+          return;
+      }
+      event.preventDefault();
+    };
+    document.addEventListener('keydown', onKey);
+    return () => document.removeEventListener('keydown', onKey);
+  }, [help]);
+}
+
+const TOAST_MS = 2_500;
+
+function Toast() {
+  const toast = useApp((state) => state.toast);
+  useEffect(() => {
+    if (!toast) return;
+    const timer = setTimeout(() => useApp.setState({ toast: null }), TOAST_MS);
+    return () => clearTimeout(timer);
+  }, [toast]);
+  return (
+    <div className="toast" role="status" data-shown={toast !== null || undefined}>
+      {toast?.text}
+    </div>
+  );
+}
