@@ -360,6 +360,14 @@ mod tests {
             ),
             "{error:?}"
         );
+        // not even root makes folders there
+        let closed = FileBucket::new("/sys/kernel/gillnet".into());
+        let error = closed.put_new("a", Body::Bytes(b"")).unwrap_err();
+        let forbidden = |error: &BucketError| error.kind == ErrorKind::Forbidden;
+        assert!(
+            matches!(&error, PutError::Refused(error) if forbidden(error)),
+            "{error:?}"
+        );
         let error = bucket
             .put_new("a", Body::File(Path::new("/nonexistent")))
             .unwrap_err();

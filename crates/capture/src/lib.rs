@@ -8,7 +8,6 @@
 //! This is the only crate with `unsafe` code; each module that needs it says so at its head.
 
 mod error;
-
 mod filter;
 mod formats;
 mod frame;

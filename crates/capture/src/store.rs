@@ -644,7 +644,7 @@ mod tests {
     /// What was written is read back as long as it is there, and what is gone is said to be.
     #[test]
     fn what_is_there_is_right_and_what_is_gone_is_gone() {
-        for seed in 1..=8u64 {
+        for seed in 1..=4u64 {
             let mut random = Random(0x9e37_79b9_7f4a_7c15 ^ seed);
             let dir = tempfile::tempdir().unwrap();
             let mut ring = Ring::create((seed % 2 == 0).then_some(dir.path()), 1 << 20).unwrap();
@@ -796,6 +796,16 @@ mod tests {
                 asked += 1;
             }
         }
+        // nothing is written any more, so the last one is there for sure
+        let last = ring.append(
+            &FrameHeader {
+                wire_len: 3,
+                ..header(&mut random, 0)
+            },
+            &[9; 3],
+        );
+        send.send(last).unwrap();
+        asked += 1;
         drop(send);
         let (whole, gone) = reader.join().unwrap();
         assert_eq!(whole + gone, asked);

@@ -1,5 +1,9 @@
 //! `gillnet`: the command line. Wiring only; each box lives in its own crate.
 
+#![allow(unreachable_pub)] // a binary has no outside
+
+mod backend;
+mod cache;
 mod cli;
 mod columns;
 mod config;
@@ -7,9 +11,13 @@ mod debug;
 mod exit;
 mod identity;
 mod inputs;
+mod live;
 mod output;
+mod own;
 mod query;
+mod recording;
 mod scan;
+mod serve;
 mod tap;
 mod worker;
 

@@ -90,6 +90,9 @@ impl Consumer for Print {
 
 impl Printer {
     fn entry(&mut self, entry: &Entry<'_>) -> bool {
+        if self.found >= self.limit {
+            return false; // the shard ends its batch before it stops
+        }
         self.found += 1;
         match self.format {
             None => return self.found < self.limit,

@@ -3,7 +3,8 @@
 use crate::{Board, Plan, Shard};
 use gillnet_capture::{Error, Event, Source};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::Duration;
 
 /// How others steer a running shard: stop it, swap its plan, read its counters.
 #[derive(Debug, Default)]
@@ -11,7 +12,16 @@ pub struct Control {
     stop: AtomicBool,
     plan: Mutex<Option<Arc<Plan>>>,
     fresh: AtomicBool,
+    asks: Mutex<Vec<Ask>>,
+    asked: AtomicBool,
     board: Board,
+}
+
+/// Somebody asks where the newest frame of a stream is.
+#[derive(Debug)]
+struct Ask {
+    stream: u64,
+    answer: mpsc::SyncSender<Option<u64>>,
 }
 
 impl Control {
@@ -22,8 +32,17 @@ impl Control {
 
     /// Swaps the plan; the shard takes it up with its next batch.
     pub fn set_plan(&self, plan: Arc<Plan>) {
-        *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = Some(plan);
+        *lock(&self.plan) = Some(plan);
         self.fresh.store(true, Ordering::Release);
+    }
+
+    /// The position in the ring of a stream's newest frame, from which it is read back; `None` where the stream is not
+    /// known (any more), or the shard does not answer within `patience`.
+    pub fn newest_frame(&self, stream: u64, patience: Duration) -> Option<u64> {
+        let (answer, answered) = mpsc::sync_channel(1);
+        lock(&self.asks).push(Ask { stream, answer });
+        self.asked.store(true, Ordering::Release);
+        answered.recv_timeout(patience).ok().flatten()
     }
 
     /// The shard's counters.
@@ -35,8 +54,22 @@ impl Control {
         if !self.fresh.swap(false, Ordering::AcqRel) {
             return None;
         }
-        self.plan.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(&self.plan).take()
     }
+
+    fn answer(&self, shard: &Shard) {
+        if self.asked.swap(false, Ordering::AcqRel) {
+            for ask in lock(&self.asks).drain(..) {
+                // who does not wait any more needs no answer
+                let _ = ask.answer.try_send(shard.newest_frame(ask.stream));
+            }
+        }
+    }
+}
+
+// what is behind these locks stays usable where a holder panicked
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Why a run ended.
@@ -78,6 +111,7 @@ pub fn run(source: &mut dyn Source, shard: &mut Shard, control: &Control, fault:
         shard.interfaces(source.interfaces());
         shard.end_of_batch();
         shard.publish(source.stats(), &control.board);
+        control.answer(shard);
         if control.stop.load(Ordering::Acquire) || shard.has_enough() {
             break Ended::Stopped;
         }

@@ -10,6 +10,7 @@ use gillnet_protocols::{Config, Limits, Stream};
 use gillnet_streams::decode::{DecodeLimits, Decoder, Skip};
 use gillnet_streams::flow::{self, Flow, FlowLimits, FlowSink, Flows, Touch};
 use gillnet_streams::{Chunk, Close, Dir, StreamSink};
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -86,6 +87,8 @@ struct Streams {
     states: Vec<Option<Box<State>>>,
     free: Vec<u32>,
     numbers: Numbers,
+    /// Streams that ended lately, with the position of their newest frame.
+    ended: VecDeque<(u64, u64)>,
     /// What `numbers` said of the flow that opens now.
     truncated_before: Option<i64>,
     config: Config,
@@ -106,6 +109,9 @@ pub struct Shard {
     /// Time of the last look at pending requests.
     looked: i64,
 }
+
+/// Streams that are remembered after their end.
+const ENDED: usize = 1 << 15;
 
 /// Packet time between two looks at requests that wait, in ns.
 const LOOK: i64 = 1_000_000_000;
@@ -141,6 +147,7 @@ impl Shard {
                 states: Vec::new(),
                 free: Vec::new(),
                 numbers: config.numbers.unwrap_or_else(counting_from_zero),
+                ended: VecDeque::new(),
                 truncated_before: None,
                 config: dissect,
                 outlet,
@@ -229,6 +236,13 @@ impl Shard {
         if let Some(recorder) = &mut self.streams.outlet.recorder {
             recorder.interfaces(interfaces);
         }
+    }
+
+    /// The position in the ring of a stream's newest frame, where it runs or ended lately.
+    pub fn newest_frame(&self, stream: u64) -> Option<u64> {
+        let running = self.streams.states.iter().flatten().find(|state| state.about.stream == stream);
+        let ended = || self.streams.ended.iter().rev().find(|(number, _)| *number == stream);
+        running.map(|state| state.about.last_pos).or_else(|| ended().map(|(_, pos)| *pos))
     }
 
     /// Whether the consumer has enough.
@@ -443,6 +457,10 @@ impl FlowSink for Streams {
         if let Some(state) = self.states.get_mut(slot as usize).and_then(Option::take) {
             self.free.push(slot);
             self.outlet.end(&state.about);
+            if self.ended.len() >= ENDED {
+                self.ended.pop_front();
+            }
+            self.ended.push_back((state.about.stream, state.about.last_pos));
         }
     }
 }

@@ -11,31 +11,21 @@
 //!     └──nothing known────────────────────────────────────► Done
 //! ```
 
+mod identify;
+mod side;
+#[cfg(test)]
+mod tests;
+
 use crate::REGISTRY;
-use crate::dissect::{
-    AfterGap, Dissector, EntrySink, Feed, Limits, Skipped, Start, Step, Verdict, Why,
-};
+use crate::dissect::{Dissector, EntrySink, Limits, Why};
 use gillnet_entry::drops::Reason;
 use gillnet_entry::{Bytes, Nothing, Transport};
 use gillnet_streams::{Chunk, Close, Dir};
+use identify::{MAX_FIRST, Which, which};
+use side::{Behind, Flow, Held, Outside, Piece, Side, drive};
 
 /// Position of bytes that are in no store.
 const NO_POS: u64 = u64::MAX;
-
-/// Packets with bytes that are looked at for a protocol before a stream counts as of none.
-const MAX_TRIES: u16 = 64;
-
-/// The same, where a port says what to expect (picked up inside a long body).
-const MAX_TRIES_HINTED: u16 = 2048;
-
-/// Bytes that are joined to identify a stream.
-const MAX_FIRST: usize = 16 << 10;
-
-/// Bytes that are joined to find the start of a message behind a gap.
-const MAX_START: usize = 16 << 10;
-
-/// Bytes by which joined ones grow at least, so that a head is not looked through for each.
-const GROW: usize = 2048;
 
 /// How often a stream may be handed to another protocol.
 const MAX_HANDOFFS: u8 = 8;
@@ -88,129 +78,6 @@ enum State {
     Done,
 }
 
-/// One direction.
-#[derive(Default)]
-struct Side {
-    /// Bytes that the dissector passes over and that have not come yet.
-    skip: u64,
-    /// How many of those that it passed over never came.
-    skip_missing: u64,
-    /// Time of the packet with the last of them that came, ns.
-    skip_ts: i64,
-    /// Bytes that wait for what follows them.
-    held: Option<Box<Held>>,
-    /// The start of a message must be looked for.
-    resync: Option<Behind>,
-}
-
-/// Where the bytes stand in which the start of a message is looked for.
-#[derive(Clone, Copy)]
-enum Behind {
-    /// Behind something that was not understood, or a gap: none has been looked at.
-    Start,
-    /// Time of the packet that brought the first of them, ns; some have been given up.
-    Later(i64),
-}
-
-struct Held {
-    bytes: Vec<u8>,
-    /// How many must be there.
-    need: usize,
-    /// Time of the packet that brought the first, ns.
-    first_ts: i64,
-    /// Time of the packet that brought the last, ns.
-    last_ts: i64,
-}
-
-/// What a call needs from outside.
-#[derive(Clone, Copy)]
-struct Outside<'a> {
-    store: &'a dyn Bytes,
-    config: &'a Config,
-    /// Each packet stands alone: nothing is joined.
-    datagram: bool,
-    /// Nothing follows in this direction.
-    last: bool,
-}
-
-/// Bytes of a packet that are not used yet.
-#[derive(Clone, Copy)]
-struct Piece<'a> {
-    dir: Dir,
-    data: &'a [u8],
-    pos: Option<u64>,
-    /// Time of the packet that brought the last of them, ns.
-    ts: i64,
-    /// Time of the packet that brought the first of them, ns.
-    first_ts: i64,
-}
-
-impl<'a> Piece<'a> {
-    /// Held bytes, fed as if they were a packet's.
-    fn held(dir: Dir, held: &'a Held) -> Piece<'a> {
-        Piece {
-            dir,
-            data: &held.bytes,
-            pos: None,
-            ts: held.last_ts,
-            first_ts: held.first_ts,
-        }
-    }
-}
-
-impl Piece<'_> {
-    #[inline]
-    fn advance(&mut self, n: usize) {
-        let n = n.min(self.data.len());
-        self.data = self.data.get(n..).unwrap_or_default();
-        self.pos = self.pos.map(|pos| pos + n as u64);
-    }
-
-    /// Advances by as much of `n` as is there and returns the rest of `n`.
-    fn skip(&mut self, n: u64) -> u64 {
-        let there = self.data.len() as u64;
-        self.advance(usize::try_from(n).unwrap_or(usize::MAX));
-        n.saturating_sub(there)
-    }
-
-    #[inline]
-    fn feed<'f>(
-        &self,
-        data: &'f [u8],
-        pos: Option<u64>,
-        first_ts: i64,
-        outside: Outside<'f>,
-    ) -> Feed<'f> {
-        Feed {
-            dir: self.dir,
-            data,
-            pos,
-            ts: self.ts,
-            first_ts,
-            bodies: outside.config.bodies,
-            limits: &outside.config.limits,
-            store: outside.store,
-            last: outside.last,
-        }
-    }
-}
-
-/// What a dissector's step means for the stream.
-enum Flow {
-    /// Goes on with what is left of the packet.
-    On,
-    /// Waits for the next packet.
-    Wait,
-    /// The dissector lost the thread of this direction.
-    Resync,
-    /// The datagram ends inside a message.
-    Cut,
-    /// Another protocol follows.
-    Handoff(Option<&'static str>),
-    /// The dissector gave up.
-    Lost(Why),
-}
-
 impl std::fmt::Debug for Stream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let name = self
@@ -252,16 +119,11 @@ impl Stream {
 
     /// Bytes that it holds on the heap, about.
     pub fn held_bytes(&self) -> usize {
-        let held = |side: &Side| {
-            side.held
-                .as_ref()
-                .map_or(0, |h| size_of::<Held>() + h.bytes.capacity())
-        };
         let dissector = match &self.state {
             State::Open(_, dissector) => size_of_val(&**dissector) + dissector.held(),
             _ => 0,
         };
-        self.sides.iter().map(held).sum::<usize>() + dissector
+        self.sides.iter().map(Side::held_bytes).sum::<usize>() + dissector
     }
 
     /// Bytes of a direction that follow those before, or a datagram.
@@ -293,25 +155,10 @@ impl Stream {
         out: &mut dyn EntrySink,
     ) {
         self.take_last(dir, config, out);
-        let State::Open(_, dissector) = &mut self.state else {
-            self.sides[dir as usize].resync = Some(Behind::Start);
-            return;
-        };
         let side = &mut self.sides[dir as usize];
-        let inside = side.skip.min(missing);
-        if inside > 0 {
-            side.skip -= inside;
-            side.skip_missing += inside;
-            if side.skip == 0 {
-                side.end_skip(dir, &mut **dissector, out);
-            }
-        }
-        let beyond = missing - inside;
-        if beyond > 0
-            && side.resync.is_none()
-            && dissector.gap(dir, beyond, out) == AfterGap::Resync
-        {
-            side.resync = Some(Behind::Start);
+        match &mut self.state {
+            State::Open(_, dissector) => side.gap(dir, missing, &mut **dissector, out),
+            _ => side.resync = Some(Behind::Start),
         }
     }
 
@@ -319,10 +166,7 @@ impl Stream {
     pub fn half_close(&mut self, dir: Dir, ts: i64, config: &Config, out: &mut dyn EntrySink) {
         self.take_last(dir, config, out);
         if let State::Open(_, dissector) = &mut self.state {
-            let side = &mut self.sides[dir as usize];
-            if side.skip > 0 {
-                side.end_skip(dir, &mut **dissector, out);
-            }
+            self.sides[dir as usize].end(dir, &mut **dissector, out);
             dissector.half_close(dir, ts, out);
         }
     }
@@ -345,9 +189,7 @@ impl Stream {
         }
         if let State::Open(_, dissector) = &mut self.state {
             for (side, dir) in self.sides.iter_mut().zip([Dir::Up, Dir::Down]) {
-                if side.skip > 0 {
-                    side.end_skip(dir, &mut **dissector, out);
-                }
+                side.end(dir, &mut **dissector, out);
             }
             dissector.close(why, ts, out);
         }
@@ -357,17 +199,19 @@ impl Stream {
     /// Takes what is held of a direction, as nothing follows it.
     fn take_last(&mut self, dir: Dir, config: &Config, out: &mut dyn EntrySink) {
         let side = &mut self.sides[dir as usize];
-        if let Some(held) = side.held.take()
-            && matches!(self.state, State::Open(..))
-            && side.resync.is_none()
-        {
-            // what is held is in no store
-            self.take(
-                Piece::held(dir, &held),
-                self.outside(&Nothing, config, true),
-                out,
-            );
-            self.sides[dir as usize].held = None;
+        let Some(held) = side.held.take() else {
+            return;
+        };
+        match side.resync {
+            Some(Behind::Start) => side.resync = Some(Behind::Later(held.first_ts())),
+            Some(Behind::Later(_)) => {}
+            None if matches!(self.state, State::Open(..)) => {
+                // what is held is in no store
+                let outside = self.outside(&Nothing, config, true);
+                self.take(Piece::held(dir, &held), outside, out);
+                self.sides[dir as usize].held = None;
+            }
+            None => {}
         }
     }
 
@@ -445,9 +289,7 @@ impl Stream {
         {
             dissector.close(Close::End, piece.ts, out);
         }
-        let other = &mut self.sides[piece.dir.flip() as usize];
-        other.skip = 0;
-        other.resync = None;
+        self.sides.iter_mut().for_each(Side::hand_over);
         self.handoffs += 1;
         let known = name.map(|name| REGISTRY.iter().position(|p| p.name == name));
         let known = known.map(|at| at.and_then(|at| u8::try_from(at).ok()));
@@ -511,8 +353,13 @@ impl Stream {
                 side.held
                     .get_or_insert_with(|| Box::new(Held::new(more, 0, piece)));
             }
-            Which::None { limit } => {
+            // what was held before was of nothing known, which says nothing of what begins here
+            Which::None { .. } if before > 0 => {
                 side.held = None;
+                side.resync = Some(Behind::Later(piece.ts));
+                return self.identify(piece, outside, out);
+            }
+            Which::None { limit } => {
                 side.resync = Some(Behind::Later(piece.ts)); // what came is not kept
                 self.refused(limit, out);
             }
@@ -544,266 +391,4 @@ impl Stream {
             self.take(Piece::held(dir.flip(), &held), outside, out);
         }
     }
-}
-
-/// What the first bytes say.
-enum Which {
-    Protocol(u8),
-    /// Too few to say.
-    Undecided,
-    /// None that is known; so many packets may be looked at.
-    None {
-        limit: u16,
-    },
-}
-
-/// Asks the registry in its order.
-fn which(first: &[u8], transport: Transport, ports: (u16, u16)) -> Which {
-    let mut limit = MAX_TRIES;
-    for (protocol, entry) in (0u8..).zip(REGISTRY) {
-        if !entry.transports.contains(&transport) {
-            continue;
-        }
-        let hint = entry.ports.contains(&ports.0) || entry.ports.contains(&ports.1);
-        match (entry.identify)(first, transport, hint) {
-            Verdict::Yes => return Which::Protocol(protocol),
-            // those behind it might say yes, but it comes before them
-            Verdict::More if transport == Transport::Tcp && first.len() < MAX_FIRST => {
-                return Which::Undecided;
-            }
-            Verdict::More | Verdict::No if hint => limit = MAX_TRIES_HINTED,
-            Verdict::More | Verdict::No => {}
-        }
-    }
-    Which::None { limit }
-}
-
-impl Held {
-    fn new(bytes: &[u8], need: usize, piece: &Piece<'_>) -> Held {
-        Held {
-            bytes: bytes.to_vec(),
-            need,
-            first_ts: piece.first_ts,
-            last_ts: piece.ts,
-        }
-    }
-
-    fn extend(&mut self, bytes: &[u8], ts: i64) {
-        self.bytes.extend_from_slice(bytes);
-        self.last_ts = ts;
-    }
-}
-
-impl Side {
-    /// What is passed over has ended.
-    fn end_skip(&mut self, dir: Dir, dissector: &mut dyn Dissector, out: &mut dyn EntrySink) {
-        let (left, missing) = (
-            std::mem::take(&mut self.skip),
-            std::mem::take(&mut self.skip_missing),
-        );
-        dissector.skipped(
-            dir,
-            Skipped {
-                missing,
-                left,
-                ts: self.skip_ts,
-            },
-            out,
-        );
-    }
-
-    /// Of the held bytes, followed by those of the packet, `n` are used; `before` were held before this packet.
-    fn consume(&mut self, n: usize, before: usize, piece: &mut Piece<'_>) {
-        match &mut self.held {
-            Some(held) if n < before => {
-                held.bytes.truncate(before);
-                held.bytes.drain(..n);
-                held.need = 0;
-            }
-            _ => {
-                self.held = None;
-                piece.advance(n.saturating_sub(before));
-            }
-        }
-    }
-
-    /// Does what a dissector answered to the held bytes followed by the packet's; `before` were held before it.
-    fn step(
-        &mut self,
-        step: Step,
-        before: usize,
-        piece: &mut Piece<'_>,
-        outside: Outside<'_>,
-    ) -> Flow {
-        match step {
-            Step::Used(n) if n > 0 => self.consume(n, before, piece),
-            Step::Skip(n) if n > 0 => {
-                self.consume(before, before, piece);
-                self.skip = n.saturating_sub(before as u64);
-                self.skip_ts = piece.ts;
-            }
-            Step::Need(need) => return self.need(need, piece, outside),
-            Step::Resync(n) if n > 0 => {
-                self.consume(n, before, piece);
-                self.resync = Some(Behind::Later(piece.ts));
-                return Flow::Resync;
-            }
-            Step::Handoff(n, name) => {
-                self.consume(n, before, piece);
-                return Flow::Handoff(name);
-            }
-            Step::Lost(why) => return Flow::Lost(why),
-            // a dissector that stands still would stand still for ever
-            Step::Used(_) | Step::Skip(_) | Step::Resync(_) => return Flow::Lost(Why::Malformed),
-        }
-        Flow::On
-    }
-
-    /// Holds what must be joined with what follows.
-    #[cold]
-    fn need(&mut self, need: usize, piece: &mut Piece<'_>, outside: Outside<'_>) -> Flow {
-        if need > outside.config.limits.head {
-            return Flow::Lost(Why::HeadLimit);
-        }
-        match &mut self.held {
-            Some(held) => held.need = need,
-            None if outside.datagram => return Flow::Cut,
-            None => {
-                self.held = Some(Box::new(Held::new(piece.data, need, piece)));
-                piece.advance(piece.data.len());
-            }
-        }
-        Flow::On
-    }
-
-    /// Joins the held bytes with as many of the packet's as are needed, and feeds them.
-    #[cold]
-    fn join(
-        &mut self,
-        dissector: &mut dyn Dissector,
-        piece: &mut Piece<'_>,
-        outside: Outside<'_>,
-        out: &mut dyn EntrySink,
-    ) -> Flow {
-        let Some(held) = &mut self.held else {
-            return Flow::On;
-        };
-        let before = held.bytes.len();
-        let grow = held
-            .need
-            .saturating_sub(before)
-            .max(GROW)
-            .min(piece.data.len());
-        held.extend(piece.data.get(..grow).unwrap_or_default(), piece.ts);
-        if held.bytes.len() < held.need {
-            piece.advance(grow);
-            return Flow::On;
-        }
-        let step = dissector.feed(&piece.feed(&held.bytes, None, held.first_ts, outside), out);
-        if matches!(step, Step::Need(_)) {
-            piece.advance(grow); // stays among the held
-        }
-        self.step(step, before, piece, outside)
-    }
-
-    /// Looks for the start of a message behind a gap.
-    fn find_start(
-        &mut self,
-        dissector: &mut dyn Dissector,
-        piece: &mut Piece<'_>,
-        out: &mut dyn EntrySink,
-    ) -> Flow {
-        let (at_once, behind) = match self.resync {
-            Some(Behind::Later(ts)) => (false, ts),
-            // held ones came first, and none of them has been given up
-            _ => (
-                true,
-                self.held.as_ref().map_or(piece.ts, |held| held.first_ts),
-            ),
-        };
-        let before = self.held.as_ref().map_or(0, |held| held.bytes.len());
-        let room = MAX_START.saturating_sub(before).min(piece.data.len());
-        let bytes = match &mut self.held {
-            Some(held) => {
-                held.extend(piece.data.get(..room).unwrap_or_default(), piece.ts);
-                &held.bytes
-            }
-            None => piece.data,
-        };
-        match dissector.resync(piece.dir, bytes) {
-            Start::At(at) => {
-                self.resync = None;
-                dissector.resumed(piece.dir, behind, at_once && at == 0, out);
-                self.consume(at, before, piece);
-                return Flow::On;
-            }
-            // longer than the start of one may be: what was not looked at yet is looked at alone
-            Start::Maybe(_) if before > 0 && room < piece.data.len() => {
-                self.held = None;
-                piece.advance(room);
-                self.resync = Some(Behind::Later(behind));
-                return Flow::On;
-            }
-            Start::Maybe(at) => {
-                if at > 0 {
-                    self.resync = Some(Behind::Later(behind));
-                }
-                match &mut self.held {
-                    Some(held) => drop(held.bytes.drain(..at.min(held.bytes.len()))),
-                    None => {
-                        let rest = piece.data.get(at..).unwrap_or_default();
-                        self.held = Some(Box::new(Held::new(rest, 0, piece)));
-                    }
-                }
-            }
-            Start::No => {
-                self.resync = Some(Behind::Later(behind));
-                if self.held.take().is_some() {
-                    piece.advance(room);
-                    return Flow::On;
-                }
-            }
-        }
-        Flow::Wait
-    }
-}
-
-/// Feeds a packet's bytes to a dissector until they are used or it wants more.
-fn drive(
-    dissector: &mut dyn Dissector,
-    sides: &mut [Side; 2],
-    piece: &mut Piece<'_>,
-    outside: Outside<'_>,
-    out: &mut dyn EntrySink,
-) -> Flow {
-    let side = &mut sides[piece.dir as usize];
-    while !piece.data.is_empty() {
-        let flow = if side.skip > 0 {
-            side.skip = piece.skip(side.skip);
-            side.skip_ts = piece.ts;
-            if side.skip == 0 {
-                side.end_skip(piece.dir, dissector, out);
-            }
-            Flow::On
-        } else if side.resync.is_some() {
-            side.find_start(dissector, piece, out)
-        } else if side.held.is_some() {
-            side.join(dissector, piece, outside, out)
-        } else {
-            match dissector.feed(
-                &piece.feed(piece.data, piece.pos, piece.first_ts, outside),
-                out,
-            ) {
-                Step::Used(n) if n > 0 => {
-                    piece.advance(n);
-                    Flow::On
-                }
-                step => side.step(step, 0, piece, outside),
-            }
-        };
-        if !matches!(flow, Flow::On) {
-            return flow;
-        }
-    }
-    Flow::Wait
 }

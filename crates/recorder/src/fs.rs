@@ -85,14 +85,13 @@ pub trait Fs: Send + Sync {
     fn read(&self, path: &Path, limit: usize) -> io::Result<Vec<u8>> {
         let file = self.open(path)?;
         let mut out = Vec::new();
+        let mut piece = vec![0; limit.min(8 << 10)];
         loop {
-            let from = out.len();
-            if from > limit {
+            let got = file.read_at(&mut piece, out.len() as u64)?;
+            out.extend_from_slice(piece.get(..got).unwrap_or_default());
+            if out.len() > limit {
                 return Err(io::ErrorKind::FileTooLarge.into());
             }
-            out.resize(from + (64 << 10), 0);
-            let got = file.read_at(out.get_mut(from..).unwrap_or_default(), from as u64)?;
-            out.truncate(from + got);
             if got == 0 {
                 return Ok(out);
             }
@@ -154,13 +153,13 @@ impl Fs for Disk {
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn File>> {
-        let open = |new: bool| {
-            let mut options = OpenOptions::new();
-            options.read(true).append(true).mode(0o600);
-            if new { options.create_new(true) } else { options.create(true) };
-            options.open(path)
-        };
-        let file = open(true).or_else(|_| open(false))?;
+        // a file that is appended to can't be opened cut
+        let file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(path)?;
         file.set_len(0)?;
         Ok(Box::new(DiskFile(file)))
     }
@@ -182,7 +181,11 @@ impl Fs for Disk {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Any + Send + Sync>> {
-        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(path)?;
         match file.try_lock() {
             Ok(()) => Ok(Box::new(file)),
             Err(std::fs::TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
@@ -207,5 +210,8 @@ pub(crate) fn write_through(file: &mut dyn File, buf: &[u8]) -> (usize, io::Resu
 
 /// Whether an error says that there is no room.
 pub(crate) fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }

@@ -10,6 +10,7 @@
 //! each object is, an [`Uploader`] a destination puts them. They reach time, files and buckets
 //! through [`Clock`], [`Fs`] and [`Bucket`] alone.
 
+mod at_work;
 mod clock;
 mod fs;
 mod queue;
@@ -100,7 +101,13 @@ pub trait NameHistory: Send + Sync {
     /// What these ends meant between two times (nanoseconds since the Unix epoch). `recorded` is
     /// what was told by [`Handle::name`], also by a process that is gone. Where it is empty, no
     /// such object is made.
-    fn history(&self, ends: &[(IpAddr, u16)], recorded: &[RecordedName], from: i64, to: i64) -> Vec<u8>;
+    fn history(
+        &self,
+        ends: &[(IpAddr, u16)],
+        recorded: &[RecordedName],
+        from: i64,
+        to: i64,
+    ) -> Vec<u8>;
 }
 
 /// What the recorder reaches the world through.
@@ -127,7 +134,9 @@ impl std::fmt::Debug for Deps {
 #[non_exhaustive]
 pub enum Error {
     /// A folder or file of the spool can't be made or read.
-    #[error("{path}: the spool can't be used: {source}; give another dataDir, or its owner the right to write there")]
+    #[error(
+        "{path}: the spool can't be used: {source}; give another dataDir, or its owner the right to write there"
+    )]
     Folder {
         /// Which.
         path: PathBuf,

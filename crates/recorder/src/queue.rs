@@ -48,7 +48,9 @@ impl Bell {
     /// Waits until it has rung since `heard`, at most for a time; then it is heard.
     pub(crate) fn wait(&self, heard: &mut u64, time: Duration) {
         let rung = lock(&self.rung);
-        let wait = self.sound.wait_timeout_while(rung, time, |rung| *rung == *heard);
+        let wait = self
+            .sound
+            .wait_timeout_while(rung, time, |rung| *rung == *heard);
         *heard = *wait.unwrap_or_else(PoisonError::into_inner).0;
     }
 }
@@ -98,7 +100,11 @@ pub(crate) fn queue(limit: usize, bell: Arc<Bell>) -> (Handle, Receiver) {
         dropped_records: AtomicU64::new(0),
         bell,
     });
-    let handle = Handle { shared: Arc::clone(&shared), batch: Vec::new(), holes: BTreeMap::new() };
+    let handle = Handle {
+        shared: Arc::clone(&shared),
+        batch: Vec::new(),
+        holes: BTreeMap::new(),
+    };
     (handle, Receiver(shared))
 }
 
@@ -136,14 +142,18 @@ impl Handle {
     /// What an end of a recorded stream was called when it was asked (`at`, nanoseconds since the
     /// Unix epoch). Stands in the recording's names also where the process that knew it is gone.
     pub fn name(&mut self, stream: u64, end: (IpAddr, u16), name: &Name, at: i64) {
-        self.control(u64::MAX, |out| record::put_name(out, stream, end.0, end.1, name, at));
+        self.control(u64::MAX, |out| {
+            record::put_name(out, stream, end.0, end.1, name, at)
+        });
     }
 
     /// The source's interfaces; to be told again when there are more. An index into them is what
     /// [`Frame::iface`] means.
     pub fn interfaces(&mut self, interfaces: &[Interface]) {
         for (number, interface) in interfaces.iter().enumerate() {
-            self.control(u64::MAX, |out| record::put_interface(out, number as u32, interface));
+            self.control(u64::MAX, |out| {
+                record::put_interface(out, number as u32, interface)
+            });
         }
     }
 
@@ -157,7 +167,10 @@ impl Handle {
             }
         }
         // a plain load first: it leaves the cache line shared while nothing is wanted
-        let wanted = || self.shared.wanted.load(Ordering::Relaxed) && self.shared.wanted.swap(false, Ordering::Relaxed);
+        let wanted = || {
+            self.shared.wanted.load(Ordering::Relaxed)
+                && self.shared.wanted.swap(false, Ordering::Relaxed)
+        };
         if !self.batch.is_empty() && (self.batch.len() >= BATCH || wanted()) {
             self.hand_over();
         }
@@ -213,7 +226,9 @@ impl Handle {
         let mut batches = lock(&self.shared.batches);
         let spare = batches.spare.pop();
         let spare = spare.unwrap_or_else(|| Vec::with_capacity(BATCH + SLACK));
-        batches.full.push_back(std::mem::replace(&mut self.batch, spare));
+        batches
+            .full
+            .push_back(std::mem::replace(&mut self.batch, spare));
         drop(batches);
         let queued = self.shared.queued.fetch_add(len, Ordering::Relaxed) + len;
         if queued >= WAKE_AT {
@@ -253,7 +268,10 @@ impl Receiver {
 
     /// Frames dropped, and other records.
     pub(crate) fn dropped(&self) -> (u64, u64) {
-        (self.0.dropped_frames.load(Ordering::Relaxed), self.0.dropped_records.load(Ordering::Relaxed))
+        (
+            self.0.dropped_frames.load(Ordering::Relaxed),
+            self.0.dropped_records.load(Ordering::Relaxed),
+        )
     }
 
     /// Whether the shard has let go of its end.

@@ -103,13 +103,28 @@ pub(crate) struct LogHead {
 /// A record, borrowed from the buffer it is read from.
 #[derive(Debug)]
 pub(crate) enum Record<'a> {
-    Frame { stream: u64, frame: Frame<'a> },
+    Frame {
+        stream: u64,
+        frame: Frame<'a>,
+    },
     /// `continued`: an earlier log of the run has its beginning.
-    Stream { start: StreamStart, continued: bool },
-    Interface { number: u32, interface: Interface },
-    Name { stream: u64, name: Box<RecordedName> },
+    Stream {
+        start: StreamStart,
+        continued: bool,
+    },
+    Interface {
+        number: u32,
+        interface: Interface,
+    },
+    Name {
+        stream: u64,
+        name: Box<RecordedName>,
+    },
     /// Frames that are missing before the stream's next one.
-    Hole { stream: u64, packets: u64 },
+    Hole {
+        stream: u64,
+        packets: u64,
+    },
     End(u64),
     Head(Box<LogHead>),
 }
@@ -191,7 +206,14 @@ pub(crate) fn put_interface(out: &mut Vec<u8>, number: u32, interface: &Interfac
     });
 }
 
-pub(crate) fn put_name(out: &mut Vec<u8>, stream: u64, ip: IpAddr, port: u16, name: &Name, at: i64) {
+pub(crate) fn put_name(
+    out: &mut Vec<u8>,
+    stream: u64,
+    ip: IpAddr,
+    port: u16,
+    name: &Name,
+    at: i64,
+) {
     record(out, NAME, |out| {
         out.extend_from_slice(&stream.to_le_bytes());
         put_end(out, (ip, port));
@@ -204,7 +226,13 @@ pub(crate) fn put_name(out: &mut Vec<u8>, stream: u64, ip: IpAddr, port: u16, na
             Mechanism::Dns => 3,
             Mechanism::HttpHeader => 4,
         });
-        for text in [&name.name, &name.namespace, &name.pod, &name.service, &name.dns] {
+        for text in [
+            &name.name,
+            &name.namespace,
+            &name.pod,
+            &name.service,
+            &name.dns,
+        ] {
             put_str(out, text);
         }
     });
@@ -239,7 +267,9 @@ fn put_end(out: &mut Vec<u8>, (ip, port): (IpAddr, u16)) {
 
 /// Text of at most 64 KiB; what is longer is cut at a character's border.
 fn put_str(out: &mut Vec<u8>, text: &str) {
-    let text = text.get(..text.floor_char_boundary(usize::from(u16::MAX))).unwrap_or_default();
+    let text = text
+        .get(..text.floor_char_boundary(usize::from(u16::MAX)))
+        .unwrap_or_default();
     out.extend_from_slice(&(text.len() as u16).to_le_bytes());
     out.extend_from_slice(text.as_bytes());
 }
@@ -278,7 +308,17 @@ pub(crate) fn decode(record: &[u8]) -> Option<Record<'_>> {
                 _ => PacketDirection::Unknown,
             };
             let link = LinkType::from_dlt(u32::from(link));
-            Record::Frame { stream, frame: Frame { ts, iface, link, direction, wire_len: take.u32()?, data: take.0 } }
+            Record::Frame {
+                stream,
+                frame: Frame {
+                    ts,
+                    iface,
+                    link,
+                    direction,
+                    wire_len: take.u32()?,
+                    data: take.0,
+                },
+            }
         }
         STREAM => {
             let (number, udp, continued) = (take.u64()?, take.u8()? != 0, take.u8()? != 0);
@@ -287,21 +327,47 @@ pub(crate) fn decode(record: &[u8]) -> Option<Record<'_>> {
                 0 => None,
                 known => {
                     let packets = take.u64()?;
-                    Some(LostBefore { packets: (known == 2).then_some(packets), since: take.i64()? })
+                    Some(LostBefore {
+                        packets: (known == 2).then_some(packets),
+                        since: take.i64()?,
+                    })
                 }
             };
-            Record::Stream { start: StreamStart { number, udp, ends, lost_before }, continued }
+            Record::Stream {
+                start: StreamStart {
+                    number,
+                    udp,
+                    ends,
+                    lost_before,
+                },
+                continued,
+            }
         }
         INTERFACE => {
-            let (number, link, snaplen) = (take.u32()?, LinkType::from_dlt(u32::from(take.u16()?)), take.u32()?);
-            let interface = Interface { name: take.text()?, description: take.text()?, link, snaplen };
+            let (number, link, snaplen) = (
+                take.u32()?,
+                LinkType::from_dlt(u32::from(take.u16()?)),
+                take.u32()?,
+            );
+            let interface = Interface {
+                name: take.text()?,
+                description: take.text()?,
+                link,
+                snaplen,
+            };
             Record::Interface { number, interface }
         }
         NAME => {
             let stream = take.u64()?;
-            Record::Name { stream, name: Box::new(take.name()?) }
+            Record::Name {
+                stream,
+                name: Box::new(take.name()?),
+            }
         }
-        HOLE => Record::Hole { stream: take.u64()?, packets: take.u64()? },
+        HOLE => Record::Hole {
+            stream: take.u64()?,
+            packets: take.u64()?,
+        },
         END => Record::End(take.u64()?),
         HEAD => Record::Head(Box::new(serde_json::from_slice(take.0).ok()?)),
         _ => return None,
@@ -363,7 +429,125 @@ impl Take<'_> {
         };
         let (name, namespace, pod) = (self.text()?, self.text()?, self.text()?);
         let (service, dns) = (self.text()?, self.text()?);
-        let name = Name { name, namespace, pod, service, dns, mechanism, since };
+        let name = Name {
+            name,
+            namespace,
+            pod,
+            service,
+            dns,
+            mechanism,
+            since,
+        };
         Some(RecordedName { ip, port, name, at })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use rand::rngs::SmallRng;
+    use rand::{RngExt, SeedableRng};
+
+    use super::*;
+
+    /// One record of each kind.
+    fn all() -> Vec<Vec<u8>> {
+        let frame = Frame {
+            ts: -5,
+            iface: 3,
+            link: LinkType::LinuxSll2,
+            direction: PacketDirection::Out,
+            wire_len: 99,
+            data: b"packet",
+        };
+        let end = |last| (IpAddr::V4(Ipv4Addr::new(10, 0, 0, last)), 80);
+        let lost_before = Some(LostBefore {
+            packets: Some(7),
+            since: 11,
+        });
+        let start = StreamStart {
+            number: 9,
+            udp: true,
+            ends: [end(1), (IpAddr::V6(Ipv6Addr::LOCALHOST), 53)],
+            lost_before,
+        };
+        let interface = Interface {
+            name: "eth0".into(),
+            link: LinkType::Raw,
+            description: "ä".into(),
+            snaplen: 65_535,
+        };
+        let name = Name {
+            name: "cart".into(),
+            namespace: "shop".into(),
+            mechanism: Mechanism::Dns,
+            since: 4,
+            ..Name::default()
+        };
+        let head = LogHead {
+            version: 1,
+            rule: "r".into(),
+            kfl: "http".into(),
+            destination: "gs://b".into(),
+            cluster: "c".into(),
+            node: "n".into(),
+            run: u64::MAX,
+            seq: 2,
+            hour: -3,
+        };
+        let mut out = vec![Vec::new(); 7];
+        put_frame(&mut out[0], 8, &frame);
+        put_stream(&mut out[1], &start, true);
+        put_interface(&mut out[2], 5, &interface);
+        put_name(&mut out[3], 9, end(2).0, 80, &name, 6);
+        put_hole(&mut out[4], 9, 12);
+        put_end_of_stream(&mut out[5], 9);
+        put_head(&mut out[6], &head).unwrap();
+        out.iter_mut().for_each(|record| fill_crc(record));
+        out
+    }
+
+    #[test]
+    fn records_come_back_as_they_were() {
+        let text: Vec<String> = all()
+            .iter()
+            .map(|record| format!("{:?}", decode(record).unwrap()))
+            .collect();
+        let expected = [
+            "Frame { stream: 8, frame: Frame { ts: -5, iface: 3, link: LinuxSll2, direction: Out, wire_len: 99, data: [112, 97, 99, 107, 101, 116] } }",
+            "Stream { start: StreamStart { number: 9, udp: true, ends: [(10.0.0.1, 80), (::1, 53)], lost_before: Some(LostBefore { packets: Some(7), since: 11 }) }, continued: true }",
+            "Interface { number: 5, interface: Interface { name: \"eth0\", link: Raw, description: \"ä\", snaplen: 65535 } }",
+            "Name { stream: 9, name: RecordedName { ip: 10.0.0.2, port: 80, name: Name { name: \"cart\", namespace: \"shop\", pod: \"\", service: \"\", dns: \"\", mechanism: Dns, since: 4 }, at: 6 } }",
+            "Hole { stream: 9, packets: 12 }",
+            "End(9)",
+            "Head(LogHead { version: 1, rule: \"r\", kfl: \"http\", destination: \"gs://b\", cluster: \"c\", node: \"n\", run: 18446744073709551615, seq: 2, hour: -3 })",
+        ];
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn any_changed_bit_is_noticed() {
+        for record in all() {
+            assert!(intact(&record) && record_len(&record) == Some(record.len()));
+            for bit in 32..record.len() * 8 {
+                let mut torn = record.clone();
+                torn[bit / 8] ^= 1 << (bit % 8);
+                assert!(!intact(&torn), "bit {bit}");
+            }
+        }
+    }
+
+    #[test]
+    fn rubbish_is_no_record_and_no_panic() {
+        let mut rng = SmallRng::seed_from_u64(1);
+        for _ in 0..20_000 {
+            let len = rng.random_range(0..80);
+            let mut bytes: Vec<u8> = (0..len).map(|_| rng.random()).collect();
+            if let Some(kind) = bytes.get_mut(HEADER) {
+                *kind %= 9;
+            }
+            let _ = (decode(&bytes), split(&bytes), intact(&bytes));
+        }
     }
 }

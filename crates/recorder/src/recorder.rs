@@ -43,7 +43,9 @@ pub struct Recorder {
 
 impl std::fmt::Debug for Recorder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Recorder").field("spool", &self.shared.spool).finish_non_exhaustive()
+        f.debug_struct("Recorder")
+            .field("spool", &self.shared.spool)
+            .finish_non_exhaustive()
     }
 }
 
@@ -62,7 +64,11 @@ impl Recorder {
     ///
     /// # Errors
     /// See [`Error`].
-    pub fn start(config: RecorderConfig, rules: &[Rule], deps: Deps) -> Result<(Self, Vec<Handle>), Error> {
+    pub fn start(
+        config: RecorderConfig,
+        rules: &[Rule],
+        deps: Deps,
+    ) -> Result<(Self, Vec<Handle>), Error> {
         let spool = Arc::new(Spool::open(config, &deps)?);
         let write = Arc::new(Bell::default());
         let (mut writer, handles) = Writer::with_bell(Arc::clone(&spool), &write);
@@ -77,9 +83,17 @@ impl Recorder {
             stop: AtomicBool::new(false),
         });
         // dropped on the way out, it stops what is running
-        let mut recorder = Self { shared, threads: Vec::new() };
-        for (name, run) in [("spool write", write_loop as fn(&Arc<Shared>)), ("spool seal", seal_loop)] {
-            recorder.threads.push(spawn(name, &recorder.shared, run).map_err(Error::Thread)?);
+        let mut recorder = Self {
+            shared,
+            threads: Vec::new(),
+        };
+        for (name, run) in [
+            ("spool write", write_loop as fn(&Arc<Shared>)),
+            ("spool seal", seal_loop),
+        ] {
+            recorder
+                .threads
+                .push(spawn(name, &recorder.shared, run).map_err(Error::Thread)?);
         }
         Ok((recorder, handles))
     }
@@ -119,7 +133,7 @@ impl Recorder {
     pub fn shutdown(mut self, time: Duration) -> Left {
         let until = Instant::now() + time;
         let shared = &self.shared;
-        let mut heard = 0;
+        let (mut heard, mut uploads) = (0, 0);
         loop {
             let mut writer = lock(&shared.writer);
             writer.drain();
@@ -134,10 +148,11 @@ impl Recorder {
         shared.hurry.store(true, Ordering::Relaxed);
         shared.spool.uploader.ring();
         while !shared.spool.is_empty() && Instant::now() < until {
-            shared.spool.uploader.wait(&mut heard, WRITE_EVERY);
+            shared.spool.uploader.wait(&mut uploads, WRITE_EVERY);
         }
         shared.stop();
-        self.threads.extend(std::mem::take(&mut *lock(&shared.uploaders)).into_values());
+        self.threads
+            .extend(std::mem::take(&mut *lock(&shared.uploaders)).into_values());
         for thread in self.threads.drain(..) {
             // one that waits for a bucket is left behind; its attempt is noted
             while !thread.is_finished() && Instant::now() < until + WRITE_EVERY {
@@ -174,14 +189,21 @@ impl Shared {
 
     /// How long to wait for a monotonic time.
     fn until(&self, time: Option<u64>) -> Duration {
-        let wait = time.map(|time| Duration::from_nanos(time.saturating_sub(self.spool.clock.monotonic())));
+        let wait = time
+            .map(|time| Duration::from_nanos(time.saturating_sub(self.spool.clock.monotonic())));
         wait.unwrap_or(LOOK_EVERY).min(LOOK_EVERY)
     }
 }
 
-fn spawn(name: &str, shared: &Arc<Shared>, run: impl FnOnce(&Arc<Shared>) + Send + 'static) -> io::Result<JoinHandle<()>> {
+fn spawn(
+    name: &str,
+    shared: &Arc<Shared>,
+    run: impl FnOnce(&Arc<Shared>) + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
     let shared = Arc::clone(shared);
-    thread::Builder::new().name(name.to_owned()).spawn(move || run(&shared))
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || run(&shared))
 }
 
 fn write_loop(shared: &Arc<Shared>) {
@@ -220,12 +242,20 @@ fn start_uploaders(shared: &Arc<Shared>) {
         if uploaders.contains_key(&destination) {
             continue;
         }
-        let uploader = Uploader::new(Arc::clone(&shared.spool), Arc::clone(&shared.buckets), destination.clone());
-        match spawn("spool upload", shared, move |shared| upload_loop(shared, uploader)) {
+        let uploader = Uploader::new(
+            Arc::clone(&shared.spool),
+            Arc::clone(&shared.buckets),
+            destination.clone(),
+        );
+        match spawn("spool upload", shared, move |shared| {
+            upload_loop(shared, uploader)
+        }) {
             Ok(thread) => {
                 uploaders.insert(destination, thread);
             }
-            Err(error) => tracing::error!(destination, %error, "a thread can't be started; tried again"),
+            Err(error) => {
+                tracing::error!(destination, %error, "a thread can't be started; tried again")
+            }
         }
     }
 }

@@ -25,6 +25,12 @@ impl RuleId {
         1 << self.0
     }
 
+    /// The place with this number, where there is one.
+    #[must_use]
+    pub fn of_index(index: u8) -> Option<Self> {
+        (usize::from(index) < MAX_RULES).then_some(Self(index))
+    }
+
     /// The number, 0 to 63.
     #[must_use]
     pub const fn index(self) -> usize {
@@ -47,7 +53,9 @@ pub struct Rule {
 
 /// A schedule that can't be one.
 #[derive(Debug, thiserror::Error)]
-#[error("schedule {text:?}: {why}; five or six fields are taken, the first of six being seconds (0 */5 * * * *), or a period (5m)")]
+#[error(
+    "schedule {text:?}: {why}; five or six fields are taken, the first of six being seconds (0 */5 * * * *), or a period (5m)"
+)]
 pub struct ScheduleError {
     text: String,
     why: String,
@@ -89,9 +97,14 @@ impl std::str::FromStr for Schedule {
     /// A cron pattern of five fields, or six with seconds first, or a period such as `30s` or `5m`.
     fn from_str(text: &str) -> Result<Self, ScheduleError> {
         let text = text.trim();
-        let fail = |why: String| ScheduleError { text: text.to_owned(), why };
+        let fail = |why: String| ScheduleError {
+            text: text.to_owned(),
+            why,
+        };
         if text.split_whitespace().count() == 1 && !text.starts_with('@') {
-            let span = text.parse::<jiff::SignedDuration>().map_err(|error| fail(error.to_string()))?;
+            let span = text
+                .parse::<jiff::SignedDuration>()
+                .map_err(|error| fail(error.to_string()))?;
             let period = Duration::try_from(span).map_err(|error| fail(error.to_string()))?;
             if period < Duration::from_secs(1) {
                 return Err(fail("a period is at least a second".to_owned()));
@@ -99,7 +112,9 @@ impl std::str::FromStr for Schedule {
             return Ok(Self::Every(period));
         }
         let parser = CronParser::builder().seconds(Seconds::Optional).build();
-        let cron = parser.parse(text).map_err(|error| fail(error.to_string()))?;
+        let cron = parser
+            .parse(text)
+            .map_err(|error| fail(error.to_string()))?;
         let schedule = Self::Cron(Box::new(cron));
         // a pattern that never comes (30 February) would never flush
         if schedule.next_after(0).is_none() {
@@ -115,7 +130,9 @@ impl Schedule {
     pub fn next_after(&self, now: i64) -> Option<i64> {
         match self {
             Self::Every(period) => {
-                let period = i64::try_from(period.as_nanos()).ok().filter(|period| *period > 0)?;
+                let period = i64::try_from(period.as_nanos())
+                    .ok()
+                    .filter(|period| *period > 0)?;
                 now.div_euclid(period).checked_add(1)?.checked_mul(period)
             }
             Self::Cron(cron) => {
@@ -139,10 +156,26 @@ mod tests {
     #[test]
     fn cron_with_and_without_seconds_and_periods() {
         for (schedule, now, next) in [
-            ("*/10 * * * * *", "2026-01-02T03:04:05.5Z", "2026-01-02T03:04:10Z"),
-            ("*/10 * * * * *", "2026-01-02T03:04:10Z", "2026-01-02T03:04:20Z"),
-            ("0 */5 * * * *", "2026-01-02T03:04:05Z", "2026-01-02T03:05:00Z"),
-            ("*/5 * * * *", "2026-01-02T03:04:05Z", "2026-01-02T03:05:00Z"),
+            (
+                "*/10 * * * * *",
+                "2026-01-02T03:04:05.5Z",
+                "2026-01-02T03:04:10Z",
+            ),
+            (
+                "*/10 * * * * *",
+                "2026-01-02T03:04:10Z",
+                "2026-01-02T03:04:20Z",
+            ),
+            (
+                "0 */5 * * * *",
+                "2026-01-02T03:04:05Z",
+                "2026-01-02T03:05:00Z",
+            ),
+            (
+                "*/5 * * * *",
+                "2026-01-02T03:04:05Z",
+                "2026-01-02T03:05:00Z",
+            ),
             ("0 0 * * *", "2026-12-31T03:04:05Z", "2027-01-01T00:00:00Z"),
             ("@hourly", "2026-01-02T03:04:05Z", "2026-01-02T04:00:00Z"),
             ("5m", "2026-01-02T03:04:05Z", "2026-01-02T03:05:00Z"),
@@ -150,13 +183,26 @@ mod tests {
             ("1h30m", "1970-01-01T00:00:00Z", "1970-01-01T01:30:00Z"),
         ] {
             let schedule = schedule.parse::<Schedule>().unwrap();
-            assert_eq!(schedule.next_after(at(now)), Some(at(next)), "{schedule} after {now}");
+            assert_eq!(
+                schedule.next_after(at(now)),
+                Some(at(next)),
+                "{schedule} after {now}"
+            );
         }
     }
 
     #[test]
     fn schedules_that_can_not_be() {
-        for text in ["", "x", "* * * *", "61 * * * * *", "0 0 30 2 *", "0s", "-5m", "1ms"] {
+        for text in [
+            "",
+            "x",
+            "* * * *",
+            "61 * * * * *",
+            "0 0 30 2 *",
+            "0s",
+            "-5m",
+            "1ms",
+        ] {
             assert!(text.parse::<Schedule>().is_err(), "{text:?}");
         }
     }

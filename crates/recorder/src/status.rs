@@ -98,6 +98,22 @@ pub struct RuleStatus {
     pub counters: RuleCounters,
 }
 
+impl RuleStatus {
+    /// That of a rule that is gone.
+    pub(crate) fn stopped(name: &str, kfl: &str, destination: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            kfl: kfl.to_owned(),
+            destination: destination.to_owned(),
+            flush: String::new(),
+            state: RuleState::Stopped,
+            pending_objects: 0,
+            pending_bytes: 0,
+            counters: RuleCounters::default(),
+        }
+    }
+}
+
 /// How the recorder is doing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Status {

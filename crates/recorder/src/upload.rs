@@ -48,7 +48,9 @@ pub struct Uploader {
 
 impl std::fmt::Debug for Uploader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Uploader").field("destination", &self.destination).finish_non_exhaustive()
+        f.debug_struct("Uploader")
+            .field("destination", &self.destination)
+            .finish_non_exhaustive()
     }
 }
 
@@ -66,7 +68,16 @@ impl Uploader {
     #[must_use]
     pub fn new(spool: Arc<Spool>, buckets: Arc<dyn Buckets>, destination: String) -> Self {
         let (bucket, said) = (None, String::new());
-        Self { spool, buckets, destination, bucket, is_marked: false, failures: 0, not_before: 0, said }
+        Self {
+            spool,
+            buckets,
+            destination,
+            bucket,
+            is_marked: false,
+            failures: 0,
+            not_before: 0,
+            said,
+        }
     }
 
     /// Forgets that the destination failed: it is tried at once.
@@ -102,7 +113,11 @@ impl Uploader {
         if !self.is_marked {
             match bucket.put_new(FORMAT_KEY, Body::Bytes(FORMAT.as_bytes())) {
                 Ok(()) | Err(PutError::Exists { .. }) => self.is_marked = true,
-                Err(PutError::Refused(error) | PutError::Unavailable(error) | PutError::Ambiguous(error)) => return Err(error),
+                Err(
+                    PutError::Refused(error)
+                    | PutError::Unavailable(error)
+                    | PutError::Ambiguous(error),
+                ) => return Err(error),
             }
         }
         Ok(bucket)
@@ -110,7 +125,9 @@ impl Uploader {
 
     fn put(&mut self, bucket: &dyn Bucket, upload: &Upload) {
         if let Err(error) = self.spool.note_attempt(upload) {
-            let message = format!("an attempt to upload can't be noted in the spool, and is not made: {error}");
+            let message = format!(
+                "an attempt to upload can't be noted in the spool, and is not made: {error}"
+            );
             self.say(&message);
             self.spool.put_off(upload, self.fault(message), false, true);
             return;
@@ -119,7 +136,9 @@ impl Uploader {
             Ok(()) => self.done(upload),
             Err(PutError::Exists { .. }) => self.compare(bucket, upload),
             Err(PutError::Ambiguous(error)) => self.fail(upload, &error, true),
-            Err(PutError::Refused(error) | PutError::Unavailable(error)) => self.fail(upload, &error, false),
+            Err(PutError::Refused(error) | PutError::Unavailable(error)) => {
+                self.fail(upload, &error, false)
+            }
         }
     }
 
@@ -155,14 +174,21 @@ impl Uploader {
         let message = error.to_string();
         self.say(&message);
         // a fault of this object lets the others go first; any other is the destination's
-        let own = matches!(error.kind, ErrorKind::Name | ErrorKind::NotFound | ErrorKind::Other) && !sent;
+        let own = matches!(
+            error.kind,
+            ErrorKind::Name | ErrorKind::NotFound | ErrorKind::Other
+        ) && !sent;
         self.spool.put_off(upload, self.fault(message), sent, own);
         if own {
             return;
         }
         self.failures = self.failures.saturating_add(1);
         let passes = sent || error.is_passing();
-        let (min, max) = if passes { (AWAY_MIN, AWAY_MAX) } else { (REFUSED_MIN, REFUSED_MAX) };
+        let (min, max) = if passes {
+            (AWAY_MIN, AWAY_MAX)
+        } else {
+            (REFUSED_MIN, REFUSED_MAX)
+        };
         self.not_before = self.spool.clock.monotonic() + self.spool.pause(self.failures, min, max);
         if !passes {
             // credentials may be read again
@@ -171,12 +197,18 @@ impl Uploader {
     }
 
     fn fault(&self, message: String) -> Fault {
-        Fault { at: self.spool.clock.now(), message }
+        Fault {
+            at: self.spool.clock.now(),
+            message,
+        }
     }
 
     fn say(&mut self, message: &str) {
         if self.said != message {
-            tracing::warn!(destination = self.destination, "{message}; what is recorded waits in the spool");
+            tracing::warn!(
+                destination = self.destination,
+                "{message}; what is recorded waits in the spool"
+            );
             message.clone_into(&mut self.said);
         }
     }
@@ -189,7 +221,11 @@ fn look(bucket: &dyn Bucket, upload: &Upload) -> Found {
         Ok(Some(_)) => {}
         Ok(None) => {
             let message = "the object was there, and is not";
-            return Found::Unknown(BucketError::new(ErrorKind::Unavailable, bucket.place(&upload.key), message));
+            return Found::Unknown(BucketError::new(
+                ErrorKind::Unavailable,
+                bucket.place(&upload.key),
+                message,
+            ));
         }
         Err(error) => return unseen(error),
     }
@@ -204,7 +240,11 @@ fn look(bucket: &dyn Bucket, upload: &Upload) -> Found {
         }
         at = end;
     }
-    if hex(&sum.finalize()) == upload.sha256 { Found::Ours } else { Found::Foreign }
+    if hex(&sum.finalize()) == upload.sha256 {
+        Found::Ours
+    } else {
+        Found::Foreign
+    }
 }
 
 fn unseen(error: BucketError) -> Found {

@@ -1,21 +1,21 @@
 //! The writer: takes what shards queued, and appends it to the active log of each rule and hour.
 
 use std::collections::{BTreeMap, HashMap};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use gillnet_capture::{Interface, LinkType};
 
+use crate::Error;
+use crate::at_work::AtWork;
 use crate::clock::{HOUR, SECOND};
 use crate::queue::{Bell, Handle, Receiver, queue, records};
 use crate::record::{self, Record, RecordedName, StreamStart};
 use crate::rule::{MAX_RULES, Rule, RuleId};
-use crate::spool::{ActiveLog, Cause, Spool};
-use crate::status::{Fault, RuleCounters, RuleState, RuleStatus, Status};
-use crate::Error;
+use crate::spool::{ActiveLog, Spool};
+use crate::status::{RuleStatus, Status};
 
-/// Hours of one rule that are open at a time. With more, the one that was opened first is sealed.
-const MAX_HOURS: usize = 4;
 /// After the hour, so much later (nanoseconds) its logs are sealed: what was queued is in them.
 const HOUR_GRACE: i64 = 2 * SECOND as i64;
 /// The clock of the calendar was set, where it differs by more from the one that only runs.
@@ -26,10 +26,6 @@ const MAX_STREAMS: usize = 1 << 18;
 const MAX_NAMES: usize = 8;
 /// Records of one log that are held back before they are written, in bytes.
 const MAX_PENDING: u64 = 1 << 20;
-/// Streams of a rule of which it is kept in mind that frames are missing.
-const MAX_HOLES: usize = 4096;
-/// After a log could not be made or written, so long (nanoseconds) none is made.
-const RETRY: u64 = SECOND / 2;
 
 /// A stream that some rule keeps.
 struct Live {
@@ -43,32 +39,16 @@ struct Live {
     names: Vec<RecordedName>,
 }
 
-/// A rule at work.
-struct Active {
-    rule: Rule,
-    logs: Vec<ActiveLog>,
-    /// Monotonic time of its next flush; `None` where its schedule has none any more.
-    due: Option<u64>,
-    /// Its objects' uploads begin within this time (nanoseconds) after sealing.
-    spread: u64,
-    /// Frames that are missing, by stream; said at the stream's next frame.
-    holes: HashMap<u64, u64>,
-    /// Until when (monotonic) no log is made after one could not be.
-    blocked: u64,
-    /// Why frames are being lost; the last cause.
-    trouble: Option<Trouble>,
-}
-
 /// The writer. Owned by one thread; never waits for anything but the file system.
 pub struct Writer {
     spool: Arc<Spool>,
     receivers: Vec<Receiver>,
-    rules: Vec<Option<Active>>,
+    rules: Vec<Option<AtWork>>,
     /// When each place of `rules` was last freed, in order: the longest free is taken first.
     freed: [u64; MAX_RULES],
     frees: u64,
-    streams: HashMap<u64, Live>,
-    interfaces: HashMap<u32, Interface>,
+    streams: HashMap<u64, Live, RandomState>,
+    interfaces: HashMap<u32, Interface, RandomState>,
     /// Calendar clock less monotonic clock, when last looked at.
     offset: i64,
     /// Start of the next hour, by the calendar, plus grace.
@@ -78,7 +58,9 @@ pub struct Writer {
 
 impl std::fmt::Debug for Writer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Writer").field("rules", &self.rules().len()).finish_non_exhaustive()
+        f.debug_struct("Writer")
+            .field("rules", &self.rules().len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -93,7 +75,9 @@ impl Writer {
     pub(crate) fn with_bell(spool: Arc<Spool>, bell: &Arc<Bell>) -> (Self, Vec<Handle>) {
         let config = spool.config();
         let shards = config.shards.max(1);
-        let (handles, receivers) = (0..shards).map(|_| queue(config.queue_bytes / shards, Arc::clone(bell))).unzip();
+        let (handles, receivers) = (0..shards)
+            .map(|_| queue(config.queue_bytes / shards, Arc::clone(bell)))
+            .unzip();
         let (wall, mono) = (spool.clock.now(), spool.clock.monotonic());
         let writer = Self {
             spool,
@@ -101,11 +85,11 @@ impl Writer {
             rules: (0..MAX_RULES).map(|_| None).collect(),
             freed: [0; MAX_RULES],
             frees: 0,
-            streams: HashMap::new(),
-            interfaces: HashMap::new(),
+            streams: HashMap::default(),
+            interfaces: HashMap::default(),
             offset: wall.wrapping_sub_unsigned(mono),
             hour_due: next_hour(wall),
-            hashes: RandomState::new(),
+            hashes: RandomState::default(),
         };
         (writer, handles)
     }
@@ -114,23 +98,34 @@ impl Writer {
     #[must_use]
     pub fn rules(&self) -> Vec<(RuleId, Rule)> {
         let ids = (0..MAX_RULES as u8).map(RuleId);
-        ids.zip(&self.rules).filter_map(|(id, active)| Some((id, active.as_ref()?.rule.clone()))).collect()
+        ids.zip(&self.rules)
+            .filter_map(|(id, active)| Some((id, active.as_ref()?.rule.clone())))
+            .collect()
     }
 
     /// How the recorder is doing.
     pub fn status(&self) -> Status {
-        let (dropped_queue, dropped_records) = self.receivers.iter().map(Receiver::dropped).fold((0, 0), |(a, b), (c, d)| (a + c, b + d));
+        let (dropped_queue, dropped_records) = self
+            .receivers
+            .iter()
+            .map(Receiver::dropped)
+            .fold((0, 0), |(a, b), (c, d)| (a + c, b + d));
         self.spool.look(|inventory| {
             let mut rules: BTreeMap<&str, RuleStatus> = BTreeMap::new();
             for head in inventory.objects.iter().map(|object| &object.side.head) {
-                rules.entry(&head.rule).or_insert_with(|| stopped(&head.rule, &head.kfl, &head.destination));
+                rules.entry(&head.rule).or_insert_with(|| {
+                    RuleStatus::stopped(&head.rule, &head.kfl, &head.destination)
+                });
             }
             for active in self.rules.iter().flatten() {
                 rules.insert(&active.rule.name, active.status());
             }
             for (name, counters) in &inventory.counters.rules {
                 // one that is gone and has left nothing but its figures
-                rules.entry(name).or_insert_with(|| stopped(name, "", "")).counters = counters.clone();
+                rules
+                    .entry(name)
+                    .or_insert_with(|| RuleStatus::stopped(name, "", ""))
+                    .counters = counters.clone();
             }
             for object in &inventory.objects {
                 if let Some(status) = rules.get_mut(object.side.head.rule.as_str()) {
@@ -163,9 +158,10 @@ impl Writer {
     /// Where there are too many, or two of a name, or one without.
     pub fn set_rules(&mut self, rules: &[Rule]) -> Result<Vec<(RuleId, Rule)>, Error> {
         check_rules(rules)?;
-        let now = self.spool.clock.monotonic();
         for place in 0..MAX_RULES {
-            if let Some(mut active) = self.rules[place].take_if(|active| !rules.contains(&active.rule)) {
+            if let Some(mut active) =
+                self.rules[place].take_if(|active| !rules.contains(&active.rule))
+            {
                 self.frees += 1;
                 self.freed[place] = self.frees;
                 active.close_all(&self.spool);
@@ -176,18 +172,19 @@ impl Writer {
         }
         self.streams.retain(|_, stream| stream.rules != 0);
         for rule in rules {
-            if self.rules.iter().flatten().any(|active| active.rule == *rule) {
+            if self
+                .rules
+                .iter()
+                .flatten()
+                .any(|active| active.rule == *rule)
+            {
                 continue;
             }
             let free = (0..MAX_RULES).filter(|place| self.rules[*place].is_none());
             let Some(place) = free.min_by_key(|place| self.freed[*place]) else {
                 return Err(Error::TooManyRules { count: rules.len() });
             };
-            let wall = self.spool.clock.now();
-            let due = due(rule, wall, now);
-            let spread = spread(rule, wall, self.spool.config().spread());
-            let (rule, logs, holes) = (rule.clone(), Vec::new(), HashMap::new());
-            self.rules[place] = Some(Active { rule, logs, due, spread, holes, blocked: 0, trouble: None });
+            self.rules[place] = Some(AtWork::new(rule.clone(), &self.spool));
         }
         Ok(self.rules())
     }
@@ -221,20 +218,9 @@ impl Writer {
         if hour_is_over {
             self.hour_due = next_hour(wall);
         }
-        for active in self.rules.iter_mut().flatten() {
-            if stepped {
-                // whichever comes first, so that a clock that is set again and again flushes too
-                active.due = [active.due, due(&active.rule, wall, now)].into_iter().flatten().min();
-            }
-            let is_due = active.due.is_some_and(|due| due <= now);
-            if is_due {
-                active.due = due(&active.rule, wall, now);
-            }
-            for at in (0..active.logs.len()).rev() {
-                if is_due || hour_is_over && active.logs[at].head.hour < wall.div_euclid(HOUR) {
-                    active.write(&self.spool, at, true);
-                }
-            }
+        for rule in self.rules.iter_mut().flatten() {
+            let over = hour_is_over.then(|| wall.div_euclid(HOUR));
+            rule.tick(&self.spool, stepped, over);
         }
     }
 
@@ -252,7 +238,16 @@ impl Writer {
                     let (hour, len) = (frame.ts.div_euclid(HOUR), frame.data.len());
                     let interface = (frame.iface, frame.link);
                     record::fill_crc(bytes);
-                    self.keep_frame(rules, &FrameRecord { bytes, stream, hour, len, interface });
+                    self.keep_frame(
+                        rules,
+                        &FrameRecord {
+                            bytes,
+                            stream,
+                            hour,
+                            len,
+                            interface,
+                        },
+                    );
                 }
                 Some(Record::Stream { start, .. }) => self.begin(rules, &start),
                 Some(Record::Interface { number, interface }) => {
@@ -274,7 +269,16 @@ impl Writer {
         if let Some(live) = self.streams.get_mut(&start.number) {
             live.rules |= rules;
         } else if self.streams.len() < MAX_STREAMS {
-            self.streams.insert(start.number, Live { start: *start, rules, told: 0, kept: 0, names: Vec::new() });
+            self.streams.insert(
+                start.number,
+                Live {
+                    start: *start,
+                    rules,
+                    told: 0,
+                    kept: 0,
+                    names: Vec::new(),
+                },
+            );
         }
     }
 
@@ -282,13 +286,20 @@ impl Writer {
         let Some(live) = self.streams.get_mut(&stream) else {
             return;
         };
-        let known = live.names.iter().any(|known| (known.ip, known.port, &known.name) == (name.ip, name.port, &name.name));
+        let known = live
+            .names
+            .iter()
+            .any(|known| (known.ip, known.port, &known.name) == (name.ip, name.port, &name.name));
         if known || live.names.len() >= MAX_NAMES {
             return;
         }
         live.names.push(name.clone());
         for active in at_work(&mut self.rules, live.rules) {
-            for log in active.logs.iter_mut().filter(|log| log.said.streams.contains(&stream)) {
+            for log in active
+                .logs
+                .iter_mut()
+                .filter(|log| log.said.streams.contains(&stream))
+            {
                 say_name(log, stream, name, &self.hashes);
             }
         }
@@ -355,7 +366,9 @@ impl Writer {
     }
 
     fn write_logs(&mut self, place: usize) {
-        let count = self.rules[place].as_ref().map_or(0, |active| active.logs.len());
+        let count = self.rules[place]
+            .as_ref()
+            .map_or(0, |active| active.logs.len());
         // from the last: one that can't go on is taken out
         for at in (0..count).rev() {
             self.write(place, at, false);
@@ -377,13 +390,6 @@ impl Writer {
     }
 }
 
-/// Why a rule loses frames.
-#[derive(Clone, Copy, Debug)]
-enum Trouble {
-    Disk,
-    Limit,
-}
-
 /// A frame's record with what its place depends on.
 struct FrameRecord<'a> {
     bytes: &'a [u8],
@@ -393,60 +399,52 @@ struct FrameRecord<'a> {
     interface: (u32, LinkType),
 }
 
-/// What is said of a rule that is gone.
-fn stopped(name: &str, kfl: &str, destination: &str) -> RuleStatus {
-    RuleStatus {
-        name: name.to_owned(),
-        kfl: kfl.to_owned(),
-        destination: destination.to_owned(),
-        flush: String::new(),
-        state: RuleState::Stopped,
-        pending_objects: 0,
-        pending_bytes: 0,
-        counters: RuleCounters::default(),
-    }
-}
-
 /// The rules of a set that are at work.
-fn at_work(rules: &mut [Option<Active>], set: u64) -> impl Iterator<Item = &mut Active> {
-    rules.iter_mut().enumerate().filter(move |(place, _)| set >> place & 1 != 0).filter_map(|(_, active)| active.as_mut())
+fn at_work(rules: &mut [Option<AtWork>], set: u64) -> impl Iterator<Item = &mut AtWork> {
+    rules
+        .iter_mut()
+        .enumerate()
+        .filter(move |(place, _)| set >> place & 1 != 0)
+        .filter_map(|(_, active)| active.as_mut())
 }
 
 /// Says in a log what a stream is, before its first frame there.
 fn introduce(log: &mut ActiveLog, live: &mut Live, place: usize, hashes: &RandomState) {
-    // what is missing from the start is said once a rule, in the first object
     let bit = RuleId(place as u8).bit();
     // what is missing from the start is said once a rule, in the first object
     let lost_before = live.start.lost_before.filter(|_| live.told & bit == 0);
     let continued = live.kept & bit != 0;
     live.told |= bit;
     live.kept |= bit;
-    log.put(|out| record::put_stream(out, &StreamStart { lost_before, ..live.start }, continued));
+    log.put(|out| {
+        record::put_stream(
+            out,
+            &StreamStart {
+                lost_before,
+                ..live.start
+            },
+            continued,
+        )
+    });
     for name in &live.names {
         say_name(log, live.start.number, name, hashes);
     }
 }
 
 fn say_name(log: &mut ActiveLog, stream: u64, name: &RecordedName, hashes: &RandomState) {
-    if log.said.names.insert(hashes.hash_one((name.ip, name.port, &name.name))) {
+    if log
+        .said
+        .names
+        .insert(hashes.hash_one((name.ip, name.port, &name.name)))
+    {
         log.put(|out| record::put_name(out, stream, name.ip, name.port, &name.name, name.at));
     }
 }
 
 fn next_hour(wall: i64) -> i64 {
-    (wall.div_euclid(HOUR) + 1).saturating_mul(HOUR).saturating_add(HOUR_GRACE)
-}
-
-/// Monotonic time at which a rule is due next.
-fn due(rule: &Rule, wall: i64, now: u64) -> Option<u64> {
-    rule.flush.next_after(wall).map(|next| now.saturating_add(next.abs_diff(wall)))
-}
-
-/// Over how long a rule's uploads are spread: at most a twentieth of its period.
-fn spread(rule: &Rule, wall: i64, max: u64) -> u64 {
-    let next = rule.flush.next_after(wall);
-    let period = next.and_then(|next| Some(rule.flush.next_after(next)?.abs_diff(next)));
-    period.map_or(max, |period| max.min(period / 20))
+    (wall.div_euclid(HOUR) + 1)
+        .saturating_mul(HOUR)
+        .saturating_add(HOUR_GRACE)
 }
 
 fn check_rules(rules: &[Rule]) -> Result<(), Error> {
@@ -455,122 +453,10 @@ fn check_rules(rules: &[Rule]) -> Result<(), Error> {
     }
     for (at, rule) in rules.iter().enumerate() {
         if rule.name.is_empty() || rules[..at].iter().any(|before| before.name == rule.name) {
-            return Err(Error::RuleName { name: rule.name.clone() });
+            return Err(Error::RuleName {
+                name: rule.name.clone(),
+            });
         }
     }
     Ok(())
-}
-
-impl Active {
-    fn status(&self) -> RuleStatus {
-        let state = match self.trouble {
-            None => RuleState::Recording,
-            Some(Trouble::Limit) => RuleState::SpoolFull,
-            Some(Trouble::Disk) => RuleState::DiskFull,
-        };
-        RuleStatus {
-            name: self.rule.name.clone(),
-            kfl: self.rule.kfl.clone(),
-            destination: self.rule.destination.clone(),
-            flush: self.rule.flush.to_string(),
-            state,
-            pending_objects: 0,
-            pending_bytes: 0,
-            counters: RuleCounters::default(),
-        }
-    }
-
-    fn close_all(&mut self, spool: &Spool) {
-        for at in (0..self.logs.len()).rev() {
-            self.write(spool, at, true);
-        }
-    }
-
-    /// The log for an hour, made where there is none and one can be.
-    fn log(&mut self, spool: &Spool, hour: i64) -> Result<usize, ()> {
-        if let Some(at) = self.logs.iter().position(|log| log.head.hour == hour) {
-            return Ok(at);
-        }
-        let now = spool.clock.monotonic();
-        if now < self.blocked {
-            return Err(());
-        }
-        if self.logs.len() >= MAX_HOURS {
-            self.write(spool, 0, true);
-        }
-        match spool.open_log(&self.rule, hour, self.spread) {
-            Ok(log) => {
-                self.logs.push(log);
-                Ok(self.logs.len() - 1)
-            }
-            Err(error) => {
-                self.failed(spool, &Cause::Io(error));
-                self.blocked = now + RETRY;
-                Err(())
-            }
-        }
-    }
-
-    /// Writes what is pending of a log; takes it out and hands it on where it is to be closed or
-    /// can't go on. The streams of which frames were lost.
-    fn write(&mut self, spool: &Spool, at: usize, close: bool) -> Vec<u64> {
-        let log = &mut self.logs[at];
-        if log.pending() == 0 && !close {
-            return Vec::new();
-        }
-        let written = spool.write(log);
-        let can_go_on = log.can_go_on();
-        if close || !can_go_on {
-            spool.close_log(self.logs.remove(at));
-        }
-        match &written.cause {
-            Some(cause) => {
-                self.failed(spool, cause);
-                if !can_go_on {
-                    self.blocked = spool.clock.monotonic() + RETRY;
-                }
-            }
-            None if written.frames > 0 && self.trouble.take().is_some() => {
-                tracing::info!(rule = self.rule.name, "the spool takes frames again");
-                spool.count(|counters| counters.rule(&self.rule.name).spool_fault = None);
-            }
-            None => {}
-        }
-        spool.count(|counters| counters.rule(&self.rule.name).recorded_packets += written.frames);
-        self.count_lost(spool, written.lost.values().sum());
-        for (stream, packets) in &written.lost {
-            self.lose(*stream, *packets);
-        }
-        written.lost.into_keys().collect()
-    }
-
-    fn failed(&mut self, spool: &Spool, cause: &Cause) {
-        let (trouble, message) = match cause {
-            Cause::Limit => (Trouble::Limit, "the spool is at its limit; raise spool.limit, or see why nothing is uploaded".to_owned()),
-            Cause::Full => (Trouble::Disk, "the spool's disk is full; free space there".to_owned()),
-            Cause::Io(error) => (Trouble::Disk, format!("the spool can't be written: {error}")),
-        };
-        if self.trouble.replace(trouble).is_none() {
-            tracing::error!(rule = self.rule.name, "{message}; frames are dropped until it takes them again");
-        }
-        let fault = Fault { at: spool.clock.now(), message };
-        spool.count(|counters| counters.rule(&self.rule.name).spool_fault = Some(fault));
-    }
-
-    fn count_lost(&self, spool: &Spool, packets: u64) {
-        spool.count(|counters| {
-            let counters = counters.rule(&self.rule.name);
-            match self.trouble {
-                Some(Trouble::Limit) => counters.dropped_limit += packets,
-                _ => counters.dropped_disk += packets,
-            }
-        });
-    }
-
-    /// Keeps in mind that frames of a stream are missing, to be said at its next frame.
-    fn lose(&mut self, stream: u64, packets: u64) {
-        if self.holes.len() < MAX_HOLES || self.holes.contains_key(&stream) {
-            *self.holes.entry(stream).or_default() += packets;
-        }
-    }
 }

@@ -4,6 +4,7 @@
 What it adds to the emulator:
 - **XML PUT.** Clients that write by the XML API are refused by the emulator; the proxy translates `PUT /bucket/object`
   with `x-goog-if-generation-match` into one JSON multipart upload with `ifGenerationMatch`.
+- **Pages.** The emulator gives an XML list whole, however long; the proxy makes pages of it out of JSON lists.
 - **Who may do what.** Bearer tokens are verified: an RS256 JWT signed with the key of an account that is known, in its
   time, with issuer and subject of that account; else 401. Each account may create, get, list, delete or not; else 403
   with the XML body that Google sends. Without any account everything is allowed to everyone.
@@ -48,6 +49,7 @@ import threading
 import time
 import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from xml.sax.saxutils import escape
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
@@ -133,8 +135,9 @@ def decoded(part):
 class State:
     """What all requests share."""
 
-    def __init__(self, backend, accounts):
+    def __init__(self, backend, accounts, page):
         self.backend = backend
+        self.page = page
         self.accounts = accounts
         self.lock = threading.Lock()
         self.faults = []
@@ -247,14 +250,15 @@ class Handler(BaseHTTPRequestHandler):
             return self.put(bucket, urllib.parse.unquote(name), body, email)
         if self.command in ("GET", "HEAD"):
             accounts.check(email, "get" if name else "list", name)
+            if not name:
+                return self.list(bucket, split.query)
         elif self.command == "DELETE":
             accounts.check(email, "delete", name)
         else:
             raise Refused(501, "NotImplemented", "The proxy does not translate this request.")
         headers = {key: value for key, value in self.headers.items() if key.lower() not in ("host", "authorization")}
         status, headers, answer = self.state.ask(self.command, self.path, body or None, headers)
-        # the emulator answers 500 to a list of a bucket that is not there
-        if status in (404, 500):
+        if status == 404:
             raise self.not_found(bucket, name)
         return status, headers, answer
 
@@ -263,6 +267,30 @@ class Handler(BaseHTTPRequestHandler):
         if there == 404 or not name:
             return Refused(404, "NoSuchBucket", "The specified bucket does not exist.")
         return Refused(404, "NoSuchKey", "The specified key does not exist.", f"No such object: {bucket}/{name}")
+
+    def list(self, bucket, query):
+        """A list by the XML API as one of the JSON API, which has pages in the emulator."""
+        asked = dict(urllib.parse.parse_qsl(query))
+        page = {"maxResults": min(self.state.page, int(asked.get("max-keys", self.state.page)))}
+        for ours, theirs in (("prefix", "prefix"), ("delimiter", "delimiter"), ("continuation-token", "pageToken")):
+            if ours in asked:
+                page[theirs] = asked[ours]
+        status, _, answer = self.state.ask("GET", f"/storage/v1/b/{bucket}/o?{urllib.parse.urlencode(page)}")
+        # the emulator answers 500 to a list of a bucket that is not there
+        if status != 200:
+            raise self.not_found(bucket, "")
+        found = json.loads(answer)
+        token = found.get("nextPageToken")
+        parts = [f"<Name>{bucket}</Name><IsTruncated>{'true' if token else 'false'}</IsTruncated>"]
+        parts += [f"<NextContinuationToken>{escape(token)}</NextContinuationToken>"] if token else []
+        for item in found.get("items", ()):
+            key, etag = escape(item["name"]), escape(item["etag"].strip('"'))
+            modified = item["updated"]
+            parts.append(f"<Contents><Key>{key}</Key><LastModified>{modified}</LastModified>"
+                         f"<ETag>&quot;{etag}&quot;</ETag><Size>{item['size']}</Size></Contents>")
+        parts += [f"<CommonPrefixes><Prefix>{escape(prefix)}</Prefix></CommonPrefixes>" for prefix in found.get("prefixes", ())]
+        text = "<?xml version='1.0' encoding='UTF-8'?><ListBucketResult>" + "".join(parts) + "</ListBucketResult>"
+        return 200, {"Content-Type": "application/xml; charset=UTF-8"}, text.encode()
 
     def put(self, bucket, name, body, email):
         """An upload by the XML API as one of the JSON API: only `multipart` honours the condition there."""
@@ -398,6 +426,7 @@ def main():
     parser.add_argument("--data", metavar="DIR", help="where the emulator that is started keeps objects; else in memory")
     parser.add_argument("--account", action="append", default=[], metavar="KEY.json:RIGHT,…",
                         help="an account that is let in, and what it may do: create, get, list, delete")
+    parser.add_argument("--page", type=int, default=1000, metavar="N", help="objects on a page of a list")
     parser.add_argument("--bucket", action="append", default=[], metavar="NAME", help="a bucket to make")
     parser.add_argument("--until-stdin-closes", action="store_true", help="end when whoever started it is gone")
     given = parser.parse_args()
@@ -406,7 +435,7 @@ def main():
     if not backend:
         emulator, backend = start_emulator(given.data)
     try:
-        state = State(backend, Accounts(given.account))
+        state = State(backend, Accounts(given.account), given.page)
         for name in given.bucket:
             state.ask("POST", "/storage/v1/b?project=test", json.dumps({"name": name}), {"Content-Type": "application/json"})
         host, _, port = given.listen.rpartition(":")

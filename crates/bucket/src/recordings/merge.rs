@@ -21,10 +21,12 @@ use super::{
     Object, Progress, RecordedSource, Shared,
     object::{Loaded, RingPool},
 };
-use crate::packets::{HEAD_BYTES, Missing, StreamId, Totals, read_about};
+use crate::packets::{HEAD_BYTES, Missing, StreamId, StreamStart, Totals, read_about};
 
-/// Objects that are fetched and unpacked ahead of their turn, side by side.
+/// Objects that are fetched and unpacked ahead of their turn, side by side. Of a folder of this
+/// host fewer: there is no network to wait for.
 const AHEAD: usize = 4;
+const AHEAD_LOCAL: usize = 2;
 /// Requests for the first bytes of objects, side by side.
 const LOOKERS: usize = 16;
 
@@ -41,12 +43,42 @@ struct Coming {
     loading: JoinHandle<Loaded>,
 }
 
-/// The frame given last.
+/// A frame: its object's number and its place there.
 #[derive(Clone, Copy)]
 struct Given {
     object: usize,
     at: u64,
-    iface: u32,
+}
+
+/// An object that is being merged.
+struct Active {
+    loaded: Loaded,
+    /// The source's numbers of its interfaces.
+    interfaces: Vec<u32>,
+}
+
+impl Active {
+    /// A frame of it, and the beginning of its stream.
+    fn frame(&self, at: u64) -> Option<(Frame<'_>, Option<StreamStart>)> {
+        let stored = self.loaded.frame(at)?;
+        let iface = self.interfaces.get(stored.iface as usize).copied();
+        let frame = Frame {
+            ts: stored.ts,
+            iface: iface.unwrap_or(stored.iface),
+            link: stored.link,
+            direction: stored.direction,
+            wire_len: stored.wire_len,
+            data: stored.data,
+            pos: NO_POS,
+            comment: None,
+        };
+        Some((frame, self.loaded.stream(&stored)))
+    }
+}
+
+/// A frame of an object that is being merged.
+fn frame_of(active: &[Option<Active>], given: Given) -> Option<(Frame<'_>, Option<StreamStart>)> {
+    active.get(given.object)?.as_ref()?.frame(given.at)
 }
 
 /// A frame at the present moment that other objects may hold too.
@@ -64,15 +96,22 @@ pub(super) struct Merged {
     /// Objects not looked at yet; `None` once they are planned.
     unplanned: Option<Vec<Object>>,
     planned: VecDeque<Planned>,
+    /// How many objects may be on their way.
+    ahead: usize,
     coming: VecDeque<Coming>,
-    /// Objects being merged, by number, with the source's numbers of their interfaces.
-    active: BTreeMap<usize, (Loaded, Vec<u32>)>,
+    /// Objects being merged, by number; `None` for those done with.
+    active: Vec<Option<Active>>,
+    /// How many are not done with.
+    alive: usize,
+    /// Those of them that have no more frames, and may be compared with at the present moment.
+    ended: Vec<usize>,
     /// Next turn of each active object that has one.
     turns: BinaryHeap<Reverse<(i64, usize)>>,
-    objects: usize,
     now: i64,
     recent: Vec<Recent>,
     last: Option<Given>,
+    /// The beginning of the stream of the frame given last.
+    stream: Option<StreamStart>,
     /// Whether `last` is yet to be given.
     is_held: bool,
     interfaces: Vec<Interface>,
@@ -90,17 +129,23 @@ impl Merged {
     pub(super) fn new(shared: Arc<Shared>, objects: Vec<Object>) -> Self {
         Self {
             pool: RingPool::new(&shared.cache),
+            ahead: match shared.bucket.local_path("") {
+                Some(_) => AHEAD_LOCAL,
+                None => AHEAD,
+            },
             shared,
             cancelled: Arc::default(),
             unplanned: Some(objects),
             planned: VecDeque::new(),
             coming: VecDeque::new(),
-            active: BTreeMap::new(),
+            active: Vec::new(),
+            alive: 0,
+            ended: Vec::new(),
             turns: BinaryHeap::new(),
-            objects: 0,
             now: i64::MIN,
             recent: Vec::new(),
             last: None,
+            stream: None,
             is_held: false,
             interfaces: Vec::new(),
             faults: VecDeque::new(),
@@ -139,7 +184,7 @@ impl Merged {
 
     /// Starts to fetch objects until enough are on their way.
     fn fetch_ahead(&mut self) {
-        while self.coming.len() < AHEAD {
+        while self.coming.len() < self.ahead {
             let Some(Planned {
                 first,
                 totals,
@@ -170,8 +215,6 @@ impl Merged {
             else {
                 return;
             };
-            let number = self.objects;
-            self.objects += 1;
             // a panic there is a fault of ours; the object is lost and the others are read
             let Ok(mut loaded) = coming.loading.join() else {
                 Progress::add(&self.shared.progress.damaged, 1);
@@ -182,14 +225,15 @@ impl Merged {
             self.stats.files += 1;
             self.stats.files_damaged += u64::from(!faults.is_empty());
             self.faults.extend(faults);
-            let numbers = loaded
+            let interfaces = loaded
                 .interfaces()
                 .iter()
                 .map(|interface| number_of(&mut self.interfaces, interface))
                 .collect();
             if let Some(turn) = loaded.turn() {
-                self.turns.push(Reverse((turn, number)));
-                self.active.insert(number, (loaded, numbers));
+                self.turns.push(Reverse((turn, self.active.len())));
+                self.active.push(Some(Active { loaded, interfaces }));
+                self.alive += 1;
             }
         }
     }
@@ -198,31 +242,26 @@ impl Merged {
     fn advance(&mut self) -> Option<Given> {
         loop {
             self.activate();
-            let Reverse((turn, number)) = self.turns.pop()?;
+            let Reverse((turn, object)) = self.turns.pop()?;
             if turn != self.now {
                 self.now = turn;
                 self.recent.clear();
-                // those without a turn are done with, now that nothing is compared with them
-                self.active
-                    .retain(|other, (loaded, _)| *other == number || loaded.turn().is_some());
+                for ended in self.ended.drain(..) {
+                    if let Some(done) = self.active.get_mut(ended) {
+                        *done = None;
+                        self.alive -= 1;
+                    }
+                }
             }
-            let (loaded, numbers) = self.active.get_mut(&number)?;
-            let at = loaded.advance();
-            if let Some(turn) = loaded.turn() {
-                self.turns.push(Reverse((turn, number)));
-            }
-            let Some((at, frame)) = at.and_then(|at| Some((at, loaded.frame(at)?))) else {
+            let loaded = &mut self.active.get_mut(object)?.as_mut()?.loaded;
+            let Some(at) = loaded.advance() else {
                 continue;
             };
-            let iface = numbers
-                .get(frame.iface as usize)
-                .copied()
-                .unwrap_or(frame.iface);
-            let given = Given {
-                object: number,
-                at,
-                iface,
-            };
+            match loaded.turn() {
+                Some(turn) => self.turns.push(Reverse((turn, object))),
+                None => self.ended.push(object),
+            }
+            let given = Given { object, at };
             if self.is_first(given) {
                 return Some(given);
             }
@@ -233,7 +272,7 @@ impl Merged {
     /// Whether no other object gave this frame before. An object that holds a frame twice means it.
     fn is_first(&mut self, given: Given) -> bool {
         // all objects that have frames of this moment are active
-        if self.active.len() == 1 {
+        if self.alive == 1 {
             return true;
         }
         let mut recent = std::mem::take(&mut self.recent);
@@ -254,34 +293,15 @@ impl Merged {
 
     /// Whether two frames are the same packet: stream, time, interface and bytes.
     fn is_same(&self, a: Given, b: Given) -> bool {
-        let found = |given: Given| {
-            let loaded = &self.active.get(&given.object)?.0;
-            let frame = loaded.frame(given.at)?;
-            Some((frame, loaded.stream(&frame).map(|start| start.id)))
-        };
-        match (found(a), found(b)) {
+        match (frame_of(&self.active, a), frame_of(&self.active, b)) {
             (Some((one, its_stream)), Some((other, stream))) => {
-                a.iface == b.iface
+                one.iface == other.iface
                     && one.ts == other.ts
-                    && its_stream == stream
+                    && its_stream.map(|start| start.id) == stream.map(|start| start.id)
                     && one.data == other.data
             }
             _ => false,
         }
-    }
-
-    fn frame(&self, given: Given) -> Option<Frame<'_>> {
-        let frame = self.active.get(&given.object)?.0.frame(given.at)?;
-        Some(Frame {
-            ts: frame.ts,
-            iface: given.iface,
-            link: frame.link,
-            direction: frame.direction,
-            wire_len: frame.wire_len,
-            data: frame.data,
-            pos: NO_POS,
-            comment: None,
-        })
     }
 }
 
@@ -332,21 +352,24 @@ impl Source for Merged {
         }
         if !self.is_held {
             self.last = self.advance();
-            if let Some(frame) = self.last.and_then(|given| self.frame(given)) {
-                let bytes = frame.data.len() as u64;
-                self.stats.frames += 1;
-                self.stats.bytes += bytes;
-            }
         }
         // what went wrong on the way to the frame is told before it
         self.is_held = !self.faults.is_empty();
         if let Some(fault) = self.faults.pop_front() {
             return Err(fault);
         }
-        Ok(self
-            .last
-            .and_then(|given| self.frame(given))
-            .map_or(Event::End, Event::Frame))
+        match self.last.and_then(|given| frame_of(&self.active, given)) {
+            Some((frame, stream)) => {
+                self.stream = stream;
+                self.stats.frames += 1;
+                self.stats.bytes += frame.data.len() as u64;
+                Ok(Event::Frame(frame))
+            }
+            None => {
+                self.stream = None;
+                Ok(Event::End)
+            }
+        }
     }
 
     fn interfaces(&self) -> &[Interface] {
@@ -364,14 +387,10 @@ impl Source for Merged {
 
 impl RecordedSource for Merged {
     fn stream(&self) -> Option<StreamId> {
-        let given = self.last?;
-        let loaded = &self.active.get(&given.object)?.0;
-        Some(loaded.stream(&loaded.frame(given.at)?)?.id)
+        self.stream.map(|start| start.id)
     }
 
     fn missing(&self) -> Option<Missing> {
-        let given = self.last?;
-        let loaded = &self.active.get(&given.object)?.0;
-        loaded.stream(&loaded.frame(given.at)?)?.missing
+        self.stream?.missing
     }
 }

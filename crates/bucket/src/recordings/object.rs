@@ -17,7 +17,7 @@ use super::{Object, Progress, Shared, reader::ObjectReader};
 use crate::packets::{StreamStart, Totals, Unpacker};
 
 /// Size of the mapped files that frames are unpacked into.
-const RING: u64 = 64 << 20;
+const RING: u64 = 16 << 20;
 /// What a frame takes beside its bytes, at most, and what a ring gives up at a time.
 const OVERHEAD: u64 = 64;
 const SLACK: u64 = 256 << 10;
@@ -270,8 +270,8 @@ impl Loaded {
     }
 
     /// Where the stream of a frame of the object begins in it.
-    pub(super) fn stream(&self, frame: &StoredFrame<'_>) -> Option<&StreamStart> {
-        self.streams.get(usize::try_from(frame.prev).ok()?)
+    pub(super) fn stream(&self, frame: &StoredFrame<'_>) -> Option<StreamStart> {
+        self.streams.get(usize::try_from(frame.prev).ok()?).copied()
     }
 
     /// The interfaces of its frames.

@@ -147,6 +147,30 @@ fn keys_of_any_characters_are_found_again() {
 }
 
 #[test]
+fn a_list_of_many_pages_is_whole() {
+    let proxy = Proxy::with_pages(3);
+    let bucket = open(&proxy.as_nobody(), Access::Read);
+    let put: Vec<String> = (0..20)
+        .map(|n| format!("{}/object-{n:02}", n / 7))
+        .collect();
+    for key in &put {
+        bucket.put_new(key, Body::Bytes(key.as_bytes())).unwrap();
+    }
+    let listed = |prefix| -> Vec<String> {
+        keys(bucket.as_ref(), prefix)
+            .unwrap()
+            .into_iter()
+            .map(|(key, _)| key)
+            .collect()
+    };
+    proxy.forget();
+    assert_eq!(listed(""), put);
+    assert_eq!(proxy.log("GET").len(), 7);
+    assert_eq!(listed("1"), put[7..14]);
+    assert_eq!(listed("3"), Vec::<String>::new());
+}
+
+#[test]
 fn a_put_is_one_attempt_and_says_what_is_known_after_it() {
     let proxy = Proxy::open();
     let bucket = open(&proxy.as_nobody(), Access::Record);

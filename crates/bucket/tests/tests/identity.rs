@@ -266,6 +266,19 @@ fn a_key_that_can_not_sign_is_refused_when_it_is_given() {
 }
 
 #[test]
+fn a_key_may_say_where_the_store_is() {
+    let proxy = Proxy::with_accounts();
+    let key = Some(proxy.key_with_address(RECORDER));
+    let credentials = Credentials {
+        key,
+        ..Credentials::default()
+    };
+    let bucket = connect(&destination(""), &credentials, Access::Record).unwrap();
+    bucket.put_new("a", Body::Bytes(b"x")).unwrap();
+    assert_eq!(proxy.log("PUT").len(), 1);
+}
+
+#[test]
 fn anonymous_goes_before_everything() {
     let proxy = Proxy::open();
     let key = Some(Key::Inline(Secret::new("broken")));

@@ -69,12 +69,31 @@ impl Proxy {
         Self::start(&[])
     }
 
+    /// The same, with few objects on a page of a list.
+    pub(crate) fn with_pages(objects: usize) -> Self {
+        Self::start_with(&[], &["--page", &objects.to_string()])
+    }
+
+    /// The key of an account as it would be given where no variable names the emulator: it says
+    /// itself where the store is.
+    pub(crate) fn key_with_address(&self, email: &str) -> Key {
+        let text = fs::read_to_string(key_file(self.keys.path(), email)).unwrap();
+        let mut key: Value = serde_json::from_str(&text).unwrap();
+        key["gcs_base_url"] = self.url.clone().into();
+        Key::of_text(&key.to_string())
+    }
+
     fn start(accounts: &[(&str, Option<&str>)]) -> Self {
+        Self::start_with(accounts, &[])
+    }
+
+    fn start_with(accounts: &[(&str, Option<&str>)], arguments: &[&str]) -> Self {
         let keys = tempfile::tempdir().unwrap();
         let mut command = Command::new(python());
         command
             .arg(script("gcs_proxy.py"))
-            .args(["--until-stdin-closes", "--bucket", BUCKET]);
+            .args(["--until-stdin-closes", "--bucket", BUCKET])
+            .args(arguments);
         for (email, rights) in accounts {
             let file = key_file(keys.path(), email);
             fs::write(&file, make_key(email)).unwrap();

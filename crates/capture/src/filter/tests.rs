@@ -178,7 +178,7 @@ impl Frames {
     }
 }
 
-/// Up to 300 Ethernet frames of each capture that is not a broken one.
+/// Up to 120 Ethernet frames of each capture that is not a broken one.
 fn ethernet() -> Frames {
     let mut frames = Vec::new();
     let folder = folder();
@@ -200,7 +200,7 @@ fn ethernet() -> Frames {
                     Event::End => break,
                     Event::Frame(_) | Event::Tick(_) => {}
                 }
-                if frames.len() - before == 300 {
+                if frames.len() - before == 120 {
                     break;
                 }
             }

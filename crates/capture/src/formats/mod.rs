@@ -6,7 +6,7 @@ mod pcap;
 mod pcapng;
 mod time;
 
-use std::{ops::Range, sync::Arc};
+use std::{cmp::Ordering, ops::Range, sync::Arc};
 
 use crate::{Error, Frame, LinkType, NO_POS, PacketDirection, SourceStats, StoredFrame};
 pub(crate) use interfaces::Interfaces;
@@ -15,6 +15,9 @@ use pcapng::Pcapng;
 
 /// The longest pcapng block that is looked into: room for a largest frame and its options.
 const MAX_BLOCK: u32 = 1 << 20;
+
+/// Files and sections whose layout is noted.
+const MAX_LAYOUTS: usize = 65_536;
 
 /// Bytes that [`detect`] wants to see.
 pub(crate) const DETECT: usize = 512;
@@ -244,6 +247,9 @@ impl Walker {
 
     /// Brings `layouts` up to date: `fresh` is set at a file's start.
     pub(crate) fn describe(&self, fresh: bool, layouts: &mut Layouts, pos: u64) {
+        if layouts.list.len() > MAX_LAYOUTS {
+            return;
+        }
         let known = if fresh { None } else { layouts.list.last_mut() };
         let layout = match (self, known) {
             (Self::PcapHead, _) | (Self::Pcap(_), Some((_, Layout::Pcap(_)))) => return,
@@ -256,7 +262,7 @@ impl Walker {
             (Self::Pcapng(now), _) => Layout::Pcapng(now.clone()),
             (Self::Pcap(now), _) => Layout::Pcap(now.clone()),
         };
-        layouts.list.push((pos, layout));
+        layouts.push(pos, layout);
     }
 }
 
@@ -272,6 +278,16 @@ impl Layouts {
     /// The most bytes of a record from its frame on.
     pub(crate) const MOST_AFTER: u32 = MAX_BLOCK;
 
+    /// Notes a part. Beyond the limit frames can't be found again by their positions; the walk
+    /// itself does not need that.
+    fn push(&mut self, pos: u64, layout: Layout) {
+        match self.list.len().cmp(&MAX_LAYOUTS) {
+            Ordering::Less => self.list.push((pos, layout)),
+            Ordering::Equal => self.list.push((pos, Layout::Unknown)),
+            Ordering::Greater => {}
+        }
+    }
+
     /// The layout of the part that `pos` is in.
     pub(crate) fn at(&self, pos: u64) -> Option<&Layout> {
         let after = self.list.partition_point(|(start, _)| *start <= pos);
@@ -286,6 +302,8 @@ impl Layouts {
 pub(crate) enum Layout {
     Pcap(Pcap),
     Pcapng(Pcapng),
+    /// Not noted.
+    Unknown,
 }
 
 impl Layout {
@@ -294,6 +312,7 @@ impl Layout {
         let (found, record) = match self {
             Self::Pcap(pcap) => pcap.record_before(bytes, at)?,
             Self::Pcapng(pcapng) => pcapng.record_before(bytes, at)?,
+            Self::Unknown => return None,
         };
         Some(StoredFrame {
             ts: found.ts,

@@ -93,7 +93,7 @@ fn every_cut_gives_the_frames_before_it() {
         "dns/tcpdump__dns_tcp.pcap",
     ] {
         let whole = fs::read(folder().join(file)).unwrap();
-        let whole = &whole[..whole.len().min(4000)];
+        let whole = &whole[..whole.len().min(1500)];
         let (expected, ..) = streamed(whole);
         let mut most = 0;
         for cut in 0..whole.len() {
@@ -343,6 +343,29 @@ fn more_interfaces_than_are_allowed() {
         ),
         "{errors:?}"
     );
+}
+
+/// More sections than are noted: every frame is read, and those of the first can be found again.
+#[test]
+fn very_many_sections() {
+    let section = pcapng_head(&[1])
+        .add(&[6, 36, 0, 0, 5, 4, 4])
+        .bytes(b"good")
+        .add(&[36])
+        .0;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("sections");
+    fs::write(&path, section.repeat(70_000)).unwrap();
+    let mut source = open_files(vec![Input::File(path)]).unwrap();
+    let store = source.store().unwrap();
+    let mut positions = Vec::new();
+    while let Event::Frame(frame) = source.next().unwrap() {
+        assert_eq!(frame.data, b"good");
+        positions.push(frame.pos);
+    }
+    assert_eq!((positions.len(), source.interfaces().len()), (70_000, 1));
+    assert_eq!(store.frame(positions[60_000]).unwrap().data, b"good");
+    assert!(store.frame(positions[69_999]).is_none());
 }
 
 /// Bytes of real captures changed at random: both readers agree and end.

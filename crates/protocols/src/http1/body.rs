@@ -1,5 +1,6 @@
 //! Bodies as someone reads them: chunked framing undone, content codings decoded, within a limit.
 
+use super::chunked::Chunks;
 use super::text::Headers;
 use gillnet_entry::Ctx;
 use std::io::Read;
@@ -99,43 +100,6 @@ fn unchunk<'a>(wire: &'a [u8], ctx: &Ctx<'a>) -> &'a [u8] {
     }
     body.into_bump_slice()
 }
-
-/// The data of each chunk.
-struct Chunks<'a>(&'a [u8]);
-
-impl<'a> Iterator for Chunks<'a> {
-    type Item = &'a [u8];
-
-    fn next(&mut self) -> Option<&'a [u8]> {
-        let end = memchr::memchr(b'\n', self.0)?;
-        let size = chunk_size(self.0.get(..end)?)?;
-        let rest = self.0.get(end + 1..)?;
-        let size = usize::try_from(size).ok().filter(|size| *size > 0)?;
-        let (data, rest) = rest.split_at(size.min(rest.len()));
-        let rest = rest.strip_prefix(b"\r").unwrap_or(rest);
-        self.0 = rest.strip_prefix(b"\n").unwrap_or(rest);
-        Some(data)
-    }
-}
-
-/// The size that a chunk's first line gives; extensions are passed over.
-pub(super) fn chunk_size(line: &[u8]) -> Option<u64> {
-    let line = line.trim_ascii();
-    let digits = line.iter().take_while(|b| b.is_ascii_hexdigit()).count();
-    let (number, rest) = line.split_at_checked(digits)?;
-    if !matches!(rest.trim_ascii_start().first(), None | Some(b';')) || digits == 0 {
-        return None;
-    }
-    number.iter().try_fold(0u64, |n, digit| {
-        let digit = char::from(*digit).to_digit(16)?;
-        n.checked_mul(16)?
-            .checked_add(u64::from(digit))
-            .filter(|n| *n <= MAX_CHUNK)
-    })
-}
-
-/// Longest chunk that is believed: what is longer is no chunk's size.
-const MAX_CHUNK: u64 = 1 << 50;
 
 #[cfg(test)]
 mod tests {

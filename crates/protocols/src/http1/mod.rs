@@ -1,6 +1,7 @@
 //! HTTP/1.0 and HTTP/1.1 (RFC 9110, RFC 9112).
 
 mod body;
+mod chunked;
 mod dissector;
 mod form;
 mod head;

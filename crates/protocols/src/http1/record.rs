@@ -2,7 +2,7 @@
 
 use super::body::{self, Body};
 use super::form;
-use super::head::{StartLine, letter};
+use super::head::StartLine;
 use super::message::Message;
 use super::text::{self, Headers};
 use gillnet_entry::{Bytes, Ctx, ProtocolInfo, Record, Schema, Value};
@@ -58,7 +58,7 @@ gillnet_entry::fields! {
         /// Headers of the response; values of a repeated name are joined with a comma.
         "response.headers", "response.headers", Headers, Entry => |h, x| h.response(x, |r| text::header_map(r.head, x));
         /// Cookies that the response sets.
-        "response.cookies", "response.cookies", StrMap, Entry => |h, x| h.response(x, |r| r.set_cookies(x));
+        "response.cookies", "response.cookies", StrMap, Entry => |h, x| h.response(x, |r| text::set_cookie_map(r.head, r.message.letters, x));
         /// Where the response redirects to: its Location.
         "response.redirectURL", "", Str, Entry => |h, x| h.response(x, |r| Value::Str(text::unfold(r.header(b"location"), x)));
         /// Bytes of the response's head.
@@ -120,13 +120,6 @@ impl<'a> Read<'a> {
         Headers::new(self.head)
             .find(self.message.letters, name)
             .unwrap_or_default()
-    }
-
-    fn set_cookies(&self, ctx: &Ctx<'a>) -> Value<'a> {
-        if self.message.letters & letter(b's') == 0 {
-            return Value::Map(&[]);
-        }
-        text::set_cookie_map(self.head, ctx)
     }
 
     /// The body as it came.

@@ -4,6 +4,10 @@ use super::head::{letter, value};
 use super::lines::Newlines;
 use gillnet_entry::{Ctx, Value};
 use hashbrown::HashMap;
+use std::ops::Range;
+
+/// Pairs for which room is made at first.
+const USUAL: usize = 16;
 
 /// More names than this are grouped with a hash table.
 const FEW: usize = 24;
@@ -14,6 +18,14 @@ pub(super) struct Headers<'a> {
     head: &'a [u8],
     newlines: Newlines<'a>,
     from: usize,
+}
+
+/// Where a header line stands in its head.
+struct Line {
+    name: Range<usize>,
+    value: Range<usize>,
+    /// The value goes on over further lines.
+    folded: bool,
 }
 
 impl<'a> Headers<'a> {
@@ -27,16 +39,54 @@ impl<'a> Headers<'a> {
         }
     }
 
-    /// The next line with those folded into it.
-    fn line(&mut self) -> Option<&'a [u8]> {
+    /// The next line with those folded into it, and whether there are such.
+    #[inline]
+    fn next_line(&mut self) -> Option<(Range<usize>, bool)> {
         let from = self.from;
+        if from >= self.head.len() {
+            return None;
+        }
+        let mut folded = false;
         loop {
             let end = self.newlines.next().unwrap_or(self.head.len());
             self.from = end + 1;
             if !matches!(self.head.get(self.from), Some(b' ' | b'\t')) {
-                return self.head.get(from..end);
+                return Some((from..end, folded));
+            }
+            folded = true;
+        }
+    }
+
+    /// The next header line.
+    #[inline]
+    fn next_header(&mut self) -> Option<Line> {
+        loop {
+            let (line, folded) = self.next_line()?;
+            let bytes = self.head.get(line.clone())?;
+            if let Some(colon) = bytes.iter().position(|b| *b == b':').filter(|at| *at > 0) {
+                let at = line.start + colon;
+                let name = self.trim(line.start..at);
+                return Some(Line {
+                    name,
+                    value: self.trim(at + 1..line.end),
+                    folded,
+                });
             }
         }
+    }
+
+    /// A range without the blanks around it.
+    #[inline]
+    fn trim(&self, range: Range<usize>) -> Range<usize> {
+        let blank = |at: usize| self.head.get(at).is_some_and(u8::is_ascii_whitespace);
+        let Range { mut start, mut end } = range;
+        while start < end && blank(start) {
+            start += 1;
+        }
+        while start < end && blank(end - 1) {
+            end -= 1;
+        }
+        start..end
     }
 
     /// The value of the first line with this name (lower case), whose first letter must be among those of the head.
@@ -46,7 +96,8 @@ impl<'a> Headers<'a> {
             return None;
         }
         loop {
-            let line = self.line()?;
+            let (line, _) = self.next_line()?;
+            let line = self.head.get(line)?;
             if line.first().is_some_and(|b| b | 0x20 == first)
                 && let Some(value) = value(line, name)
             {
@@ -60,40 +111,47 @@ impl<'a> Iterator for Headers<'a> {
     type Item = (&'a [u8], &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let line = self.line()?;
-            if let Some(colon) = memchr::memchr(b':', line)
-                && let Some((name, value)) = line.split_at_checked(colon)
-                && !name.is_empty()
-            {
-                return Some((
-                    name.trim_ascii_end(),
-                    value.get(1..).unwrap_or_default().trim_ascii(),
-                ));
-            }
-        }
+        let line = self.next_header()?;
+        Some((self.head.get(line.name)?, self.head.get(line.value)?))
     }
 }
 
 /// Text of a header's value; where it is folded over lines, each fold becomes a space (RFC 9112 §5.2).
 pub(super) fn unfold<'a>(value: &'a [u8], ctx: &Ctx<'a>) -> &'a str {
-    if memchr::memchr(b'\n', value).is_none() {
-        return ctx.text(value);
+    let text = ctx.text(value);
+    if text.contains('\n') {
+        unfold_text(text, ctx)
+    } else {
+        text
     }
-    let mut text = bumpalo::collections::String::new_in(ctx.arena);
-    for line in value.split(|b| *b == b'\n') {
+}
+
+fn unfold_text<'a>(value: &'a str, ctx: &Ctx<'a>) -> &'a str {
+    let mut text = bumpalo::collections::String::with_capacity_in(value.len(), ctx.arena);
+    for line in value.split('\n') {
         if !text.is_empty() {
             text.push(' ');
         }
-        text.push_str(&String::from_utf8_lossy(line.trim_ascii()));
+        text.push_str(line.trim_matches(|c: char| c.is_ascii_whitespace()));
     }
     text.into_bump_str()
 }
 
 /// Headers as a map in their first spelling; values of a repeated name are joined with a comma.
 pub(super) fn header_map<'a>(head: &'a [u8], ctx: &Ctx<'a>) -> Value<'a> {
-    let lines = Headers::new(head).map(|(name, value)| (ctx.text(name), unfold(value, ctx)));
-    group(lines, true, ctx, |values| Value::Str(join(values, ctx)))
+    let text = ctx.text(head); // checked once, not once a name and value
+    let mut headers = Headers::new(text.as_bytes());
+    let pairs = std::iter::from_fn(|| {
+        let line = headers.next_header()?;
+        let value = text.get(line.value)?;
+        let value = if line.folded {
+            unfold_text(value, ctx)
+        } else {
+            value
+        };
+        Some((text.get(line.name)?, value))
+    });
+    group(pairs, true, ctx, |values| Value::Str(join(values, ctx)))
 }
 
 /// The value that [`header_map`] has under a key, without building the map.
@@ -130,27 +188,25 @@ fn join<'a>(values: &[&'a str], ctx: &Ctx<'a>) -> &'a str {
 
 /// Cookies of a request (RFC 6265 §4.2): of a repeated name the last.
 pub(super) fn cookie_map<'a>(value: &'a [u8], ctx: &Ctx<'a>) -> Value<'a> {
-    let pairs = value
-        .split(|b| *b == b';')
-        .filter_map(|pair| cookie(pair, ctx));
+    let pairs = ctx.text(value).split(';').filter_map(cookie);
     group(pairs, false, ctx, last)
 }
 
 /// Cookies that a response sets (RFC 6265 §4.1), without their attributes: of a repeated name the last.
-pub(super) fn set_cookie_map<'a>(head: &'a [u8], ctx: &Ctx<'a>) -> Value<'a> {
-    let pairs = Headers::new(head)
+pub(super) fn set_cookie_map<'a>(head: &'a [u8], letters: u32, ctx: &Ctx<'a>) -> Value<'a> {
+    let headers = Headers::new(head);
+    if headers.clone().find(letters, b"set-cookie").is_none() {
+        return Value::Map(&[]);
+    }
+    let pairs = headers
         .filter(|(name, _)| name.eq_ignore_ascii_case(b"set-cookie"))
-        .filter_map(|(_, value)| cookie(value.split(|b| *b == b';').next()?, ctx));
+        .filter_map(|(_, value)| cookie(ctx.text(value).split(';').next()?));
     group(pairs, false, ctx, last)
 }
 
-fn cookie<'a>(pair: &'a [u8], ctx: &Ctx<'a>) -> Option<(&'a str, &'a str)> {
-    let at = memchr::memchr(b'=', pair)?;
-    let (name, value) = pair.split_at_checked(at)?;
-    Some((
-        ctx.text(name.trim_ascii()),
-        ctx.text(value.get(1..)?.trim_ascii()),
-    ))
+fn cookie(pair: &str) -> Option<(&str, &str)> {
+    let (name, value) = pair.split_once('=')?;
+    Some((name.trim_ascii(), value.trim_ascii()))
 }
 
 fn last<'a>(values: &[&'a str]) -> Value<'a> {
@@ -212,21 +268,46 @@ fn hex(digit: u8) -> Option<u8> {
         .and_then(|d| u8::try_from(d).ok())
 }
 
-/// A map of names in the order in which each is first met, with all values of each made into one.
+/// A map of names in the order in which each is first met; the values of a repeated one are made into one.
 fn group<'a>(
     pairs: impl Iterator<Item = (&'a str, &'a str)>,
     ignore_case: bool,
     ctx: &Ctx<'a>,
     merge: impl Fn(&[&'a str]) -> Value<'a>,
 ) -> Value<'a> {
-    let pairs = ctx.list(pairs);
-    let mut map = bumpalo::collections::Vec::with_capacity_in(pairs.len(), ctx.arena);
-    if pairs.len() > FEW {
-        group_many(pairs, ignore_case, &mut map, merge);
-    } else {
-        group_few(pairs, ignore_case, &mut map, merge);
+    let mut pairs = pairs.peekable();
+    if pairs.peek().is_none() {
+        return Value::Map(&[]);
+    }
+    let mut map = Map::with_capacity_in(USUAL, ctx.arena);
+    // a bit for each first letter and length met: names that share none are surely different
+    let (mut seen, mut repeated) = (0u64, false);
+    for (name, value) in pairs {
+        let bit = 1u64.wrapping_shl(kind(name));
+        repeated |= seen & bit != 0;
+        seen |= bit;
+        map.push((name, Value::Str(value)));
+    }
+    if repeated {
+        let pairs = ctx.list(
+            map.drain(..)
+                .map(|(name, value)| (name, value.as_str().unwrap_or_default())),
+        );
+        if pairs.len() > FEW {
+            group_many(pairs, ignore_case, &mut map, merge);
+        } else {
+            group_few(pairs, ignore_case, &mut map, merge);
+        }
     }
     Value::Map(map.into_bump_slice())
+}
+
+/// A number that names without regard to case have in common only by chance.
+fn kind(name: &str) -> u32 {
+    let first = name.bytes().next().map_or(0, |b| u32::from(b | 0x20));
+    first
+        .wrapping_mul(7)
+        .wrapping_add(u32::try_from(name.len()).unwrap_or(0))
 }
 
 type Map<'a> = bumpalo::collections::Vec<'a, (&'a str, Value<'a>)>;
@@ -258,7 +339,7 @@ fn group_few<'a>(
                 .collect();
             map.push((name, merge(&values)));
         } else {
-            map.push((name, merge(&[value])));
+            map.push((name, Value::Str(value)));
         }
     }
 }
@@ -316,7 +397,10 @@ mod tests {
             json(HEAD, header_map),
             r#"{"Host":"a","X-A":"1,2","Folded":"one two three","Set-Cookie":"s=1; Path=/,t=2,s=3; HttpOnly"}"#
         );
-        assert_eq!(json(HEAD, set_cookie_map), r#"{"s":"3","t":"2"}"#);
+        assert_eq!(
+            json(HEAD, |head, ctx| set_cookie_map(head, u32::MAX, ctx)),
+            r#"{"s":"3","t":"2"}"#
+        );
         for (key, ignore_case, found) in [
             ("host", true, r#""a""#),
             ("host", false, "null"),

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
 
+use foldhash::fast::RandomState;
 use gillnet_capture::LinkType;
 
 use crate::fs::{File, write_through};
@@ -15,10 +16,10 @@ pub(crate) const LOG: &str = ".log";
 /// What a log says already, so that it is said once in it.
 #[derive(Default)]
 pub(crate) struct Said {
-    pub(crate) streams: HashSet<u64>,
-    pub(crate) interfaces: HashSet<(u32, LinkType)>,
+    pub(crate) streams: HashSet<u64, RandomState>,
+    pub(crate) interfaces: HashSet<(u32, LinkType), RandomState>,
     /// Hashes of what addresses were called.
-    pub(crate) names: HashSet<u64>,
+    pub(crate) names: HashSet<u64, RandomState>,
 }
 
 /// A log of one rule and one hour, being written.
@@ -69,12 +70,28 @@ pub(crate) struct Written {
 const PACKET_OVERHEAD: u64 = 44;
 
 impl ActiveLog {
-    pub(crate) fn new(head: LogHead, path: PathBuf, spread: u64, file: Box<dyn File>) -> io::Result<Self> {
+    pub(crate) fn new(
+        head: LogHead,
+        path: PathBuf,
+        spread: u64,
+        file: Box<dyn File>,
+    ) -> io::Result<Self> {
         let mut pending = Vec::new();
         record::put_head(&mut pending, &head)?;
         record::fill_crc(&mut pending);
         let said = Said::default();
-        Ok(Self { head, path, said, spread, file, len: 0, pending, frames: 0, packet_bytes: 0, torn: false })
+        Ok(Self {
+            head,
+            path,
+            said,
+            spread,
+            file,
+            len: 0,
+            pending,
+            frames: 0,
+            packet_bytes: 0,
+            torn: false,
+        })
     }
 
     /// Appends a frame's record, whose CRC is there; the frame has `len` bytes.
@@ -146,7 +163,10 @@ impl ActiveLog {
 
     /// Gives up what is pending. Where that is the head, the log can't go on.
     pub(crate) fn give_up(&mut self, cause: Cause) -> Written {
-        let mut out = Written { cause: Some(cause), ..Written::default() };
+        let mut out = Written {
+            cause: Some(cause),
+            ..Written::default()
+        };
         let mut rest = self.pending.as_slice();
         while let Some((record, behind)) = record::split(rest) {
             if let Some(Record::Frame { stream, .. }) = record::decode(record) {

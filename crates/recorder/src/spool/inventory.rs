@@ -27,7 +27,15 @@ pub(crate) struct Closed {
 
 impl Closed {
     pub(crate) fn new(id: String, path: PathBuf, bytes: u64, spread: u64) -> Self {
-        Self { id, path, bytes, spread, committed: None, failures: 0, not_before: 0 }
+        Self {
+            id,
+            path,
+            bytes,
+            spread,
+            committed: None,
+            failures: 0,
+            not_before: 0,
+        }
     }
 }
 
@@ -75,7 +83,14 @@ impl Inventory {
     /// Takes in a sealed object, to be uploaded within `spread` nanoseconds.
     pub(crate) fn push(&mut self, id: String, side: Sidecar, now: u64, spread: u64) {
         let not_before = now + self.jitter.random_range(0..=spread);
-        self.objects.push_back(Object { id, side, busy: false, done: false, failures: 0, not_before });
+        self.objects.push_back(Object {
+            id,
+            side,
+            busy: false,
+            done: false,
+            failures: 0,
+            not_before,
+        });
     }
 
     /// The oldest object, from the place `at` on, that is not just being sent; its place in `at`.
@@ -127,14 +142,22 @@ impl Spool {
         let now = self.clock.monotonic();
         let mut state = lock(&self.state);
         self.remove_done(&mut state);
-        let waiting = state.objects.iter_mut().filter(|o| !o.busy && !o.done && o.side.head.destination == destination);
+        let waiting = state
+            .objects
+            .iter_mut()
+            .filter(|o| !o.busy && !o.done && o.side.head.destination == destination);
         let mut until = None;
         for object in waiting {
             if object.not_before > now && !hurry {
                 until = Some(until.unwrap_or(u64::MAX).min(object.not_before));
                 continue;
             }
-            let Some(file) = object.side.files.iter().find(|file| file.progress != Progress::Done) else {
+            let Some(file) = object
+                .side
+                .files
+                .iter()
+                .find(|file| file.progress != Progress::Done)
+            else {
                 continue;
             };
             object.busy = true;
@@ -155,7 +178,11 @@ impl Spool {
     /// Destinations that something waits for.
     pub(crate) fn destinations(&self) -> Vec<String> {
         let state = lock(&self.state);
-        let mut out: Vec<String> = state.objects.iter().map(|object| object.side.head.destination.clone()).collect();
+        let mut out: Vec<String> = state
+            .objects
+            .iter()
+            .map(|object| object.side.head.destination.clone())
+            .collect();
         out.sort_unstable();
         out.dedup();
         out
@@ -174,7 +201,11 @@ impl Spool {
             object.side.clone()
         };
         side.attempts += 1;
-        for file in side.files.iter_mut().filter(|file| file.part == upload.part) {
+        for file in side
+            .files
+            .iter_mut()
+            .filter(|file| file.part == upload.part)
+        {
             file.progress = Progress::Tried;
         }
         self.with_reserve(|| side.write(&*self.fs, &self.folders.sealed, &upload.id))?;
@@ -187,20 +218,32 @@ impl Spool {
     /// A file is in the bucket. The last one ends its object's stay on the node.
     pub(crate) fn uploaded(&self, upload: &Upload, wall: i64) {
         let mut state = lock(&self.state);
-        let Inventory { objects, counters, .. } = &mut *state;
+        let Inventory {
+            objects, counters, ..
+        } = &mut *state;
         let Some(object) = objects.iter_mut().find(|object| object.id == upload.id) else {
             return;
         };
         object.busy = false;
         object.failures = 0;
-        for file in object.side.files.iter_mut().filter(|file| file.part == upload.part) {
+        for file in object
+            .side
+            .files
+            .iter_mut()
+            .filter(|file| file.part == upload.part)
+        {
             file.progress = Progress::Done;
         }
         let counters = counters.rule(&upload.rule);
         counters.uploaded_bytes += upload.size;
         counters.last_upload = Some(wall);
         counters.fault = None;
-        if object.side.files.iter().all(|file| file.progress == Progress::Done) {
+        if object
+            .side
+            .files
+            .iter()
+            .all(|file| file.progress == Progress::Done)
+        {
             object.done = true;
             counters.uploaded_objects += 1;
             counters.uploaded_packets += object.side.packets;
@@ -219,13 +262,17 @@ impl Spool {
             };
             let name = self.new_name(&object.side.head);
             object.side.rename(&name);
-            object.busy = false;
             tracing::error!(key = upload.key, %name, "another object has this name in the bucket; stored under a new one");
             object.side.clone()
         };
         // where this does not reach the disk, the note before the next attempt does
-        if let Err(error) = self.with_reserve(|| renamed.write(&*self.fs, &self.folders.sealed, &upload.id)) {
+        let noted =
+            self.with_reserve(|| renamed.write(&*self.fs, &self.folders.sealed, &upload.id));
+        if let Err(error) = noted {
             tracing::warn!(%error, "an object's new name can't be noted");
+        }
+        if let Some(object) = lock(&self.state).find(&upload.id) {
+            object.busy = false;
         }
     }
 
@@ -234,7 +281,12 @@ impl Spool {
     pub(crate) fn put_off(&self, upload: &Upload, fault: Fault, sent: bool, own: bool) {
         let now = self.clock.monotonic();
         let mut state = lock(&self.state);
-        let Inventory { objects, counters, jitter, .. } = &mut *state;
+        let Inventory {
+            objects,
+            counters,
+            jitter,
+            ..
+        } = &mut *state;
         counters.rule(&upload.rule).fault = Some(fault);
         let Some(object) = objects.iter_mut().find(|object| object.id == upload.id) else {
             return;
@@ -242,7 +294,12 @@ impl Spool {
         object.busy = false;
         if !sent && !upload.tried {
             // what is on the disk still says "tried"; only a crash now makes that count
-            for file in object.side.files.iter_mut().filter(|file| file.part == upload.part) {
+            for file in object
+                .side
+                .files
+                .iter_mut()
+                .filter(|file| file.part == upload.part)
+            {
                 file.progress = Progress::New;
             }
         }

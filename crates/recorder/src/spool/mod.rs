@@ -41,8 +41,8 @@ use crate::clock::{Clock, SECOND};
 use crate::fs::{Fs, is_full, write_through};
 use crate::queue::{Bell, lock};
 use crate::record::LogHead;
-use crate::status::Counters;
 use crate::rule::Rule;
+use crate::status::Counters;
 use crate::{Deps, Error, NameHistory, RecorderConfig};
 
 /// Version of the form of active logs.
@@ -58,7 +58,8 @@ const RESERVE: u64 = 32 << 20;
 
 /// How long to wait after so many failures in a row.
 pub(crate) fn backoff(failures: u32, min: u64, max: u64) -> u64 {
-    min.saturating_mul(1 << failures.saturating_sub(1).min(32)).min(max)
+    min.saturating_mul(1 << failures.saturating_sub(1).min(32))
+        .min(max)
 }
 
 /// The spool. Shared by the threads that write, seal and upload; driven step by step by them, or
@@ -86,7 +87,9 @@ struct Folders {
 
 impl std::fmt::Debug for Spool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Spool").field("active", &self.folders.active).finish_non_exhaustive()
+        f.debug_struct("Spool")
+            .field("active", &self.folders.active)
+            .finish_non_exhaustive()
     }
 }
 
@@ -97,7 +100,11 @@ impl Spool {
     /// Where the folder can't be made or read, another process has it, or there is no room.
     pub fn open(config: RecorderConfig, deps: &Deps) -> Result<Self, Error> {
         let dir = config.data_dir.join("spool");
-        let folders = Folders { active: dir.join("active"), sealed: dir.join("sealed"), reserve: dir.join("reserve") };
+        let folders = Folders {
+            active: dir.join("active"),
+            sealed: dir.join("sealed"),
+            reserve: dir.join("reserve"),
+        };
         let fs = Arc::clone(&deps.fs);
         let failed = |path: &Path| {
             let path = path.to_owned();
@@ -109,7 +116,10 @@ impl Spool {
         let lock_path = dir.join("lock");
         let lock = fs.lock(&lock_path).map_err(|source| match source.kind() {
             io::ErrorKind::WouldBlock => Error::InUse { path: dir.clone() },
-            _ => Error::Folder { path: lock_path.clone(), source },
+            _ => Error::Folder {
+                path: lock_path.clone(),
+                source,
+            },
         })?;
         let mut spool = Self {
             clock: Arc::clone(&deps.clock),
@@ -128,7 +138,11 @@ impl Spool {
         match spool.make_reserve() {
             Err(source) if is_full(&source) && spool.is_empty() => {
                 let bytes = spool.reserve_size();
-                return Err(Error::NoSpace { path: dir, bytes, source });
+                return Err(Error::NoSpace {
+                    path: dir,
+                    bytes,
+                    source,
+                });
             }
             Err(source) if !is_full(&source) => return Err(failed(&dir)(source)),
             _ => {}
@@ -149,7 +163,10 @@ impl Spool {
             seq: self.next_seq.fetch_add(1, Ordering::Relaxed),
             hour,
         };
-        let path = self.folders.active.join(format!("{}{}", head.id(), active::LOG));
+        let path = self
+            .folders
+            .active
+            .join(format!("{}{}", head.id(), active::LOG));
         let file = self.fs.create(&path)?;
         ActiveLog::new(head, path, spread, file)
     }
@@ -157,15 +174,17 @@ impl Spool {
     /// Takes a log that nothing more is appended to.
     pub(crate) fn close_log(&self, log: ActiveLog) {
         let (bytes, frames) = log.written();
-        let ActiveLog { head, path, spread, .. } = log;
-        if frames == 0 {
-            if self.fs.remove(&path).is_ok() {
-                lock(&self.state).bytes -= bytes;
-                return;
-            }
-            // found again, and removed, by the sealer
+        let ActiveLog {
+            head, path, spread, ..
+        } = log;
+        // one that can't be removed now is found again, and removed, by the sealer
+        if frames == 0 && self.fs.remove(&path).is_ok() {
+            lock(&self.state).bytes -= bytes;
+            return;
         }
-        lock(&self.state).closed.push_back(Closed::new(head.id(), path, bytes, spread));
+        lock(&self.state)
+            .closed
+            .push_back(Closed::new(head.id(), path, bytes, spread));
         self.sealer.ring();
     }
 
@@ -176,7 +195,11 @@ impl Spool {
             return log.give_up(Cause::Limit);
         }
         // what the reserve made room for is for sealing and noting
-        let written = if lock(&self.state).has_reserve { log.write() } else { log.give_up(Cause::Full) };
+        let written = if lock(&self.state).has_reserve {
+            log.write()
+        } else {
+            log.give_up(Cause::Full)
+        };
         lock(&self.state).bytes -= pending - written.bytes;
         written
     }
@@ -230,7 +253,11 @@ impl Spool {
 
     fn new_name(&self, head: &LogHead) -> ObjectName {
         let seq = self.next_seq.fetch_add(1, Ordering::Relaxed);
-        ObjectName { run: self.config.run, seq, ..head.object_name() }
+        ObjectName {
+            run: self.config.run,
+            seq,
+            ..head.object_name()
+        }
     }
 
     /// Removes an object's files: the sidecar first, without which the others are left-overs.

@@ -1,78 +1,116 @@
 //! What earlier runs left in the spool.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
+use std::path::PathBuf;
 
+use super::Spool;
 use super::active::LOG;
 use super::inventory::Closed;
 use super::sealed::{SIDECAR, Sidecar, UNFINISHED};
-use super::Spool;
 use crate::queue::lock;
+
+/// Files of a folder, with their sizes.
+type Files = BTreeMap<String, u64>;
 
 impl Spool {
     /// Takes in the sealed objects and the logs of earlier runs, and removes left-overs.
     pub(super) fn recover(&mut self) -> io::Result<()> {
-        let files: HashMap<String, u64> = self.fs.list(&self.folders.sealed)?.into_iter().collect();
-        let logs = self.fs.list(&self.folders.active)?;
-        let mut objects = Vec::new();
-        let mut kept: Vec<&str> = Vec::new();
-        for (name, size) in &files {
-            let Some(id) = name.strip_suffix(SIDECAR) else {
-                continue;
-            };
-            match Sidecar::read(&*self.fs, &self.folders.sealed.join(name)) {
-                Ok(side) if is_whole(&side, id, &files) => objects.push((id.to_owned(), side, *size)),
-                // on its way out, or its sealing did not come to its end: then its log is there
-                Ok(_) => self.fs.remove(&self.folders.sealed.join(name))?,
-                // an error of the disk is none of its content: the start fails, and nothing is touched
-                Err(error) if error.kind() != io::ErrorKind::InvalidData => return Err(error),
-                Err(error) => {
-                    tracing::error!(file = name, %error, "what is said of a sealed object can't be read; its files are left as they are");
-                    kept.push(id);
-                }
-            }
-        }
-        objects.sort_by_key(|(id, side, _)| (side.sealed_at, id.clone()));
-        kept.extend(objects.iter().map(|(id, ..)| id.as_str()));
-        for name in files.keys() {
-            if !name.ends_with(SIDECAR) && (name.ends_with(UNFINISHED) || !kept.iter().any(|id| name.starts_with(id))) {
+        let files: Files = self.fs.list(&self.folders.sealed)?.into_iter().collect();
+        let mut kept = HashSet::new();
+        let objects = self.recover_objects(&files, &mut kept)?;
+        for name in files.keys().filter(|name| !name.ends_with(SIDECAR)) {
+            let id = name.split('.').next().unwrap_or_default();
+            if name.ends_with(UNFINISHED) || !kept.contains(id) {
                 tracing::debug!(file = name, "a left-over is removed");
                 self.fs.remove(&self.folders.sealed.join(name))?;
             }
         }
         self.fs.sync_dir(&self.folders.sealed)?;
+        let logs = self.recover_logs(&objects)?;
         let (now, spread) = (self.clock.monotonic(), self.config.spread());
-        self.recover_logs(logs, &objects, spread)?;
         let mut state = lock(&self.state);
-        for (id, side, _) in objects {
+        if logs.len() + objects.len() > 0 {
+            let (logs, objects) = (logs.len(), objects.len());
+            tracing::info!(
+                logs,
+                objects,
+                "earlier runs left logs and sealed objects in the spool"
+            );
+        }
+        for (id, path, bytes) in logs {
+            state.bytes += bytes;
+            state.closed.push_back(Closed::new(id, path, bytes, spread));
+        }
+        for (id, side) in objects {
             state.bytes += side.bytes();
             state.push(id, side, now, spread);
         }
         Ok(())
     }
 
-    fn recover_logs(&self, mut logs: Vec<(String, u64)>, objects: &[(String, Sidecar, u64)], spread: u64) -> io::Result<()> {
-        logs.sort();
-        let mut state = lock(&self.state);
-        for (name, bytes) in logs {
+    /// The sealed objects, oldest first; `kept` gets the ids of files that are not left over.
+    fn recover_objects(
+        &self,
+        files: &Files,
+        kept: &mut HashSet<String>,
+    ) -> io::Result<Vec<(String, Sidecar)>> {
+        let mut objects = Vec::new();
+        for (name, id) in files
+            .keys()
+            .filter_map(|name| Some((name, name.strip_suffix(SIDECAR)?)))
+        {
+            let path = self.folders.sealed.join(name);
+            match Sidecar::read(&*self.fs, &path) {
+                Ok(side) if is_whole(&side, id, files) => objects.push((id.to_owned(), side)),
+                // its sealing did not come to its end: then its log is there. Or it was on its way
+                // out when the power went
+                Ok(side) => {
+                    tracing::warn!(object = %side.head.object_name(), "a sealed object is not whole; its log counts, where there is one");
+                    self.fs.remove(&path)?;
+                    continue;
+                }
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    tracing::error!(file = name, %error, "what is said of a sealed object can't be read; its files are left as they are");
+                }
+                // that is no fault of its content: the start fails, and nothing is touched
+                Err(error) => return Err(error),
+            }
+            kept.insert(id.to_owned());
+        }
+        objects.sort_by(|(a, x), (b, y)| (x.sealed_at, a).cmp(&(y.sealed_at, b)));
+        Ok(objects)
+    }
+
+    /// The logs of earlier runs: id, path and length.
+    fn recover_logs(
+        &self,
+        objects: &[(String, Sidecar)],
+    ) -> io::Result<Vec<(String, PathBuf, u64)>> {
+        let sealed: HashSet<&str> = objects.iter().map(|(id, _)| id.as_str()).collect();
+        let mut found = self.fs.list(&self.folders.active)?;
+        found.sort();
+        let mut logs = Vec::new();
+        for (name, bytes) in found {
             let path = self.folders.active.join(&name);
             match name.strip_suffix(LOG) {
-                Some(id) if !objects.iter().any(|(sealed, ..)| sealed == id) => {
-                    state.bytes += bytes;
-                    state.closed.push_back(Closed::new(id.to_owned(), path, bytes, spread));
-                }
                 // sealed already: the log must be gone, also after a loss of power, before the
                 // object is uploaded and its sidecar removed
-                Some(_) => self.fs.remove(&path)?,
+                Some(id) if sealed.contains(id) => self.fs.remove(&path)?,
+                Some(id) => logs.push((id.to_owned(), path, bytes)),
                 None => {}
             }
         }
-        self.fs.sync_dir(&self.folders.active)
+        self.fs.sync_dir(&self.folders.active)?;
+        Ok(logs)
     }
 }
 
 /// Whether all files of an object are there with their sizes.
-fn is_whole(side: &Sidecar, id: &str, files: &HashMap<String, u64>) -> bool {
+fn is_whole(side: &Sidecar, id: &str, files: &Files) -> bool {
     side.head.id() == id
-        && side.files.iter().all(|file| files.get(&format!("{id}{}", file.part.suffix())) == Some(&file.size))
+        && side
+            .files
+            .iter()
+            .all(|file| files.get(&format!("{id}{}", file.part.suffix())) == Some(&file.size))
 }

@@ -6,7 +6,10 @@ use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 
-use gillnet_bucket::packets::{About, Missing, Packet, PacketWriter, StreamId, StreamStart as Beginning, Totals, Written};
+use foldhash::fast::RandomState;
+use gillnet_bucket::packets::{
+    About, Missing, Packet, PacketWriter, StreamId, StreamStart as Beginning, Totals, Written,
+};
 use gillnet_capture::{Interface, LinkType};
 use sha2::{Digest, Sha256};
 
@@ -42,7 +45,11 @@ impl Spool {
         let now = self.clock.monotonic();
         let mut closed = {
             let mut state = lock(&self.state);
-            let Some(at) = state.closed.iter().position(|closed| closed.not_before <= now) else {
+            let Some(at) = state
+                .closed
+                .iter()
+                .position(|closed| closed.not_before <= now)
+            else {
                 let until = state.closed.iter().map(|closed| closed.not_before).min();
                 return until.map_or(Sealing::Nothing, Sealing::Until);
             };
@@ -71,7 +78,10 @@ impl Spool {
                 tracing::warn!(log = %closed.path.display(), %error, "can't be sealed; tried again");
                 if let Some(rule) = self.rule_of(&closed) {
                     let message = format!("{}: can't be sealed: {error}", closed.path.display());
-                    state.counters.rule(&rule).spool_fault = Some(Fault { at: self.clock.now(), message });
+                    state.counters.rule(&rule).spool_fault = Some(Fault {
+                        at: self.clock.now(),
+                        message,
+                    });
                 }
                 closed.failures += 1;
                 let wait = backoff(closed.failures, RETRY_MIN, RETRY_MAX);
@@ -143,28 +153,56 @@ impl Spool {
     }
 
     /// Writes the files of an object, and puts them on the disk.
-    fn write_files(&self, id: &str, head: &LogHead, index: &Index, log: &dyn File) -> io::Result<Vec<PartFile>> {
+    fn write_files(
+        &self,
+        id: &str,
+        head: &LogHead,
+        index: &Index,
+        log: &dyn File,
+    ) -> io::Result<Vec<PartFile>> {
         let name = head.object_name();
         let file = |part: Part, size, sha256: &[u8]| {
             let (key, sha256) = (part.key(&name), hex(sha256));
-            PartFile { part, key, size, sha256, progress: Progress::New }
+            PartFile {
+                part,
+                key,
+                size,
+                sha256,
+                progress: Progress::New,
+            }
         };
-        let packets = self.write_file(&self.local(id, Part::Packets), |out| index.write_packets(head, log, out))?;
+        let packets = self.write_file(&self.local(id, Part::Packets), |out| {
+            index.write_packets(head, log, out)
+        })?;
         let mut files = vec![file(Part::Packets, packets.packed, &packets.sha256)];
         let ends: Vec<_> = index.ends.iter().copied().collect();
-        let history = self.names.history(&ends, &index.names, index.totals.first, index.totals.last);
+        let history =
+            self.names
+                .history(&ends, &index.names, index.totals.first, index.totals.last);
         if !history.is_empty() {
             self.write_file(&self.local(id, Part::Names), |mut out| {
                 out.write_all(&history)?;
                 Ok((out, ()))
             })?;
-            files.push(file(Part::Names, history.len() as u64, &Sha256::digest(&history)));
+            files.push(file(
+                Part::Names,
+                history.len() as u64,
+                &Sha256::digest(&history),
+            ));
         }
         Ok(files)
     }
 
-    fn write_file<T>(&self, path: &Path, fill: impl FnOnce(Box<dyn File>) -> io::Result<(Box<dyn File>, T)>) -> io::Result<T> {
-        let made = self.fs.create(path).and_then(fill).and_then(|(mut file, made)| file.sync().map(|()| made));
+    fn write_file<T>(
+        &self,
+        path: &Path,
+        fill: impl FnOnce(Box<dyn File>) -> io::Result<(Box<dyn File>, T)>,
+    ) -> io::Result<T> {
+        let made = self
+            .fs
+            .create(path)
+            .and_then(fill)
+            .and_then(|(mut file, made)| file.sync().map(|()| made));
         if made.as_ref().is_err_and(is_full) {
             // the room is needed; any other failure's file is written over at the next try
             let _ = self.fs.remove(path);
@@ -202,29 +240,58 @@ impl Stream {
     /// What is missing before a frame, where something is.
     fn hole(&self, at: usize) -> Option<u64> {
         let from = self.holes.partition_point(|(before, _)| *before < at);
-        let mut here = self.holes.get(from..)?.iter().take_while(|(before, _)| *before == at).peekable();
-        here.peek().is_some().then(|| here.map(|(_, packets)| packets).sum())
+        let mut here = self
+            .holes
+            .get(from..)?
+            .iter()
+            .take_while(|(before, _)| *before == at)
+            .peekable();
+        here.peek()
+            .is_some()
+            .then(|| here.map(|(_, packets)| packets).sum())
     }
 
     /// How often it begins in the object: at its first frame, and again behind each hole.
     fn beginnings(&self) -> u64 {
-        (0..self.frames.len()).filter(|at| *at == 0 || self.hole(*at).is_some()).count() as u64
+        (0..self.frames.len())
+            .filter(|at| *at == 0 || self.hole(*at).is_some())
+            .count() as u64
     }
 
     /// What the object says before a frame whose time is `ts`.
     fn beginning(&self, at: usize, ts: i64) -> Option<Beginning> {
-        let missing = self.hole(at).map(|packets| Missing { packets, before: ts });
-        let id = StreamId { number: self.number, udp: self.start.is_some_and(|(start, _)| start.udp) };
+        let missing = self.hole(at).map(|packets| Missing {
+            packets,
+            before: ts,
+        });
+        let id = StreamId {
+            number: self.number,
+            udp: self.start.is_some_and(|(start, _)| start.udp),
+        };
         if at > 0 {
-            return missing.map(|missing| Beginning { id, missing: Some(missing), continued: true });
+            return missing.map(|missing| Beginning {
+                id,
+                missing: Some(missing),
+                continued: true,
+            });
         }
         let lost = self.start.and_then(|(start, _)| start.lost_before);
         let missing = match (lost, missing) {
-            (Some(lost), Some(hole)) => Some(Missing { packets: lost.packets.unwrap_or(0) + hole.packets, before: ts }),
-            (Some(lost), None) => Some(Missing { packets: lost.packets.unwrap_or(0), before: lost.since }),
+            (Some(lost), Some(hole)) => Some(Missing {
+                packets: lost.packets.unwrap_or(0) + hole.packets,
+                before: ts,
+            }),
+            (Some(lost), None) => Some(Missing {
+                packets: lost.packets.unwrap_or(0),
+                before: lost.since,
+            }),
             (None, hole) => hole,
         };
-        Some(Beginning { id, missing, continued: self.start.is_none_or(|(_, continued)| continued) })
+        Some(Beginning {
+            id,
+            missing,
+            continued: self.start.is_none_or(|(_, continued)| continued),
+        })
     }
 }
 
@@ -235,7 +302,7 @@ struct Index {
     streams: Vec<Stream>,
     /// Interfaces that frames name, in the order of their first frames, each with its link type.
     interfaces: Vec<Interface>,
-    by_interface: HashMap<(u32, LinkType), u32>,
+    by_interface: HashMap<(u32, LinkType), u32, RandomState>,
     names: Vec<RecordedName>,
     ends: BTreeSet<(IpAddr, u16)>,
     totals: Totals,
@@ -246,7 +313,7 @@ struct Index {
 impl Index {
     fn read(log: &dyn File) -> io::Result<Self> {
         let mut index = Self::default();
-        let mut by_number = HashMap::new();
+        let mut by_number = HashMap::default();
         let mut described: HashMap<u32, Interface> = HashMap::new();
         let mut reader = LogReader::new(log);
         while let Some((offset, bytes)) = reader.next()? {
@@ -254,7 +321,10 @@ impl Index {
             match record::decode(bytes) {
                 Some(Record::Head(head)) => index.head = Some(*head),
                 Some(Record::Frame { stream, frame }) => {
-                    index.stream(&mut by_number, stream).frames.push(Place { offset, len });
+                    index
+                        .stream(&mut by_number, stream)
+                        .frames
+                        .push(Place { offset, len });
                     index.interface(&described, frame.iface, frame.link);
                     index.totals.add(frame.ts);
                 }
@@ -280,10 +350,17 @@ impl Index {
         Ok(index)
     }
 
-    fn stream(&mut self, by_number: &mut HashMap<u64, usize>, number: u64) -> &mut Stream {
+    fn stream(
+        &mut self,
+        by_number: &mut HashMap<u64, usize, RandomState>,
+        number: u64,
+    ) -> &mut Stream {
         let at = *by_number.entry(number).or_insert(self.streams.len());
         if at == self.streams.len() {
-            self.streams.push(Stream { number, ..Stream::default() });
+            self.streams.push(Stream {
+                number,
+                ..Stream::default()
+            });
         }
         &mut self.streams[at]
     }
@@ -294,24 +371,47 @@ impl Index {
             return;
         }
         let known = described.get(&number).cloned();
-        let unknown = Interface { name: String::new(), link, description: String::new(), snaplen: 0 };
-        self.by_interface.insert((number, link), self.interfaces.len() as u32);
-        self.interfaces.push(Interface { link, ..known.unwrap_or(unknown) });
+        let unknown = Interface {
+            name: String::new(),
+            link,
+            description: String::new(),
+            snaplen: 0,
+        };
+        self.by_interface
+            .insert((number, link), self.interfaces.len() as u32);
+        self.interfaces.push(Interface {
+            link,
+            ..known.unwrap_or(unknown)
+        });
     }
 
     /// Writes the object, a stream after the other.
-    fn write_packets(&self, head: &LogHead, log: &dyn File, out: Box<dyn File>) -> io::Result<(Box<dyn File>, Written)> {
+    fn write_packets(
+        &self,
+        head: &LogHead,
+        log: &dyn File,
+        out: Box<dyn File>,
+    ) -> io::Result<(Box<dyn File>, Written)> {
         let name = head.object_name();
-        let about = About { name: &name, kfl: &head.kfl, interfaces: &self.interfaces, totals: self.totals };
+        let about = About {
+            name: &name,
+            kfl: &head.kfl,
+            interfaces: &self.interfaces,
+            totals: self.totals,
+        };
         let mut object = PacketWriter::new(out, &about)?;
         let mut buffer = Vec::new();
         for stream in &self.streams {
             let mut at = 0;
-            while let Some((offset, count)) = run(stream.frames.get(at..).unwrap_or_default(), &mut buffer) {
+            while let Some((offset, count)) =
+                run(stream.frames.get(at..).unwrap_or_default(), &mut buffer)
+            {
                 read_exact_at(log, &mut buffer, offset)?;
                 for place in stream.frames.get(at..at + count).unwrap_or_default() {
                     let from = (place.offset - offset) as usize;
-                    let bytes = buffer.get(from..from + place.len as usize).unwrap_or_default();
+                    let bytes = buffer
+                        .get(from..from + place.len as usize)
+                        .unwrap_or_default();
                     self.write_packet(&mut object, stream, at, bytes)?;
                     at += 1;
                 }
@@ -320,16 +420,38 @@ impl Index {
         object.finish()
     }
 
-    fn write_packet(&self, object: &mut PacketWriter<Box<dyn File>>, stream: &Stream, at: usize, bytes: &[u8]) -> io::Result<()> {
+    fn write_packet(
+        &self,
+        object: &mut PacketWriter<Box<dyn File>>,
+        stream: &Stream,
+        at: usize,
+        bytes: &[u8],
+    ) -> io::Result<()> {
         let Some(Record::Frame { frame, .. }) = record::decode(bytes) else {
             return Err(io::Error::other("the log changed while it was sealed"));
         };
         if let Some(beginning) = stream.beginning(at, frame.ts) {
             object.begin(&beginning)?;
         }
-        let iface = self.by_interface.get(&(frame.iface, frame.link)).copied().unwrap_or(u32::MAX);
-        let Frame { ts, wire_len, direction, data, .. } = frame;
-        object.packet(&Packet { ts, iface, wire_len, direction, data })
+        let iface = self
+            .by_interface
+            .get(&(frame.iface, frame.link))
+            .copied()
+            .unwrap_or(u32::MAX);
+        let Frame {
+            ts,
+            wire_len,
+            direction,
+            data,
+            ..
+        } = frame;
+        object.packet(&Packet {
+            ts,
+            iface,
+            wire_len,
+            direction,
+            data,
+        })
     }
 }
 
@@ -339,7 +461,8 @@ fn run(frames: &[Place], buffer: &mut Vec<u8>) -> Option<(u64, usize)> {
     let first = frames.first()?;
     let mut end = first.offset;
     let near = |place: &&Place| {
-        let fits = place.offset.saturating_sub(end) <= NEAR && place.offset + u64::from(place.len) <= first.offset + PIECE as u64;
+        let fits = place.offset.saturating_sub(end) <= NEAR
+            && place.offset + u64::from(place.len) <= first.offset + PIECE as u64;
         let takes = fits || place.offset == first.offset;
         if takes {
             end = place.offset + u64::from(place.len);
@@ -367,8 +490,9 @@ fn read_exact_at(log: &dyn File, mut buffer: &mut [u8], mut offset: u64) -> io::
 struct LogReader<'a> {
     log: &'a dyn File,
     buffer: Vec<u8>,
-    /// Where in `buffer` the next record begins.
+    /// Where in `buffer` the next record begins, and where what was read ends.
     at: usize,
+    end: usize,
     /// Where in the log `buffer` begins.
     offset: u64,
     /// Bytes behind the last whole record, once the end is reached.
@@ -377,13 +501,20 @@ struct LogReader<'a> {
 
 impl<'a> LogReader<'a> {
     fn new(log: &'a dyn File) -> Self {
-        Self { log, buffer: Vec::new(), at: 0, offset: 0, cut: 0 }
+        Self {
+            log,
+            buffer: vec![0; PIECE],
+            at: 0,
+            end: 0,
+            offset: 0,
+            cut: 0,
+        }
     }
 
     /// The next record with its place; `None` at the end, or where what follows is torn.
     fn next(&mut self) -> io::Result<Option<(u64, &[u8])>> {
         loop {
-            let rest = self.buffer.get(self.at..).unwrap_or_default();
+            let rest = self.buffer.get(self.at..self.end).unwrap_or_default();
             let len = record::record_len(rest);
             if let Some(record) = len.and_then(|len| rest.get(..len)) {
                 if !record::intact(record) {
@@ -391,10 +522,13 @@ impl<'a> LogReader<'a> {
                 }
                 let (from, to) = (self.at, self.at + record.len());
                 self.at = to;
-                return Ok(self.buffer.get(from..to).map(|record| (self.offset + from as u64, record)));
+                return Ok(self
+                    .buffer
+                    .get(from..to)
+                    .map(|record| (self.offset + from as u64, record)));
             }
             // more than a length is there, and it can't be one
-            if rest.len() >= record::HEADER && len.is_none() || !self.fill()? {
+            if rest.len() >= record::HEADER && len.is_none() || !self.fill(len.unwrap_or(0))? {
                 return self.torn();
             }
         }
@@ -402,19 +536,22 @@ impl<'a> LogReader<'a> {
 
     /// What is left is no record: counts it.
     fn torn(&mut self) -> io::Result<Option<(u64, &[u8])>> {
-        self.cut = (self.buffer.len() - self.at) as u64;
+        self.cut = (self.end - self.at) as u64;
         Ok(None)
     }
 
-    /// Reads on. `false` at the end.
-    fn fill(&mut self) -> io::Result<bool> {
-        self.buffer.drain(..self.at);
+    /// Reads on, with room for a record of this length. `false` at the end.
+    fn fill(&mut self, len: usize) -> io::Result<bool> {
+        self.buffer.copy_within(self.at..self.end, 0);
         self.offset += self.at as u64;
+        self.end -= self.at;
         self.at = 0;
-        let had = self.buffer.len();
-        self.buffer.resize(had + PIECE, 0);
-        let got = self.log.read_at(self.buffer.get_mut(had..).unwrap_or_default(), self.offset + had as u64)?;
-        self.buffer.truncate(had + got);
+        if self.buffer.len() < len {
+            self.buffer.resize(len, 0);
+        }
+        let room = self.buffer.get_mut(self.end..).unwrap_or_default();
+        let got = self.log.read_at(room, self.offset + self.end as u64)?;
+        self.end += got;
         Ok(got > 0)
     }
 

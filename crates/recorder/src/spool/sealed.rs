@@ -82,7 +82,14 @@ pub(crate) struct Sidecar {
 
 impl Sidecar {
     pub(crate) fn new(head: LogHead, sealed_at: i64, packets: u64, files: Vec<PartFile>) -> Self {
-        Self { version: VERSION, head, sealed_at, packets, attempts: 0, files }
+        Self {
+            version: VERSION,
+            head,
+            sealed_at,
+            packets,
+            attempts: 0,
+            files,
+        }
     }
 
     pub(crate) fn bytes(&self) -> u64 {
@@ -91,7 +98,11 @@ impl Sidecar {
 
     /// Gives other names to what is not in the bucket yet.
     pub(crate) fn rename(&mut self, name: &ObjectName) {
-        for file in self.files.iter_mut().filter(|file| file.progress != Progress::Done) {
+        for file in self
+            .files
+            .iter_mut()
+            .filter(|file| file.progress != Progress::Done)
+        {
             file.key = file.part.key(name);
             file.progress = Progress::New;
         }
@@ -101,9 +112,13 @@ impl Sidecar {
     pub(crate) fn read(fs: &dyn Fs, path: &Path) -> io::Result<Self> {
         let bytes = fs.read(path, MAX_SIDECAR)?;
         let invalid = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
-        let found: Self = serde_json::from_slice(&bytes).map_err(|error| invalid(error.to_string()))?;
+        let found: Self =
+            serde_json::from_slice(&bytes).map_err(|error| invalid(error.to_string()))?;
         if found.version != VERSION {
-            return Err(invalid(format!("version {} of the spool is not known", found.version)));
+            return Err(invalid(format!(
+                "version {} of the spool is not known",
+                found.version
+            )));
         }
         Ok(found)
     }

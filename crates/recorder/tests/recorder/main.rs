@@ -1,5 +1,12 @@
 //! The recorder, driven from outside: by seeds in a simulated world, and with a real disk.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "what is missing here is a test that fails"
+)]
+
 mod object;
+mod real;
 mod simulation;
+mod steps;
 mod world;

@@ -39,13 +39,19 @@ fn options(mut bytes: &[u8]) -> BTreeMap<u16, Vec<u8>> {
 /// The packets of an object (gzip, pcapng). Panics where it is not whole.
 pub(crate) fn packets(packed: &[u8]) -> Vec<Found> {
     let mut bytes = Vec::new();
-    flate2::read::MultiGzDecoder::new(packed).read_to_end(&mut bytes).expect("a whole gzip file");
+    flate2::read::MultiGzDecoder::new(packed)
+        .read_to_end(&mut bytes)
+        .expect("a whole gzip file");
     let mut rest = bytes.as_slice();
     let mut interfaces = Vec::new();
     let mut out = Vec::new();
     while !rest.is_empty() {
         let (kind, len) = (u32_at(rest, 0), u32_at(rest, 4) as usize);
-        assert_eq!(u32_at(rest, len - 4) as usize, len, "both lengths of a block");
+        assert_eq!(
+            u32_at(rest, len - 4) as usize,
+            len,
+            "both lengths of a block"
+        );
         let body = &rest[8..len - 4];
         match kind {
             0x0a0d_0d0a => {}
@@ -60,7 +66,14 @@ pub(crate) fn packets(packed: &[u8]) -> Vec<Found> {
                 let data = body[20..20 + cap_len].to_vec();
                 let comment = options(&body[20 + cap_len.next_multiple_of(4)..]).remove(&1);
                 let comment = comment.map(|text| String::from_utf8(text).unwrap());
-                out.push(Found { ts, link, interface, wire_len, data, comment });
+                out.push(Found {
+                    ts,
+                    link,
+                    interface,
+                    wire_len,
+                    data,
+                    comment,
+                });
             }
             other => panic!("a block of kind {other}"),
         }

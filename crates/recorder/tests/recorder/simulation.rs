@@ -15,8 +15,8 @@ use gillnet_bucket::layout::{FORMAT_KEY, Hour, ObjectName, Part};
 use gillnet_capture::{Interface, LinkType, PacketDirection};
 use gillnet_entry::Name;
 use gillnet_recorder::{
-    Deps, Error, Frame, Handle, NameHistory, RecordedName, RecorderConfig, Rule, RuleId, RuleStatus, Schedule, Sealing, Spool, Status, Step,
-    StreamStart, Uploader, Writer,
+    Deps, Error, Frame, Handle, NameHistory, RecordedName, RecorderConfig, Rule, RuleId,
+    RuleStatus, Schedule, Sealing, Spool, Status, Step, StreamStart, Uploader, Writer,
 };
 use rand::RngExt;
 
@@ -29,15 +29,41 @@ const DIR: &str = "/data";
 const DESTINATIONS: [&str; 2] = ["gs://one", "gs://two/x"];
 /// What every run of all schedules meets; else they would check nothing.
 const MUST_HAPPEN: &[&str] = &[
-    "crash", "power lost", "disk error", "disk full", "put", "put twice", "exists", "unavailable", "refused", "lost before", "lost after",
-    "lost and late", "late request", "slow answer", "foreign object", "frame lost to the disk", "frame lost to the limit",
-    "frame lost to the queue", "object given up", "conflict", "clock step", "rule removed", "late hour",
+    "crash",
+    "power lost",
+    "disk error",
+    "disk full",
+    "put",
+    "put twice",
+    "exists",
+    "unavailable",
+    "refused",
+    "lost before",
+    "lost after",
+    "lost and late",
+    "late request",
+    "slow answer",
+    "foreign object",
+    "frame lost to the disk",
+    "frame lost to the limit",
+    "frame lost to the queue",
+    "object given up",
+    "conflict",
+    "clock step",
+    "rule removed",
+    "late hour",
 ];
 
 struct History;
 
 impl NameHistory for History {
-    fn history(&self, ends: &[(IpAddr, u16)], recorded: &[RecordedName], _: i64, _: i64) -> Vec<u8> {
+    fn history(
+        &self,
+        ends: &[(IpAddr, u16)],
+        recorded: &[RecordedName],
+        _: i64,
+        _: i64,
+    ) -> Vec<u8> {
         format!("{ends:?} {recorded:?}").into_bytes()
     }
 }
@@ -88,6 +114,8 @@ struct Run {
     rules: Vec<Rule>,
     frames: BTreeMap<u64, Offered>,
     ledgers: BTreeMap<String, Ledger>,
+    /// Sealed objects that were looked into.
+    seen: BTreeSet<String>,
     next_id: u64,
     next_stream: u64,
     power: bool,
@@ -102,8 +130,16 @@ impl Run {
         let rng = &mut state.rng;
         let mut config = RecorderConfig::new(PathBuf::from(DIR), "c".into(), "n".into(), 0);
         config.object_size = rng.random_range(1500..12_000);
-        config.spool_limit = if rng.random_bool(0.3) { rng.random_range(2..6) * config.object_size } else { 1 << 30 };
-        config.queue_bytes = if rng.random_bool(0.3) { 12_000 } else { 1 << 20 };
+        config.spool_limit = if rng.random_bool(0.3) {
+            rng.random_range(2..6) * config.object_size
+        } else {
+            1 << 30
+        };
+        config.queue_bytes = if rng.random_bool(0.3) {
+            12_000
+        } else {
+            1 << 20
+        };
         config.upload_spread = Duration::from_secs(rng.random_range(0..5));
         let schedules = ["30s", "0 * * * * *", "5m"];
         let rules = (0..rng.random_range(1..4_usize)).map(|at| Rule {
@@ -118,11 +154,35 @@ impl Run {
         let full_disks = rng.random_bool(0.3);
         // one that may only create can't tell another's object from its own after a lost answer
         let readable = rng.random_bool(0.7);
-        let foreign = if readable && rng.random_bool(0.4) { 0.1 } else { 0.0 };
+        let foreign = if readable && rng.random_bool(0.4) {
+            0.1
+        } else {
+            0.0
+        };
         (state.readable, state.foreign) = (readable, foreign);
+        for destination in DESTINATIONS {
+            let mode = if state.chance(0.5) {
+                Mode::Flaky
+            } else {
+                Mode::Fine
+            };
+            state.buckets.entry(destination.into()).or_default().mode = Some(mode);
+        }
         drop(state);
         let (frames, ledgers) = (BTreeMap::new(), BTreeMap::new());
-        Self { world, config, rules, frames, ledgers, next_id: 1, next_stream: 1, power, faults, full_disks }
+        Self {
+            world,
+            config,
+            rules,
+            frames,
+            ledgers,
+            seen: BTreeSet::new(),
+            next_id: 1,
+            next_stream: 1,
+            power,
+            faults,
+            full_disks,
+        }
     }
 
     fn random<T>(&self, roll: impl FnOnce(&mut rand::rngs::SmallRng) -> T) -> T {
@@ -150,13 +210,30 @@ impl Run {
                     writer.set_rules(&self.rules).unwrap();
                     let mut handle = handles.pop().unwrap();
                     handle.interfaces(&interfaces());
-                    let uploader = |destination: &&str| Uploader::new(Arc::clone(&spool), Arc::clone(&deps.buckets), (*destination).into());
+                    let uploader = |destination: &&str| {
+                        Uploader::new(
+                            Arc::clone(&spool),
+                            Arc::clone(&deps.buckets),
+                            (*destination).into(),
+                        )
+                    };
                     let uploaders = DESTINATIONS.iter().map(uploader).collect();
                     let (streams, queued) = (Vec::new(), Vec::new());
-                    return Life { spool, writer, handle, uploaders, streams, queued, refused_frames: 0, dropped_before: BTreeMap::new() };
+                    return Life {
+                        spool,
+                        writer,
+                        handle,
+                        uploaders,
+                        streams,
+                        queued,
+                        refused_frames: 0,
+                        dropped_before: BTreeMap::new(),
+                    };
                 }
                 Err(Error::NoSpace { .. }) => self.world.state().capacity = u64::MAX,
-                Err(Error::Folder { .. }) if self.world.state().crashed => self.world.state().restart(self.power),
+                Err(Error::Folder { .. }) if self.world.state().crashed => {
+                    self.world.state().restart(self.power)
+                }
                 Err(Error::Folder { .. }) => {}
                 Err(other) => panic!("{other}"),
             }
@@ -166,7 +243,10 @@ impl Run {
     /// Ends a life as it is: what its counters say goes to the ledgers.
     fn bury(&mut self, life: Life) {
         let status = life.writer.status();
-        assert_eq!(status.dropped_queue, life.refused_frames, "frames that the queue refused are counted");
+        assert_eq!(
+            status.dropped_queue, life.refused_frames,
+            "frames that the queue refused are counted"
+        );
         self.settle(&status, &life.dropped_before);
         for (rule, id) in &life.queued {
             let name = life.rule(*rule);
@@ -177,7 +257,10 @@ impl Run {
     fn settle(&mut self, status: &Status, before: &BTreeMap<String, u64>) {
         assert_eq!(status.stray_frames, 0);
         for rule in &status.rules {
-            let (ledger, counters) = (self.ledgers.entry(rule.name.clone()).or_default(), &rule.counters);
+            let (ledger, counters) = (
+                self.ledgers.entry(rule.name.clone()).or_default(),
+                &rule.counters,
+            );
             let dropped = counters.dropped_disk + counters.dropped_limit;
             ledger.dropped += dropped;
             if self.world.state().crashed {
@@ -203,7 +286,11 @@ impl Run {
             if life.streams.is_empty() || self.random(|rng| rng.random_bool(0.2)) {
                 self.begin(life, &rules);
             }
-            let Some((stream, kept)) = self.random(|rng| life.streams.get(rng.random_range(0..life.streams.len().max(1))).copied()) else {
+            let Some((stream, kept)) = self.random(|rng| {
+                life.streams
+                    .get(rng.random_range(0..life.streams.len().max(1)))
+                    .copied()
+            }) else {
                 return;
             };
             self.frame(life, &rules, stream, kept);
@@ -217,14 +304,28 @@ impl Run {
     fn begin(&mut self, life: &mut Life, rules: &[(RuleId, Rule)]) {
         let number = self.next_stream;
         self.next_stream += 1;
-        let ends = [(IpAddr::V4(Ipv4Addr::new(10, 0, 0, number as u8)), 4000), (IpAddr::V4(Ipv4Addr::new(10, 1, 0, 1)), 80)];
-        let start = StreamStart { number, udp: number % 3 == 0, ends, lost_before: None };
-        let kept = rules.iter().filter(|_| self.random(|rng| rng.random_bool(0.6))).fold(0, |set, (id, _)| set | id.bit());
+        let ends = [
+            (IpAddr::V4(Ipv4Addr::new(10, 0, 0, number as u8)), 4000),
+            (IpAddr::V4(Ipv4Addr::new(10, 1, 0, 1)), 80),
+        ];
+        let start = StreamStart {
+            number,
+            udp: number.is_multiple_of(3),
+            ends,
+            lost_before: None,
+        };
+        let kept = rules
+            .iter()
+            .filter(|_| self.random(|rng| rng.random_bool(0.6)))
+            .fold(0, |set, (id, _)| set | id.bit());
         for (id, _) in rules.iter().filter(|(id, _)| kept & id.bit() != 0) {
             life.handle.begin(*id, &start);
         }
         if kept != 0 {
-            let name = Name { name: format!("pod-{number}"), ..Name::default() };
+            let name = Name {
+                name: format!("pod-{number}"),
+                ..Name::default()
+            };
             life.handle.name(number, ends[0], &name, 0);
             life.streams.push((number, kept));
         }
@@ -233,7 +334,13 @@ impl Run {
     fn frame(&mut self, life: &mut Life, rules: &[(RuleId, Rule)], stream: u64, kept: u64) {
         let id = self.next_id;
         self.next_id += 1;
-        let (late, len, iface) = self.random(|rng| (rng.random_bool(0.02), rng.random_range(16..300), rng.random_range(0..3_u32)));
+        let (late, len, iface) = self.random(|rng| {
+            (
+                rng.random_bool(0.02),
+                rng.random_range(16..300),
+                rng.random_range(0..3_u32),
+            )
+        });
         if late {
             self.event("late hour");
         }
@@ -242,14 +349,37 @@ impl Run {
         data.extend((data.len()..len).map(|at| (at as u64 ^ id) as u8));
         let link = interfaces()[iface as usize].link;
         let (direction, wire_len) = (PacketDirection::In, len as u32 + 7);
-        if !life.handle.frame(stream, kept, &Frame { ts, iface, link, direction, wire_len, data: &data }) {
+        if !life.handle.frame(
+            stream,
+            kept,
+            &Frame {
+                ts,
+                iface,
+                link,
+                direction,
+                wire_len,
+                data: &data,
+            },
+        ) {
             life.refused_frames += 1;
             self.event("frame lost to the queue");
             return;
         }
-        self.frames.insert(id, Offered { stream, ts, link, data });
+        self.frames.insert(
+            id,
+            Offered {
+                stream,
+                ts,
+                link,
+                data,
+            },
+        );
         for (rule, active) in rules.iter().filter(|(rule, _)| kept & rule.bit() != 0) {
-            self.ledgers.entry(active.name.clone()).or_default().offered.insert(id);
+            self.ledgers
+                .entry(active.name.clone())
+                .or_default()
+                .offered
+                .insert(id);
             life.queued.push((*rule, id));
         }
     }
@@ -296,20 +426,49 @@ impl Run {
         let state = self.world.state();
         let dir = Path::new(DIR).join("spool/sealed");
         for name in state.names(&dir) {
-            let Some(id) = name.strip_suffix(".json") else {
+            let Some(id) = name
+                .strip_suffix(".json")
+                .filter(|id| !self.seen.contains(*id))
+            else {
                 continue;
             };
-            let side: serde_json::Value = serde_json::from_slice(&state.content(&dir.join(&name)).unwrap()).unwrap();
-            let ledger = self.ledgers.entry(side["head"]["rule"].as_str().unwrap().to_owned()).or_default();
-            let packed = state.content(&dir.join(format!("{id}.pcapng.gz"))).expect("the packets of a sealed object");
-            ledger.sealed.extend(object::packets(&packed).iter().map(id_of));
+            let side: serde_json::Value =
+                serde_json::from_slice(&state.content(&dir.join(&name)).unwrap()).unwrap();
+            let ledger = self
+                .ledgers
+                .entry(side["head"]["rule"].as_str().unwrap().to_owned())
+                .or_default();
+            let packed = state
+                .content(&dir.join(format!("{id}.pcapng.gz")))
+                .expect("the packets of a sealed object");
+            ledger
+                .sealed
+                .extend(object::packets(&packed).iter().map(id_of));
+            self.seen.insert(id.to_owned());
+        }
+    }
+
+    /// A few files, with time between them.
+    fn upload(&mut self, life: &mut Life) {
+        let at = self.random(|rng| rng.random_range(0..DESTINATIONS.len()));
+        for _ in 0..4 {
+            life.uploaders[at].step(false);
+            let state = &mut *self.world.state();
+            let time = state.rng.random_range(0..3_000_000_000);
+            state.advance(time);
         }
     }
 
     fn upset(&mut self) {
         let (faults, full_disks) = (self.faults, self.full_disks);
         let state = &mut *self.world.state();
-        let modes = [Mode::Fine, Mode::Fine, Mode::Flaky, Mode::Away, Mode::Refusing];
+        let modes = [
+            Mode::Fine,
+            Mode::Flaky,
+            Mode::Flaky,
+            Mode::Away,
+            Mode::Refusing,
+        ];
         match state.rng.random_range(0..4) {
             0 => {
                 let destination = DESTINATIONS[state.rng.random_range(0..2)];
@@ -319,7 +478,11 @@ impl Run {
             1 => state.io_faults = if state.io_faults > 0.0 { 0.0 } else { faults },
             2 if full_disks => {
                 let (used, room) = (state.used(), state.rng.random_range(0..3000));
-                state.capacity = if state.capacity == u64::MAX { used + room } else { u64::MAX };
+                state.capacity = if state.capacity == u64::MAX {
+                    used + room
+                } else {
+                    u64::MAX
+                };
             }
             _ => {}
         }
@@ -327,7 +490,8 @@ impl Run {
 
     fn advance(&mut self) {
         let state = &mut *self.world.state();
-        let time = [100_000_000, 1_000_000_000, 20_000_000_000, 90_000_000_000][state.rng.random_range(0..4)];
+        let time = [100_000_000, 1_000_000_000, 20_000_000_000, 90_000_000_000]
+            [state.rng.random_range(0..4)];
         state.advance(time);
         if state.chance(0.03) {
             let step = if state.chance(0.5) { HOUR } else { -HOUR };
@@ -345,8 +509,19 @@ impl Run {
                 self.world.state().crash_in = Some(steps);
             }
             if self.world.state().crash_in.is_some() {
-                let dropped = |rule: RuleStatus| (rule.name, rule.counters.dropped_disk + rule.counters.dropped_limit);
-                life.dropped_before = life.writer.status().rules.into_iter().map(dropped).collect();
+                let dropped = |rule: RuleStatus| {
+                    (
+                        rule.name,
+                        rule.counters.dropped_disk + rule.counters.dropped_limit,
+                    )
+                };
+                life.dropped_before = life
+                    .writer
+                    .status()
+                    .rules
+                    .into_iter()
+                    .map(dropped)
+                    .collect();
             }
             match self.random(|rng| rng.random_range(0..20)) {
                 0..5 => self.offer(&mut life),
@@ -356,10 +531,7 @@ impl Run {
                 12..14 => {
                     self.seal(&life);
                 }
-                14..17 => {
-                    let at = self.random(|rng| rng.random_range(0..DESTINATIONS.len()));
-                    life.uploaders[at].step(false);
-                }
+                14..17 => self.upload(&mut life),
                 17 => life.spool.mend_reserve(),
                 18 => self.upset(),
                 _ => match self.random(|rng| rng.random_range(0..4)) {
@@ -386,8 +558,14 @@ impl Run {
     fn finish(&mut self, mut life: Life) {
         self.world.state().heal();
         for round in 0.. {
-            assert!(round < 2000, "the spool is never empty: {:?}", life.writer.status());
-            self.world.state().advance(1_000_000_000 << (round / 16).min(8));
+            assert!(
+                round < 2000,
+                "the spool is never empty: {:?}",
+                life.writer.status()
+            );
+            self.world
+                .state()
+                .advance(1_000_000_000 << (round / 16).min(8));
             life.spool.mend_reserve();
             self.drain(&mut life);
             life.writer.tick();
@@ -407,7 +585,10 @@ impl Run {
         assert_eq!(life.writer.status().spool_bytes, 0);
         let state = self.world.state();
         for folder in ["spool/active", "spool/sealed"] {
-            assert_eq!(state.names(&Path::new(DIR).join(folder)), Vec::<String>::new());
+            assert_eq!(
+                state.names(&Path::new(DIR).join(folder)),
+                Vec::<String>::new()
+            );
         }
         assert_eq!(state.violations, Vec::<String>::new());
         drop(state);
@@ -420,10 +601,18 @@ impl Run {
         let (mut packets, mut names, mut foreign) = (BTreeSet::new(), BTreeSet::new(), 0);
         for bucket in state.buckets.values() {
             foreign += bucket.foreign.len();
-            for (key, bytes) in bucket.objects.iter().filter(|(key, _)| !bucket.foreign.contains(*key)) {
+            for (key, bytes) in bucket
+                .objects
+                .iter()
+                .filter(|(key, _)| !bucket.foreign.contains(*key))
+            {
                 match ObjectName::parse(key) {
                     Some((Part::Packets, name)) => {
-                        self.check_object(&name, bytes, found.entry(name.recording.clone()).or_default());
+                        self.check_object(
+                            &name,
+                            bytes,
+                            found.entry(name.recording.clone()).or_default(),
+                        );
                         packets.insert(name);
                     }
                     Some((Part::Names, name)) => {
@@ -434,12 +623,20 @@ impl Run {
             }
             assert!(bucket.objects.is_empty() || bucket.objects.contains_key(FORMAT_KEY));
         }
-        let given_up = self.ledgers.values().map(|ledger| ledger.given_up).sum::<u64>();
+        let given_up = self
+            .ledgers
+            .values()
+            .map(|ledger| ledger.given_up)
+            .sum::<u64>();
         if given_up == 0 && foreign == 0 {
             assert_eq!(packets, names, "each object has its names");
         }
         for (rule, ledger) in &self.ledgers {
-            ledger.check(rule, found.get(rule).unwrap_or(&BTreeSet::new()), self.power);
+            ledger.check(
+                rule,
+                found.get(rule).unwrap_or(&BTreeSet::new()),
+                self.power,
+            );
         }
     }
 
@@ -449,14 +646,26 @@ impl Run {
         for packet in object::packets(bytes) {
             let id = id_of(&packet);
             let offered = &self.frames[&id];
-            assert_eq!((packet.ts, &packet.data), (offered.ts, &offered.data), "frame {id}");
+            assert_eq!(
+                (packet.ts, &packet.data),
+                (offered.ts, &offered.data),
+                "frame {id}"
+            );
             assert_eq!(packet.wire_len as usize, packet.data.len() + 7);
             assert_eq!(u32::from(packet.link), offered.link.dlt());
             assert_eq!(packet.interface, format!("eth-{}", offered.link.dlt()));
-            assert_eq!(Hour::of(packet.ts), name.hour, "frame {id} in the object of another hour");
+            assert_eq!(
+                Hour::of(packet.ts),
+                name.hour,
+                "frame {id} in the object of another hour"
+            );
             assert!(found.insert(id), "frame {id} is in the bucket twice");
             let before = last.insert(offered.stream, id);
-            assert!(before.is_none_or(|before| before < id), "frames of stream {} in another order", offered.stream);
+            assert!(
+                before.is_none_or(|before| before < id),
+                "frames of stream {} in another order",
+                offered.stream
+            );
         }
     }
 }
@@ -464,23 +673,41 @@ impl Run {
 impl Ledger {
     fn check(&self, rule: &str, found: &BTreeSet<u64>, power: bool) {
         let foreign: Vec<_> = found.difference(&self.offered).collect();
-        assert!(foreign.is_empty(), "{rule}: frames {foreign:?} were never handed in");
+        assert!(
+            foreign.is_empty(),
+            "{rule}: frames {foreign:?} were never handed in"
+        );
         let missing = self.sealed.difference(found).count() as u64;
-        assert!(missing <= self.given_up, "{rule}: {missing} sealed frames are missing, {} were given up", self.given_up);
+        assert!(
+            missing <= self.given_up,
+            "{rule}: {missing} sealed frames are missing, {} were given up",
+            self.given_up
+        );
         if power {
             return;
         }
         let written = (self.offered.len() - self.undrained.len()) as u64;
-        let lost = written.checked_sub(found.len() as u64).expect("frames that were never written are in the bucket");
+        let lost = written
+            .checked_sub(found.len() as u64)
+            .expect("frames that were never written are in the bucket");
         // an object that was given up may be in the bucket all the same: its answer was lost
         let counted = self.dropped - self.unsure..=self.dropped + self.given_up;
-        assert!(counted.contains(&lost), "{rule}: {lost} of {written} written frames are missing, {counted:?} were counted");
+        assert!(
+            counted.contains(&lost),
+            "{rule}: {lost} of {written} written frames are missing, {counted:?} were counted"
+        );
     }
 }
 
 impl Life {
     fn rule(&self, id: RuleId) -> String {
-        self.writer.rules().into_iter().find(|(known, _)| *known == id).unwrap().1.name
+        self.writer
+            .rules()
+            .into_iter()
+            .find(|(known, _)| *known == id)
+            .unwrap()
+            .1
+            .name
     }
 }
 
@@ -499,7 +726,11 @@ fn interfaces() -> [Interface; 3] {
 
 #[test]
 fn whatever_fails_nothing_sealed_is_lost_or_doubled() {
-    let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect(name));
+    let number = |name| {
+        std::env::var(name)
+            .ok()
+            .map(|text| text.parse::<u64>().expect(name))
+    };
     if let Some(seed) = number("GILLNET_SIM_SEED") {
         Run::new(seed).play();
         return;
@@ -520,11 +751,19 @@ fn whatever_fails_nothing_sealed_is_lost_or_doubled() {
             next.store(count, Ordering::Relaxed);
             panic!("schedule {seed} failed; GILLNET_SIM_SEED={seed} plays it again alone");
         };
-        events.0.into_iter().for_each(|(what, count)| *all.lock().unwrap().0.entry(what).or_default() += count);
+        events
+            .0
+            .into_iter()
+            .for_each(|(what, count)| *all.lock().unwrap().0.entry(what).or_default() += count);
     };
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..std::thread::available_parallelism().map_or(1, usize::from)).map(|_| scope.spawn(play)).collect();
-        let failed = threads.into_iter().filter_map(|thread| thread.join().err()).next();
+        let threads: Vec<_> = (0..std::thread::available_parallelism().map_or(1, usize::from))
+            .map(|_| scope.spawn(play))
+            .collect();
+        let failed = threads
+            .into_iter()
+            .filter_map(|thread| thread.join().err())
+            .next();
         if let Some(panic) = failed {
             std::panic::resume_unwind(panic);
         }
@@ -532,7 +771,23 @@ fn whatever_fails_nothing_sealed_is_lost_or_doubled() {
     let events = all.into_inner().unwrap().0;
     println!("{count} schedules: {events:?}");
     if count >= SCHEDULES {
-        let missing: Vec<_> = MUST_HAPPEN.iter().filter(|what| !events.contains_key(*what)).collect();
+        let missing: Vec<_> = MUST_HAPPEN
+            .iter()
+            .filter(|what| !events.contains_key(*what))
+            .collect();
         assert!(missing.is_empty(), "never happened: {missing:?}");
+    }
+}
+
+#[test]
+fn a_seed_plays_the_same_again() {
+    let events = |seed| {
+        let mut run = Run::new(seed);
+        run.play();
+        let state = run.world.state();
+        (state.events.0.clone(), state.wall, state.mono)
+    };
+    for seed in 0..20 {
+        assert_eq!(events(seed), events(seed), "schedule {seed}");
     }
 }

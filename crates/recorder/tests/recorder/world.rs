@@ -172,8 +172,13 @@ impl State {
     }
 
     pub(crate) fn used(&self) -> u64 {
-        let live = self.folders.values().flat_map(|folder| folder.entries.values());
-        live.filter_map(|id| self.inodes.get(id)).map(|inode| inode.data.len() as u64).sum()
+        let live = self
+            .folders
+            .values()
+            .flat_map(|folder| folder.entries.values());
+        live.filter_map(|id| self.inodes.get(id))
+            .map(|inode| inode.data.len() as u64)
+            .sum()
     }
 
     fn find(&self, path: &Path) -> Option<u64> {
@@ -186,7 +191,10 @@ impl State {
     }
 
     pub(crate) fn names(&self, dir: &Path) -> Vec<String> {
-        self.folders.get(dir).map(|folder| folder.entries.keys().cloned().collect()).unwrap_or_default()
+        self.folders
+            .get(dir)
+            .map(|folder| folder.entries.keys().cloned().collect())
+            .unwrap_or_default()
     }
 
     fn change(&mut self, dir: &Path, op: DirOp) {
@@ -219,7 +227,11 @@ impl State {
                 let torn = rng.random_range(0..=inode.data.len() - kept);
                 inode.data.truncate(kept + torn);
                 for byte in &mut inode.data[kept..] {
-                    *byte = if rng.random_bool(0.5) { 0 } else { rng.random() };
+                    *byte = if rng.random_bool(0.5) {
+                        0
+                    } else {
+                        rng.random()
+                    };
                 }
             } else {
                 inode.data.clone_from(&inode.durable);
@@ -260,7 +272,10 @@ impl State {
 }
 
 fn split(path: &Path) -> (&Path, &str) {
-    (path.parent().unwrap(), path.file_name().unwrap().to_str().unwrap())
+    (
+        path.parent().unwrap(),
+        path.file_name().unwrap().to_str().unwrap(),
+    )
 }
 
 /// The clocks of a world.
@@ -291,7 +306,10 @@ impl Write for SimFile {
             return Err(dead());
         }
         let fate = state.disk();
-        let free = state.capacity.saturating_sub(state.used()) as usize;
+        let free = match state.capacity {
+            u64::MAX => usize::MAX,
+            capacity => capacity.saturating_sub(state.used()) as usize,
+        };
         let mut len = buf.len().min(free);
         if fate.is_err() && !state.crashed {
             // what a failing call wrote before is told by the call before
@@ -330,7 +348,12 @@ impl File for SimFile {
     fn truncate(&mut self, len: u64) -> io::Result<()> {
         let state = &mut *self.world.state();
         state.disk()?;
-        state.inodes.get_mut(&self.id).unwrap().data.truncate(len as usize);
+        state
+            .inodes
+            .get_mut(&self.id)
+            .unwrap()
+            .data
+            .truncate(len as usize);
         Ok(())
     }
 
@@ -356,13 +379,17 @@ impl Fs for SimFs {
         state.disk()?;
         let folder = state.folders.get(dir).ok_or(Io::NotFound)?;
         let len = |id: &u64| state.inodes[id].data.len() as u64;
-        Ok(folder.entries.iter().map(|(name, id)| (name.clone(), len(id))).collect())
+        Ok(folder
+            .entries
+            .iter()
+            .map(|(name, id)| (name.clone(), len(id)))
+            .collect())
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn File>> {
         let state = &mut *self.0.state();
         state.disk()?;
-        if state.capacity <= state.used() && state.chance(0.5) {
+        if state.capacity != u64::MAX && state.capacity <= state.used() && state.chance(0.5) {
             return Err(Io::StorageFull.into());
         }
         let id = match state.find(path) {
@@ -376,14 +403,20 @@ impl Fs for SimFs {
             }
         };
         state.inodes.entry(id).or_default().data.clear();
-        Ok(Box::new(SimFile { world: Arc::clone(&self.0), id }))
+        Ok(Box::new(SimFile {
+            world: Arc::clone(&self.0),
+            id,
+        }))
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn File>> {
         let state = &mut *self.0.state();
         state.disk()?;
         let id = state.find(path).ok_or(Io::NotFound)?;
-        Ok(Box::new(SimFile { world: Arc::clone(&self.0), id }))
+        Ok(Box::new(SimFile {
+            world: Arc::clone(&self.0),
+            id,
+        }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -430,10 +463,24 @@ struct SimBucket {
 impl Buckets for SimBuckets {
     fn open(&self, destination: &str) -> Result<Arc<dyn Bucket>, BucketError> {
         let state = &mut *self.0.state();
-        if state.lives().is_err() || state.buckets.entry(destination.to_owned()).or_default().mode == Some(Mode::Away) {
-            return Err(BucketError::new(ErrorKind::Unavailable, destination, "no connection"));
+        if state.lives().is_err()
+            || state
+                .buckets
+                .entry(destination.to_owned())
+                .or_default()
+                .mode
+                == Some(Mode::Away)
+        {
+            return Err(BucketError::new(
+                ErrorKind::Unavailable,
+                destination,
+                "no connection",
+            ));
         }
-        Ok(Arc::new(SimBucket { world: Arc::clone(&self.0), destination: destination.to_owned() }))
+        Ok(Arc::new(SimBucket {
+            world: Arc::clone(&self.0),
+            destination: destination.to_owned(),
+        }))
     }
 }
 
@@ -480,7 +527,11 @@ impl SimBucket {
         BucketError::new(kind, self.destination.clone(), message)
     }
 
-    fn read<T>(&self, key: &str, found: impl FnOnce(Option<&Vec<u8>>) -> T) -> Result<T, BucketError> {
+    fn read<T>(
+        &self,
+        key: &str,
+        found: impl FnOnce(Option<&Vec<u8>>) -> T,
+    ) -> Result<T, BucketError> {
         let state = &mut *self.world.state();
         if state.lives().is_err() {
             return Err(self.fault(ErrorKind::Unavailable, "dead"));
@@ -489,7 +540,11 @@ impl SimBucket {
         if !state.readable {
             return Err(self.fault(ErrorKind::Forbidden, "may not read"));
         }
-        let mode = state.buckets.entry(self.destination.clone()).or_default().mode;
+        let mode = state
+            .buckets
+            .entry(self.destination.clone())
+            .or_default()
+            .mode;
         if mode == Some(Mode::Away) || mode == Some(Mode::Flaky) && state.chance(0.2) {
             return Err(self.fault(ErrorKind::Unavailable, "no connection"));
         }
@@ -508,11 +563,20 @@ impl Bucket for SimBucket {
             Body::Bytes(bytes) => bytes.to_vec(),
             Body::File(path) => match state.content(path) {
                 Some(bytes) => bytes,
-                None => return Err(PutError::Refused(self.fault(ErrorKind::Other, "no such file"))),
+                None => {
+                    return Err(PutError::Refused(
+                        self.fault(ErrorKind::Other, "no such file"),
+                    ));
+                }
             },
         };
         state.deliver_late(&self.destination, false);
-        let mode = state.buckets.entry(self.destination.clone()).or_default().mode.unwrap_or(Mode::Fine);
+        let mode = state
+            .buckets
+            .entry(self.destination.clone())
+            .or_default()
+            .mode
+            .unwrap_or(Mode::Fine);
         let fate = state.fate(mode);
         let is_new = !state.buckets[&self.destination].objects.contains_key(key);
         if is_new && key != FORMAT_KEY && fate != Fate::Unavailable && state.chance(state.foreign) {
@@ -530,17 +594,28 @@ impl Bucket for SimBucket {
         // entries of a group never point at what is not there
         if let Some((Part::Names, name)) = ObjectName::parse(key)
             && state.buckets[&self.destination].foreign.is_empty()
-            && !state.buckets[&self.destination].objects.contains_key(&name.packets_key())
+            && !state.buckets[&self.destination]
+                .objects
+                .contains_key(&name.packets_key())
         {
-            state.violations.push(format!("{key} was put before its packets"));
+            state
+                .violations
+                .push(format!("{key} was put before its packets"));
         }
         let readable = state.readable;
         let bucket = state.buckets.entry(self.destination.clone()).or_default();
         let exists = bucket.objects.contains_key(key);
         let mut put = || {
-            bucket.objects.entry(key.to_owned()).or_insert_with(|| bytes.clone());
+            bucket
+                .objects
+                .entry(key.to_owned())
+                .or_insert_with(|| bytes.clone());
         };
-        let there = || Err(PutError::Exists { place: key.to_owned() });
+        let there = || {
+            Err(PutError::Exists {
+                place: key.to_owned(),
+            })
+        };
         let (what, answer) = match fate {
             Fate::Fine if exists => ("exists", there()),
             Fate::Fine => {
@@ -550,9 +625,17 @@ impl Bucket for SimBucket {
             // the second of two requests answers, or the first
             Fate::Twice => {
                 put();
-                ("put twice", if exists || readable { there() } else { Ok(()) })
+                (
+                    "put twice",
+                    if exists || readable { there() } else { Ok(()) },
+                )
             }
-            Fate::Unavailable => ("unavailable", Err(PutError::Unavailable(self.fault(ErrorKind::Unavailable, "no connection")))),
+            Fate::Unavailable => (
+                "unavailable",
+                Err(PutError::Unavailable(
+                    self.fault(ErrorKind::Unavailable, "no connection"),
+                )),
+            ),
             Fate::LostBefore => ("lost before", Err(lost("timeout"))),
             Fate::LostAfter => {
                 put();
@@ -564,7 +647,10 @@ impl Bucket for SimBucket {
             }
             Fate::Refused => {
                 bucket.refused_puts += 1;
-                ("refused", Err(PutError::Refused(self.fault(ErrorKind::Forbidden, "403"))))
+                (
+                    "refused",
+                    Err(PutError::Refused(self.fault(ErrorKind::Forbidden, "403"))),
+                )
             }
         };
         state.events.add(what);
@@ -573,17 +659,25 @@ impl Bucket for SimBucket {
 
     fn head(&self, key: &str) -> Result<Option<ObjectMeta>, BucketError> {
         self.read(key, |found| {
-            found.map(|bytes| ObjectMeta { key: key.to_owned(), size: bytes.len() as u64, modified: SystemTime::UNIX_EPOCH })
+            found.map(|bytes| ObjectMeta {
+                key: key.to_owned(),
+                size: bytes.len() as u64,
+                modified: SystemTime::UNIX_EPOCH,
+            })
         })
     }
 
     fn get(&self, key: &str) -> Result<Vec<u8>, BucketError> {
-        self.read(key, |found| found.cloned())?.ok_or_else(|| self.fault(ErrorKind::NotFound, "not there"))
+        self.read(key, |found| found.cloned())?
+            .ok_or_else(|| self.fault(ErrorKind::NotFound, "not there"))
     }
 
     fn get_range(&self, key: &str, range: Range<u64>) -> Result<Vec<u8>, BucketError> {
         let all = self.get(key)?;
-        let (from, to) = (all.len().min(range.start as usize), all.len().min(range.end as usize));
+        let (from, to) = (
+            all.len().min(range.start as usize),
+            all.len().min(range.end as usize),
+        );
         Ok(all[from..to].to_vec())
     }
 

@@ -49,6 +49,8 @@ pub(super) enum Added {
 /// A datagram that is whole.
 pub(super) struct Whole {
     pub(super) bytes: Vec<u8>,
+    /// Positions of the frames that its fragments came in, but for the last.
+    pub(super) frames: Vec<u64>,
     pub(super) src: Addr,
     pub(super) dst: Addr,
     pub(super) protocol: u8,
@@ -66,6 +68,8 @@ struct Datagram {
     parts: Vec<(u32, u32)>,
     /// Its length, once the last fragment came.
     length: Option<u32>,
+    /// Positions of the frames that they came in.
+    frames: Vec<u64>,
     /// Condemned: what still comes of it is refused.
     refused: bool,
 }
@@ -121,7 +125,10 @@ impl Datagram {
     }
 
     fn cost(&self) -> usize {
-        OVERHEAD + self.bytes.len() + self.parts.len() * size_of::<(u32, u32)>()
+        OVERHEAD
+            + self.bytes.len()
+            + self.parts.len() * size_of::<(u32, u32)>()
+            + self.frames.len() * size_of::<u64>()
     }
 }
 
@@ -136,6 +143,8 @@ pub(super) struct Fragments {
     /// Slots by age with the deadline each had when it was filled; those that differ by now are stale.
     queue: VecDeque<(u64, u32)>,
     held: usize,
+    /// The slot that the last fragment went to.
+    last: Option<u32>,
 }
 
 impl Fragments {
@@ -145,11 +154,9 @@ impl Fragments {
         key: Key,
         fragment: Fragment,
         span: &Span<'_>,
-        ts: i64,
         limits: &DecodeLimits,
         counters: &mut DecodeCounters,
     ) -> Added {
-        self.tick(ts, limits, counters);
         let slot = match self.find(&key) {
             Some(slot) => slot,
             None => self.open(key, limits, counters),
@@ -157,6 +164,7 @@ impl Fragments {
         let Some(datagram) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else {
             return Added::Refused;
         };
+        self.last = Some(slot);
         let before = datagram.cost();
         let outcome = take(datagram, fragment, span, counters);
         self.held = self.held + datagram.cost() - before;
@@ -166,6 +174,7 @@ impl Fragments {
             counters.datagrams_joined += 1;
             return Added::Whole(Box::new(Whole {
                 bytes: datagram.bytes,
+                frames: datagram.frames,
                 src: key.src,
                 dst: key.dst,
                 protocol: key.protocol,
@@ -175,6 +184,20 @@ impl Fragments {
         }
         while self.held > limits.fragment_bytes && self.give_up_oldest(counters) {}
         outcome
+    }
+
+    /// The frame of the last fragment stands at this position of the byte store.
+    pub(super) fn held_at(&mut self, pos: u64) {
+        let slot = self
+            .last
+            .take()
+            .and_then(|slot| self.slots.get_mut(slot as usize));
+        if let Some(Some(datagram)) = slot
+            && !datagram.refused
+        {
+            datagram.frames.push(pos);
+            self.held += size_of::<u64>();
+        }
     }
 
     /// Gives up what waited too long.
@@ -209,6 +232,7 @@ impl Fragments {
             bytes: Vec::new(),
             parts: Vec::new(),
             length: None,
+            frames: Vec::new(),
             refused: false,
         };
         self.held += datagram.cost();
@@ -305,6 +329,7 @@ fn take(
             datagram.refused = true;
             datagram.bytes = Vec::new();
             datagram.parts = Vec::new();
+            datagram.frames = Vec::new();
             Added::Refused
         }
     }

@@ -45,6 +45,9 @@ pub struct Packet<'a> {
     pub tunnels: u8,
     /// Where it was seen.
     pub place: Place,
+    /// Where it was put together from fragments: positions in the byte store of the frames before this one that
+    /// brought parts of it, in the order they came; of those that have one (see [`Decoder::held_at`]).
+    pub parts: &'a [u64],
 }
 
 /// The transport of a packet.
@@ -228,6 +231,15 @@ impl DecodeCounters {
         self.transports.iter().sum()
     }
 
+    #[inline(always)]
+    fn found(&mut self, packet: &Packet<'_>) {
+        match packet.l4 {
+            L4::Tcp(_) => self.tcp += 1,
+            L4::Udp => self.udp += 1,
+        }
+        self.cut += u64::from(packet.wire_payload as usize > packet.payload.len());
+    }
+
     fn skipped(&mut self, skip: Skip) {
         match skip {
             Skip::LinkType => self.link_type += 1,
@@ -249,6 +261,7 @@ pub struct Decoder {
     counters: DecodeCounters,
     fragments: Fragments,
     whole: Vec<u8>,
+    parts: Vec<u64>,
 }
 
 /// A packet by offsets, before it borrows anything.
@@ -284,6 +297,7 @@ struct Walk<'w> {
     fragments: &'w mut Fragments,
     counters: &'w mut DecodeCounters,
     ts: i64,
+    pos: u64,
     place: Place,
     vlan: u16,
     tunnels: u8,
@@ -310,23 +324,20 @@ impl Decoder {
         }
     }
 
-    /// The packet of the innermost flow of a frame. What it borrows is valid until the next call.
+    /// The packet of the innermost flow of a frame. What it borrows is valid until the next call. It is large: where
+    /// each nanosecond counts, borrow it from the result rather than move it out.
     ///
     /// # Errors
     /// Says what else the frame is; that is counted here.
-    #[inline(always)]
+    #[inline(never)]
     pub fn decode<'a>(&'a mut self, frame: &Frame<'a>) -> Result<Packet<'a>, Skip> {
         self.counters.frames += 1;
-        // the packet is put together here, of either, so that it need not be moved once it is in memory
-        let packet = match plain(frame) {
-            Some(packet) => {
-                self.counters.tcp += 1;
-                self.counters.cut += u64::from(packet.wire_payload as usize > packet.payload.len());
-                packet
-            }
-            None => self.walk(frame)?,
-        };
-        Ok(packet)
+        // a call, so that the packet is written once, where the caller has it
+        if let Some(packet) = plain(frame) {
+            self.counters.found(&packet);
+            return Ok(packet);
+        }
+        self.walk(frame)
     }
 
     /// Any frame.
@@ -337,6 +348,7 @@ impl Decoder {
             fragments: &mut self.fragments,
             counters: &mut self.counters,
             ts: frame.ts,
+            pos: frame.pos,
             place: Place::new(frame.iface, frame.direction),
             vlan: 0,
             tunnels: 0,
@@ -354,6 +366,7 @@ impl Decoder {
                 Err(Stop::Whole(whole)) => {
                     joined = true;
                     self.whole = whole.bytes;
+                    self.parts = whole.frames;
                     walk.vlan = whole.vlan;
                     walk.tunnels = whole.tunnels;
                     let span = Span::of(&self.whole, 0);
@@ -362,17 +375,16 @@ impl Decoder {
             }
         };
         let place = walk.place;
-        let data: &'a [u8] = if joined { &self.whole } else { frame.data };
+        let (data, parts): (&'a [u8], &'a [u64]) = if joined {
+            (&self.whole, &self.parts)
+        } else {
+            (frame.data, &[])
+        };
         let start = found.start as usize;
         let payload = data
             .get(start..start + found.len as usize)
             .unwrap_or_default();
-        match found.l4 {
-            L4::Tcp(_) => self.counters.tcp += 1,
-            L4::Udp => self.counters.udp += 1,
-        }
-        self.counters.cut += u64::from(found.wire > found.len);
-        Ok(Packet {
+        let packet = Packet {
             src: found.src,
             dst: found.dst,
             sport: found.sport,
@@ -384,7 +396,16 @@ impl Decoder {
             vlan: found.vlan,
             tunnels: found.tunnels,
             place,
-        })
+            parts,
+        };
+        self.counters.found(&packet);
+        Ok(packet)
+    }
+
+    /// Tells where in the byte store the frame was put that the last call to [`Decoder::decode`] answered
+    /// [`Skip::FragmentHeld`] to, where the frame itself had no position.
+    pub fn held_at(&mut self, pos: u64) {
+        self.fragments.held_at(pos);
     }
 
     /// Packet time, or the wall clock's on a silent interface: gives up datagrams that waited too long.
@@ -405,43 +426,55 @@ impl Decoder {
     }
 }
 
-/// Nearly all frames in one go: TCP in one IP packet in an Ethernet frame. Whatever else a frame is, the walk says.
+/// Nearly all frames in one go: TCP or UDP in one IP packet in an Ethernet frame. Whatever else a frame is, the walk
+/// says.
 #[inline(always)]
 fn plain<'a>(frame: &Frame<'a>) -> Option<Packet<'a>> {
     if frame.link != LinkType::Ethernet {
         return None;
     }
     let mut span = Span::of(frame.data, frame.wire_len);
-    let (src, dst) = match be16::<12, _>(span.take::<14>().ok()?) {
+    let (src, dst, transport) = match be16::<12, _>(span.take::<14>().ok()?) {
         ethertype::IPV4 => {
             let head = V4::take(&mut span).ok()?;
-            if head.protocol != protocol::TCP || head.is_fragment() {
+            if head.is_fragment() {
                 return None;
             }
-            (head.src, head.dst)
+            (head.src, head.dst, head.protocol)
         }
         ethertype::IPV6 => {
             let head = V6::take(&mut span).ok()?;
-            if head.next != protocol::TCP {
-                return None;
-            }
-            (head.src, head.dst)
+            (head.src, head.dst, head.next)
         }
         _ => return None,
     };
-    let tcp = transport::Tcp::take(&mut span).ok()?;
+    let (sport, dport, l4) = match transport {
+        protocol::TCP => {
+            let tcp = transport::Tcp::take(&mut span).ok()?;
+            (tcp.sport, tcp.dport, L4::Tcp(tcp.head))
+        }
+        protocol::UDP => {
+            let udp = transport::Udp::take(&mut span).ok()?;
+            if tunnel::is_port(udp.dport) {
+                return None;
+            }
+            (udp.sport, udp.dport, L4::Udp)
+        }
+        _ => return None,
+    };
     Some(Packet {
         src,
         dst,
-        sport: tcp.sport,
-        dport: tcp.dport,
-        l4: L4::Tcp(tcp.head),
+        sport,
+        dport,
+        l4,
         payload: span.rest,
         payload_off: Some(span.start),
         wire_payload: span.wire,
         vlan: 0,
         tunnels: 0,
         place: Place::new(frame.iface, frame.direction),
+        parts: &[],
     })
 }
 

@@ -1,5 +1,7 @@
 //! IPv4 (RFC 791) and IPv6 (RFC 8200).
 
+use gillnet_capture::NO_POS;
+
 use super::frag::{Added, Fragment, Key};
 use super::span::{Span, be16, be32, bytes_at};
 use super::{Found, Skip, Stop, Walk};
@@ -188,11 +190,15 @@ impl Walk<'_> {
             protocol,
             place: self.place,
         };
-        let added = self
-            .fragments
-            .add(key, fragment, &span, self.ts, self.limits, self.counters);
+        self.fragments.tick(self.ts, self.limits, self.counters);
+        let added = (self.fragments).add(key, fragment, &span, self.limits, self.counters);
         match added {
-            Added::Held => Err(Skip::FragmentHeld.into()),
+            Added::Held => {
+                if self.pos != NO_POS {
+                    self.fragments.held_at(self.pos);
+                }
+                Err(Skip::FragmentHeld.into())
+            }
             Added::Refused => Err(Skip::Fragment.into()),
             Added::Whole(mut whole) => {
                 whole.vlan = self.vlan;

@@ -35,6 +35,32 @@ impl Tcp {
     }
 }
 
+/// A UDP header.
+pub(super) struct Udp {
+    pub(super) sport: u16,
+    pub(super) dport: u16,
+}
+
+impl Udp {
+    /// Takes the header; the span is the payload then.
+    #[inline(always)]
+    pub(super) fn take(span: &mut Span<'_>) -> Result<Self, Skip> {
+        let head = span.take::<8>()?;
+        match u32::from(be16::<4, _>(head)) {
+            // a jumbogram (RFC 2675 §4)
+            0 => {}
+            1..8 => return Err(Skip::Malformed),
+            length if length - 8 < span.wire => span.limit(length - 8),
+            // as the network card will cut it up, or more than IP says there is
+            _ => {}
+        }
+        Ok(Udp {
+            sport: be16::<0, _>(head),
+            dport: be16::<2, _>(head),
+        })
+    }
+}
+
 impl Walk<'_> {
     /// What an IP protocol number announces.
     pub(super) fn transport(
@@ -72,16 +98,7 @@ impl Walk<'_> {
     }
 
     fn udp(&mut self, mut span: Span<'_>, src: Addr, dst: Addr) -> Result<Found, Stop> {
-        let head = span.take::<8>()?;
-        let (sport, dport) = (be16::<0, _>(head), be16::<2, _>(head));
-        let length = u32::from(be16::<4, _>(head));
-        match length {
-            // a jumbogram (RFC 2675 §4)
-            0 => {}
-            1..8 => return Err(Skip::Malformed.into()),
-            _ if length - 8 < span.wire => span.limit(length - 8),
-            _ => {}
-        }
+        let Udp { sport, dport } = Udp::take(&mut span)?;
         if let Some(inner) = self.udp_tunnel(span, dport) {
             return inner;
         }

@@ -15,6 +15,12 @@ const GENEVE: u16 = 6081;
 const ERSPAN_2: u16 = 0x88be;
 const ERSPAN_3: u16 = 0x22eb;
 
+/// Whether packets to this UDP port may be a tunnel's.
+#[inline(always)]
+pub(super) fn is_port(dport: u16) -> bool {
+    matches!(dport, VXLAN | VXLAN_LINUX | GENEVE)
+}
+
 mod gre {
     pub(super) const CHECKSUM: u16 = 0x8000;
     pub(super) const ROUTING: u16 = 0x4000;

@@ -25,7 +25,7 @@ use gillnet_capture::{NO_POS, Store};
 
 use crate::clock::{COARSE_SHIFT, Clock};
 use crate::decode::{L4, Packet, TcpHeader};
-use crate::tcp::{Around, Fate, Reassembly, Segment, Tcp};
+use crate::tcp::{Around, Fate, Reassembly, Segment, Stand, Tcp};
 use crate::{Addr, Chunk, Close, Dir, StreamSink};
 pub use counters::FlowCounters;
 pub use home::Transport;
@@ -42,10 +42,13 @@ pub struct FlowLimits {
     pub tcp_idle: u64,
     /// A UDP flow closes when it was silent for so long.
     pub udp_idle: u64,
-    /// A TCP flow that has shown nothing but a handshake, or one packet, closes when it was silent for so long.
+    /// A TCP flow that has shown nothing but a handshake, or one packet, closes so long after that; and one of which
+    /// both ends said FIN, but the last acknowledgement was not seen.
     pub half_open: u64,
-    /// How long a TCP flow that ended stays, so that late packets find it.
+    /// How long a TCP flow that both ends closed stays, so that late packets find it.
     pub linger: u64,
+    /// How long a TCP flow that was reset stays, so that what was on its way finds it.
+    pub linger_reset: u64,
     /// How long bytes behind a hole wait for what is missing, where the peer does not acknowledge it.
     pub gap_wait: u64,
     /// How long a hole stays open though the peer acknowledged what is in it: the acknowledgement may have been
@@ -66,6 +69,7 @@ impl Default for FlowLimits {
             udp_idle: 60_000 * MS,
             half_open: 10_000 * MS,
             linger: 20 * MS,
+            linger_reset: 500 * MS,
             gap_wait: 1_000 * MS,
             ack_grace: 10 * MS,
             held_flow: 4 << 20,
@@ -132,8 +136,9 @@ pub struct Flow {
     next: u32,
     put: u32,
     class: Class,
-    /// Whether anyone wants its bytes. Where it is false the caller does not call [`Flows::segment`], and the
-    /// table follows sequence numbers by itself, so that the flow can be wanted later.
+    /// Whether anyone wants its bytes: for the caller to set, at any time. Where it is false the caller does not call
+    /// [`Flows::segment`], and the table follows sequence numbers by itself, so that the flow still ends, and can be
+    /// wanted later.
     pub wanted: bool,
     /// For the caller.
     pub flags: u8,
@@ -217,6 +222,16 @@ pub struct Flows {
     /// For so long a flow that is used keeps its place in its list: an eighth of its timeout, coarse.
     tcp_stays: u32,
     udp_stays: u32,
+    followed: Followed,
+}
+
+/// The last TCP packet that was only followed, as its flow was not wanted, and where its direction stood before: if
+/// the caller wants the flow after all, from this packet on, that is put back.
+#[derive(Debug)]
+struct Followed {
+    /// Its number among all TCP packets.
+    packet: u64,
+    before: Stand,
 }
 
 impl Flows {
@@ -233,6 +248,10 @@ impl Flows {
             clock: Clock::default(),
             counters: FlowCounters::default(),
             ticked: u32::MAX,
+            followed: Followed {
+                packet: u64::MAX,
+                before: Tcp::default().stand(Dir::Up),
+            },
             limits,
         }
     }
@@ -302,7 +321,7 @@ impl Flows {
         let coarse = self.clock.coarse();
         let flow = self.slab.get_mut(index);
         let dir = flow.dir(&Key::of(p));
-        let over = matches!(flow.class, Class::Fin | Class::Reset);
+        let over = flow.class.over();
         let (seen, replace) = match (&mut flow.kind, p.l4) {
             (Kind::Tcp(tcp), L4::Tcp(head)) => {
                 let seen = tcp.seen(dir, &head, p, coarse);
@@ -340,7 +359,7 @@ impl Flows {
         let stays = match flow.class {
             Class::Tcp => self.tcp_stays,
             Class::Udp => self.udp_stays,
-            Class::HalfOpen | Class::Fin | Class::Reset | Class::Free => return,
+            _ => return,
         };
         if coarse.wrapping_sub(flow.put) >= stays {
             self.slab.put(index, flow.class, coarse);
@@ -367,9 +386,9 @@ impl Flows {
         self.slab.get_mut(flow)
     }
 
-    /// Takes the payload of a packet that [`Flows::touch`] found a flow for, and hands on what is in order now: of
-    /// TCP the bytes that continue the stream, of UDP the datagram. `pos` is the position of `p.payload[0]` in the
-    /// byte store, or [`NO_POS`].
+    /// Takes the payload of the packet that [`Flows::touch`] was just called with, where that said no duplicate and the
+    /// flow is wanted, and hands on what is in order now: of TCP the bytes that continue the stream, of UDP the
+    /// datagram. `pos` is the position of `p.payload[0]` in the byte store, or [`NO_POS`].
     #[inline]
     pub fn segment(
         &mut self,
@@ -384,6 +403,9 @@ impl Flows {
         let dir = touch.dir;
         match (&mut flow.kind, p.l4) {
             (Kind::Tcp(tcp), L4::Tcp(head)) => {
+                if self.followed.packet == self.counters.tcp_packets {
+                    tcp.step_back(dir, self.followed.before);
+                }
                 if tcp.in_order(dir, &head, p) {
                     let offset = tcp.advance(dir, p.payload.len());
                     if !p.payload.is_empty() {
@@ -396,10 +418,12 @@ impl Flows {
                         };
                         sink.chunk(touch.flow, &chunk);
                     }
-                    if head.has(TcpHeader::FIN) {
-                        tcp.end(dir);
+                    if tcp.at_an_end(dir, &head) {
+                        let ends = tcp.ends(dir, &head);
                         let fate = tcp.fate();
-                        sink.half_close(touch.flow, dir, ts);
+                        if ends {
+                            sink.half_close(touch.flow, dir, ts);
+                        }
                         self.meet(touch.flow, fate);
                     }
                     return;
@@ -552,6 +576,10 @@ impl Flows {
         }
         if let (Kind::Tcp(tcp), L4::Tcp(head)) = (&mut flow.kind, p.l4) {
             self.reassembly.forget(tcp);
+            self.followed = Followed {
+                packet: self.counters.tcp_packets,
+                before: tcp.stand(dir),
+            };
             let fate = tcp.follow(dir, &head, p.wire_payload);
             self.meet(index, fate);
         }
@@ -599,11 +627,12 @@ impl Flows {
     fn meet(&mut self, index: u32, fate: Fate) {
         let class = match fate {
             Fate::Lives => return,
+            Fate::Closing => Class::Closing,
             Fate::Finished => Class::Fin,
             Fate::Reset => Class::Reset,
         };
         let now = self.slab.get(index).class;
-        if !matches!(now, Class::Fin | Class::Reset) {
+        if !now.over() && now != class {
             self.slab.put(index, class, self.clock.coarse());
         }
     }
@@ -631,6 +660,7 @@ impl Flows {
         }
         for (class, wait) in [
             (Class::Fin, self.limits.linger),
+            (Class::Reset, self.limits.linger_reset),
             (Class::HalfOpen, self.limits.half_open),
             (Class::Udp, self.limits.udp_idle + self.limits.udp_idle / 8),
             (Class::Tcp, self.limits.tcp_idle + self.limits.tcp_idle / 8),
@@ -648,7 +678,11 @@ impl Flows {
 
     /// Makes room for one flow.
     fn evict(&mut self, store: &Store, sink: &mut dyn FlowSink) {
-        if let Some(index) = self.slab.front(Class::Fin) {
+        let over = self
+            .slab
+            .front(Class::Fin)
+            .or(self.slab.front(Class::Reset));
+        if let Some(index) = over {
             self.close(index, Close::Evicted, store, sink);
             return;
         }
@@ -678,7 +712,7 @@ impl Flows {
             self.reassembly.finish(tcp, &mut around);
         }
         let why = match flow.class {
-            Class::Fin => Close::Fin,
+            Class::Fin | Class::Closing => Close::Fin,
             Class::Reset => Close::Reset,
             Class::Free | Class::HalfOpen | Class::Tcp | Class::Udp => why,
         };

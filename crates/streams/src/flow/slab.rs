@@ -5,13 +5,18 @@ use super::{Flow, Kind};
 /// No entry.
 pub(super) const NONE: u32 = u32::MAX;
 
-/// What a flow waits for. Each class has its list, but for the two ends of a TCP flow, which share one.
+/// How many lists there are.
+const LISTS: usize = 5;
+
+/// What a flow waits for. Each class has its list, but closing flows stand in that of half open ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
     /// Not in use.
     Free,
     /// TCP that has shown nothing but a handshake, or one packet.
     HalfOpen,
+    /// TCP that has ended both ways, but for the last acknowledgement.
+    Closing,
     /// TCP.
     Tcp,
     /// UDP.
@@ -24,15 +29,27 @@ pub(super) enum Class {
 
 impl Class {
     /// One class of each list.
-    pub(super) const LISTS: [Class; 4] = [Class::Fin, Class::HalfOpen, Class::Udp, Class::Tcp];
+    pub(super) const LISTS: [Class; LISTS] = [
+        Class::Fin,
+        Class::Reset,
+        Class::HalfOpen,
+        Class::Udp,
+        Class::Tcp,
+    ];
+
+    /// Whether the flow has ended, and only lingers.
+    pub(super) fn over(self) -> bool {
+        matches!(self, Class::Fin | Class::Reset)
+    }
 
     fn list(self) -> Option<usize> {
         match self {
             Class::Free => None,
-            Class::HalfOpen => Some(0),
+            Class::HalfOpen | Class::Closing => Some(0),
             Class::Tcp => Some(1),
             Class::Udp => Some(2),
-            Class::Fin | Class::Reset => Some(3),
+            Class::Fin => Some(3),
+            Class::Reset => Some(4),
         }
     }
 }
@@ -47,7 +64,7 @@ struct List {
 #[derive(Debug)]
 pub(super) struct Slab {
     entries: Vec<Flow>,
-    lists: [List; 4],
+    lists: [List; LISTS],
     free: u32,
     live: u32,
 }
@@ -60,7 +77,7 @@ impl Slab {
         };
         Slab {
             entries: Vec::new(),
-            lists: [empty; 4],
+            lists: [empty; LISTS],
             free: NONE,
             live: 0,
         }

@@ -100,15 +100,11 @@ pub(super) struct Patience {
 }
 
 impl Hole {
-    /// Offset of the first byte behind the hole (or of the end of the direction).
+    /// Offset of the first byte behind the hole, or of the end of the direction.
     pub(super) fn front(&self) -> Option<u64> {
+        let piece = self.pieces.front().map(|piece| piece.offset);
         let fin = self.fin.map(|fin| fin.offset);
-        self.first_piece().into_iter().chain(fin).min()
-    }
-
-    /// Offset of the first held byte.
-    pub(super) fn first_piece(&self) -> Option<u64> {
-        self.pieces.front().map(|piece| piece.offset)
+        piece.into_iter().chain(fin).min()
     }
 
     /// Offset behind the last byte seen.

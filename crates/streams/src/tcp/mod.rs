@@ -11,12 +11,14 @@
 //!        │ data or FIN                                │ data or FIN
 //!        └──────────────────────► Joined ◄────────────┘
 //!                                    └── FIN in order ──► JoinedEnded
+//!
+//!       OpenedEnded, JoinedEnded ── FIN acknowledged ──► OpenedDone, JoinedDone
 //! ```
 //!
 //! *Guessed* means that the next byte is known although none was seen: the guess moves with further
 //! acknowledgements, and back where the first data stands before it (it was captured behind its
-//! acknowledgement). RST, and FIN of both directions, end the connection; what comes until it is closed is still
-//! taken in, as a reset may be captured before the data that it followed.
+//! acknowledgement). RST, and FIN of both directions once acknowledged, end the connection; what comes until it is
+//! closed is still taken in, as a reset may be captured before the data that it followed.
 //!
 //! Sequence numbers are compared by signed difference, so that they may wrap; offsets have 64 bits and do not.
 
@@ -34,7 +36,7 @@ pub(crate) use reassembly::{Around, Reassembly};
 const FAR: u64 = 1 << 24;
 
 /// What is known of a direction.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd)]
 enum Half {
     /// Nothing.
     #[default]
@@ -49,6 +51,10 @@ enum Half {
     JoinedEnded,
     /// As `Opened`, and its end.
     OpenedEnded,
+    /// As `JoinedEnded`, and the peer knows.
+    JoinedDone,
+    /// As `OpenedEnded`, and the peer knows.
+    OpenedDone,
 }
 
 impl Half {
@@ -57,13 +63,33 @@ impl Half {
     }
 
     fn ended(self) -> bool {
-        matches!(self, Half::JoinedEnded | Half::OpenedEnded)
+        matches!(self, Half::JoinedEnded | Half::OpenedEnded) || self.done()
     }
 
+    fn done(self) -> bool {
+        matches!(self, Half::JoinedDone | Half::OpenedDone)
+    }
+
+    /// Whether its first byte is known.
+    fn whole(self) -> bool {
+        matches!(self, Half::Opened | Half::OpenedEnded | Half::OpenedDone)
+    }
+
+    /// Its FIN came in order.
     fn end(&mut self) {
-        *self = match self {
-            Half::Opened | Half::OpenedEnded => Half::OpenedEnded,
-            Half::New | Half::Guessed | Half::Joined | Half::JoinedEnded => Half::JoinedEnded,
+        *self = if self.whole() {
+            Half::OpenedEnded
+        } else {
+            Half::JoinedEnded
+        };
+    }
+
+    /// Its FIN was acknowledged.
+    fn acknowledge(&mut self) {
+        *self = match *self {
+            Half::JoinedEnded => Half::JoinedDone,
+            Half::OpenedEnded => Half::OpenedDone,
+            other => other,
         };
     }
 }
@@ -73,6 +99,8 @@ impl Half {
 pub(crate) enum Fate {
     /// It does.
     Lives,
+    /// Both directions have ended, and the last acknowledgement is missing.
+    Closing,
     /// Both directions have ended.
     Finished,
     /// It was reset.
@@ -91,6 +119,14 @@ pub(crate) struct Segment<'a> {
     /// Position of `data[0]` in the byte store.
     pub(crate) pos: u64,
     pub(crate) ts: i64,
+}
+
+/// Where a direction stood.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stand {
+    next: u32,
+    offset: u64,
+    half: Half,
 }
 
 /// What is kept of a TCP flow.
@@ -143,7 +179,8 @@ impl Tcp {
         }
     }
 
-    /// Whether a packet brings just the next bytes of its direction, or none, perhaps with FIN, and tells nothing new.
+    /// Whether a packet brings just the next bytes of its direction, or none, and tells nothing new but perhaps about
+    /// an end ([`Tcp::at_an_end`]).
     #[inline]
     pub(crate) fn in_order(&self, dir: Dir, head: &TcpHeader, p: &Packet<'_>) -> bool {
         const BITS: u8 = TcpHeader::SYN | TcpHeader::RST | TcpHeader::ACK;
@@ -156,6 +193,22 @@ impl Tcp {
             && self.half[o] != Half::New
             && ahead(head.ack, self.next[o]) <= 0
             && p.payload.len() == p.wire_payload as usize
+    }
+
+    /// Of a packet in order: whether it ends its direction, or may acknowledge the end of the other.
+    #[inline]
+    pub(crate) fn at_an_end(&self, dir: Dir, head: &TcpHeader) -> bool {
+        head.has(TcpHeader::FIN) || self.half[dir.flip() as usize].ended()
+    }
+
+    /// Takes what such a packet tells; whether its direction ends now.
+    pub(crate) fn ends(&mut self, dir: Dir, head: &TcpHeader) -> bool {
+        self.told(dir.flip(), head);
+        let ends = head.has(TcpHeader::FIN);
+        if ends {
+            self.end(dir);
+        }
+        ends
     }
 
     /// Passes over bytes in order; gives the offset of the first.
@@ -175,7 +228,7 @@ impl Tcp {
 
     /// Whether the direction's bytes are known from its first.
     pub(crate) fn starts_whole(&self, dir: Dir) -> bool {
-        matches!(self.half[dir as usize], Half::Opened | Half::OpenedEnded)
+        self.half[dir as usize].whole()
     }
 
     /// Whether a packet of this direction was seen.
@@ -186,11 +239,30 @@ impl Tcp {
 
     /// Whether both directions have ended.
     pub(crate) fn fate(&self) -> Fate {
-        if self.half.iter().all(|half| half.ended()) {
+        let [up, down] = self.half;
+        if !(up.ended() && down.ended()) {
+            Fate::Lives
+        } else if up.done() && down.done() {
             Fate::Finished
         } else {
-            Fate::Lives
+            Fate::Closing
         }
+    }
+
+    /// Where a direction stands.
+    pub(crate) fn stand(&self, dir: Dir) -> Stand {
+        let d = dir as usize;
+        Stand {
+            next: self.next[d],
+            offset: self.offset[d],
+            half: self.half[d],
+        }
+    }
+
+    /// Puts a direction back to where it stood before a packet was followed.
+    pub(crate) fn step_back(&mut self, dir: Dir, to: Stand) {
+        let d = dir as usize;
+        (self.next[d], self.offset[d], self.half[d]) = (to.next, to.offset, to.half);
     }
 
     /// Follows sequence numbers only, for a flow nobody wants.
@@ -252,6 +324,9 @@ impl Tcp {
         let d = dir as usize;
         let half = &mut self.half[d];
         if !matches!(half, Half::New | Half::Guessed) {
+            if half.ended() && head.ack == self.next[d] {
+                half.acknowledge();
+            }
             return;
         }
         if head.has(TcpHeader::SYN) {
@@ -299,7 +374,7 @@ impl Tcp {
     }
 
     /// A direction has ended.
-    pub(crate) fn end(&mut self, dir: Dir) {
+    fn end(&mut self, dir: Dir) {
         let d = dir as usize;
         self.half[d].end();
         self.next[d] = self.next[d].wrapping_add(1);

@@ -231,11 +231,12 @@ impl Reassembly {
         loop {
             self.drain(tcp, s.dir, around);
             let at = tcp.offset[d];
-            if at >= end {
+            if at >= end || tcp.half[d].ended() {
                 break;
             }
+            // up to older bytes, and not past a FIN
             let to = match &tcp.waiting {
-                Some(waiting) => waiting.hole(s.dir).first_piece().unwrap_or(end).min(end),
+                Some(waiting) => waiting.hole(s.dir).front().unwrap_or(end).min(end),
                 None => end,
             };
             let from = u64::from(old) + (at - first);

@@ -389,11 +389,11 @@ fn fragments_come_together() {
     assert_eq!(decoder.counters().fragments_doubled, 2);
     // seen in two places, in any order: each place has its own
     let mut twice = Vec::new();
-    for i in 0..3 {
+    for frame in &frames {
         for direction in [PacketDirection::Out, PacketDirection::In] {
             twice.push(Frame {
                 direction,
-                ..frames[i]
+                ..*frame
             });
         }
     }
@@ -409,6 +409,36 @@ fn fragments_come_together() {
     let frames = [linked(LinkType::Raw, &two), linked(LinkType::Raw, &one)];
     let (lines, _) = run(&frames, DecodeLimits::default());
     assert_eq!(lines, [h, &PLAIN6.replace("inner", text)]);
+}
+
+/// A recording of a flow needs the frames that its datagrams came in.
+#[test]
+fn frames_of_fragments_are_named() {
+    let payload = udp(1000, 2000, &[b'x'; 40]);
+    let parts = fragments(7, &payload, 16);
+    let mut decoder = Decoder::default();
+    // in a mapped file frames have positions
+    let at = |i: usize| Frame {
+        pos: 100 + i as u64,
+        ..linked(LinkType::Raw, &parts[i])
+    };
+    assert!(decoder.decode(&at(1)).is_err());
+    assert!(decoder.decode(&at(0)).is_err());
+    assert_eq!(decoder.decode(&at(2)).unwrap().parts, [101, 100]);
+    // of others the caller says them, or does not
+    for told in [Some(500), None] {
+        assert!(decoder.decode(&linked(LinkType::Raw, &parts[0])).is_err());
+        if let Some(pos) = told {
+            decoder.held_at(pos);
+        }
+        assert!(decoder.decode(&linked(LinkType::Raw, &parts[1])).is_err());
+        let last = linked(LinkType::Raw, &parts[2]);
+        let expected: Vec<u64> = told.into_iter().collect();
+        assert_eq!(decoder.decode(&last).unwrap().parts, expected);
+    }
+    let whole = inner();
+    let plain = linked(LinkType::Raw, &whole);
+    assert!(decoder.decode(&plain).unwrap().parts.is_empty());
 }
 
 #[test]

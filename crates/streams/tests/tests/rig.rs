@@ -71,6 +71,8 @@ pub(crate) struct Rig {
     pub(crate) log: Log,
     /// Whether frames are appended to the ring; else payloads have no position.
     pub(crate) store: bool,
+    /// Whether flows become wanted when their next packet is looked at.
+    pub(crate) want: bool,
 }
 
 pub(crate) const MS: i64 = 1_000_000;
@@ -83,6 +85,7 @@ impl Rig {
             ring: Ring::create(None, 1 << 20).unwrap(),
             log: Log::default(),
             store: true,
+            want: false,
         }
     }
 
@@ -105,6 +108,7 @@ impl Rig {
             return Some(touch);
         }
         let entry = self.flows.get_mut(touch.flow);
+        entry.wanted |= self.want;
         if !entry.wanted {
             return Some(touch);
         }
@@ -184,7 +188,8 @@ pub(crate) fn tcp_frame(dir: Dir, seq: u32, ack: u32, flags: u8, data: &[u8]) ->
 ///
 /// - `MS DIR FLAGS SEQ ACK [DATA] [+CUT] [@PLACE]`: at MS milliseconds a packet in direction `>` or `<` with flags of
 ///   `SAFR`, DATA, CUT more bytes that the snap length cut, seen at PLACE: interface number and `i`, `o` or `u`;
-/// - `tick MS`, `drain`, `lose` (everything in the ring so far is overwritten), `unwant`, `want`.
+/// - `tick MS`, `drain`, `lose` (everything in the ring so far is overwritten), `unwant`, `want`,
+///   `want-next` (flows are wanted from their next packet on, after it was found which flow that is).
 pub(crate) fn play(rig: &mut Rig, script: &str) {
     for line in script.lines().map(str::trim).filter(|l| !l.is_empty()) {
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -193,6 +198,7 @@ pub(crate) fn play(rig: &mut Rig, script: &str) {
             "tick" => rig.tick(words[1].parse::<i64>().unwrap() * MS),
             "lose" => lose(rig),
             "want" => rig.flows.get_mut(0).wanted = true,
+            "want-next" => rig.want = true,
             "unwant" => rig.flows.get_mut(0).wanted = false,
             _ => packet(rig, &words),
         }

@@ -54,6 +54,25 @@ fn data_with_fin_and_simultaneous_close() {
 }
 
 #[test]
+fn nothing_comes_behind_the_end() {
+    opened(
+        "3 > FA 103 500
+         4 > A 100 500 abcdef
+         5 > A 106 500 ghi
+         tick 2000",
+        ">0 abc\n> end",
+    );
+    // with a piece of it held
+    opened(
+        "3 > FA 103 500
+         3 > A 101 500 bc
+         4 > A 100 500 abcdef
+         4 > A 103 500 def",
+        ">0 a\n>1 bc\n> end",
+    );
+}
+
+#[test]
 fn half_closed_goes_on() {
     opened(
         "3 > FA 100 500
@@ -71,22 +90,43 @@ fn half_closed_goes_on() {
 }
 
 #[test]
+fn the_last_acknowledgement() {
+    let closing = "3 > FA 100 500\n4 < FA 500 101\n";
+    // comes a round trip later, and belongs to the flow
+    let rig = opened(
+        &format!("{closing}300 > A 101 501\ntick 310\ntick 330"),
+        "> end\n< end\nclosed Fin",
+    );
+    assert_eq!(rig.flows.counters().opened, 1);
+    // never comes
+    let rig = opened(&format!("{closing}tick 9000"), "> end\n< end");
+    assert_eq!(rig.flows.live(), 1);
+    opened(&format!("{closing}tick 10100"), "> end\n< end\nclosed Fin");
+    // data on its way when the connection was reset
+    let rig = opened(
+        "3 > RA 100 500\n200 < A 500 100 late\ntick 400\ntick 600",
+        "<0 late\nclosed Reset",
+    );
+    assert_eq!(rig.flows.counters().opened, 1);
+}
+
+#[test]
 fn reset_and_data_behind_it() {
     opened(
         "3 > A  100 500 abc
          4 < RA 500 103
          5 > A  103 500 def
-         tick 50",
+         tick 550",
         ">0 abc
          >3 def
          closed Reset",
     );
     // a reset's own text is no data; one far outside of the window is not believed
-    opened("3 > RA 100 500 text\ntick 50", "closed Reset");
-    let rig = opened("3 > R 300000000 0\ntick 50", "");
+    opened("3 > RA 100 500 text\ntick 550", "closed Reset");
+    let rig = opened("3 > R 300000000 0\ntick 550", "");
     assert_eq!(rig.flows.counters().stray, 1);
     // refused
-    check("0 > S 99 0\n1 < RA 0 100\ntick 50", "closed Reset");
+    check("0 > S 99 0\n1 < RA 0 100\ntick 550", "closed Reset");
 }
 
 #[test]
@@ -290,7 +330,7 @@ fn the_end_gives_up_holes() {
     opened(
         "3 > A 102 500 cd
          4 > R 100 0
-         tick 50",
+         tick 550",
         "> gap 2\n>2 cd\nclosed Reset",
     );
 }
@@ -576,7 +616,29 @@ fn wanted_later() {
         ">6 klm\n<4 nop",
     );
     assert_eq!(rig.flows.counters().gaps, 0);
+    // the packet at which it becomes wanted is not lost, nor an end that it brings
+    opened(
+        "unwant
+         3 > A 100 500 abc
+         want-next
+         4 > A 103 500 def
+         5 < A 500 106 xyz",
+        ">3 def\n<0 xyz",
+    );
+    opened(
+        "unwant
+         3 > A 100 500 abc
+         want-next
+         4 > FA 103 500 def
+         5 < FA 500 107
+         6 > A 107 501
+         tick 30",
+        ">3 def\n> end\n< end\nclosed Fin",
+    );
     // it ends also while nobody wants it
-    play(&mut rig, "unwant\n8 > FA 109 507\n9 < FA 507 110\ntick 60");
+    play(
+        &mut rig,
+        "unwant\n8 > FA 109 507\n9 < FA 507 110\n10 > A 110 508\ntick 60",
+    );
     assert_eq!(rig.log.lines.last().map(String::as_str), Some("closed Fin"));
 }

@@ -1,0 +1,368 @@
+//! What the dashboard shows: the live entries of a session, or recordings that are read again for each answer.
+
+use crate::cache::KeepingBucket;
+use crate::config::Config;
+use crate::inputs::Inputs;
+use crate::live::Session;
+use crate::scan::{self, Scan};
+use gillnet_api::{Backend, EntryKey, LiveStore, Page, PageQuery, Pager, PcapFormat, Progress, Refused, Status, StreamKey};
+use gillnet_capture::write::{
+    PacketBlock, PcapResolution, PcapWriter, SectionBlock, interface_block, packet_block, section_block,
+};
+use gillnet_capture::{Interface, LinkType, NO_POS, PacketDirection};
+use gillnet_entry::{Bump, Entry, json};
+use gillnet_kfl::{Env, Filter, Options};
+use gillnet_pipeline::{Consumer, Counters, Matched, Want};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Most bytes of a stream that are given for download.
+const DOWNLOAD: usize = 1 << 30;
+
+/// A frame of a stream that is downloaded.
+struct Taken {
+    ts: i64,
+    iface: u32,
+    link: LinkType,
+    direction: PacketDirection,
+    wire_len: u32,
+    data: Vec<u8>,
+}
+
+/// Writes frames as a capture. Interfaces are named only by number where the source's names are not at hand.
+fn capture(frames: &[Taken], format: PcapFormat) -> Result<Vec<u8>, Refused> {
+    let failed = |error: std::io::Error| Refused(error.to_string());
+    match format {
+        PcapFormat::Pcap => {
+            let mut writer = PcapWriter::new(Vec::new(), PcapResolution::Nano).map_err(failed)?;
+            for frame in frames {
+                writer.frame(frame.ts, frame.link, frame.wire_len, &frame.data).map_err(failed)?;
+            }
+            Ok(writer.into_inner())
+        }
+        PcapFormat::Pcapng => {
+            let mut out = Vec::new();
+            let application = concat!("gillnet ", env!("CARGO_PKG_VERSION"));
+            section_block(&mut out, &SectionBlock { application: Some(application), ..SectionBlock::default() });
+            let mut known: Vec<(u32, LinkType)> = Vec::new();
+            for frame in frames {
+                let key = (frame.iface, frame.link);
+                let iface = known.iter().position(|k| *k == key).unwrap_or_else(|| {
+                    let name = format!("if{}", frame.iface);
+                    interface_block(&mut out, &Interface { name, link: frame.link, description: String::new(), snaplen: 0 });
+                    known.push(key);
+                    known.len() - 1
+                });
+                packet_block(&mut out, &PacketBlock {
+                    iface: u32::try_from(iface).unwrap_or(0),
+                    ts: frame.ts,
+                    wire_len: frame.wire_len,
+                    direction: frame.direction,
+                    data: &frame.data,
+                    comment: None,
+                    custom: &[],
+                });
+            }
+            Ok(out)
+        }
+    }
+}
+
+fn counters_of(c: &Counters) -> BTreeMap<&'static str, u64> {
+    BTreeMap::from([
+        ("frames", c.frames),
+        ("bytes", c.bytes),
+        ("kept", c.kept),
+        ("tcpPackets", c.tcp_packets),
+        ("udpPackets", c.udp_packets),
+        ("icmpPackets", c.icmp_packets),
+        ("streams", c.streams),
+        ("liveStreams", c.live_tcp_streams),
+        ("chunks", c.chunks),
+        ("entries", c.entries),
+        ("pairs", c.pairs),
+        ("recordedStreams", c.recorded_streams),
+        ("recordedFrames", c.recorded_frames),
+    ])
+}
+
+fn drops_of(c: &Counters) -> BTreeMap<&'static str, u64> {
+    c.drops.iter().map(|(reason, n)| (reason.name(), n)).collect()
+}
+
+/// An entry in full, with notes on what is missing.
+fn full(entry: &Entry<'_>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(4096);
+    json::write_entry(entry, &mut out);
+    let mut notes = Vec::new();
+    if let Some(since) = entry.common.truncated_before {
+        notes.push(format!("what came before {} had left the ring when the stream matched", gillnet_entry::time::Rfc3339(since)));
+    }
+    if entry.common.missing > 0 {
+        notes.push(format!("{} bytes of the stream are missing from this entry", entry.common.missing));
+    }
+    out.pop();
+    out.extend_from_slice(b",\"notes\":");
+    out.extend_from_slice(serde_json::json!(notes).to_string().as_bytes());
+    out.push(b'}');
+    out
+}
+
+/// The newest entries of this host.
+pub struct LiveBackend {
+    session: Arc<Session>,
+    env: Env,
+}
+
+impl LiveBackend {
+    /// Shows a session.
+    pub fn new(session: Arc<Session>, env: Env) -> LiveBackend {
+        LiveBackend { session, env }
+    }
+}
+
+/// How long the shard may take to say where a stream is.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+impl Backend for LiveBackend {
+    fn status(&self) -> Status {
+        let counters = self.session.control.board().read();
+        Status {
+            version: env!("CARGO_PKG_VERSION"),
+            mode: "live",
+            node: self.session.origin.node.clone(),
+            cluster: self.session.origin.cluster.clone(),
+            source: self.session.source.clone(),
+            recording: self.session.recording(),
+            counters: counters_of(&counters),
+            drops: drops_of(&counters),
+            progress: None,
+        }
+    }
+
+    fn env(&self) -> &Env {
+        &self.env
+    }
+
+    fn page(&self, query: &PageQuery) -> Result<Page, Refused> {
+        let mut pager = Pager::new(query.clone());
+        let mut arena = Bump::new();
+        for entry in self.live().map(|store| store.all()).unwrap_or_default() {
+            pager.offer(&entry, &mut arena);
+        }
+        Ok(pager.finish())
+    }
+
+    fn entry(&self, key: &EntryKey) -> Result<Option<Vec<u8>>, Refused> {
+        let all = self.live().map(|store| store.all()).unwrap_or_default();
+        let found = all.iter().rev().find(|e| e.stream == key.stream.number && e.index == key.index);
+        Ok(found.map(|entry| entry.with(&Bump::new(), full)))
+    }
+
+    fn stream(&self, key: &StreamKey, format: PcapFormat) -> Result<Option<Vec<u8>>, Refused> {
+        let Some(mut pos) = self.session.control.newest_frame(key.number, PATIENCE) else {
+            return Ok(None);
+        };
+        let (mut frames, mut bytes) = (Vec::new(), 0);
+        while pos != NO_POS && bytes < DOWNLOAD {
+            let mut data = Vec::new();
+            let Some(header) = self.session.store.copy_frame(pos, &mut data) else {
+                break; // what is older has left the ring
+            };
+            bytes += data.len();
+            pos = header.prev;
+            let (ts, iface, link) = (header.ts, header.iface, header.link);
+            frames.push(Taken { ts, iface, link, direction: header.direction, wire_len: header.wire_len, data });
+        }
+        frames.reverse();
+        if frames.is_empty() { Ok(None) } else { capture(&frames, format).map(Some) }
+    }
+
+    fn live(&self) -> Option<&Arc<LiveStore>> {
+        self.session.live.as_ref()
+    }
+}
+
+/// Recordings and captures. Each answer is one run over their packets, in memory bounded by the answer; what a bucket
+/// gave is kept in a folder while this lives.
+pub struct RecordedBackend {
+    inputs: Inputs,
+    config: Config,
+    within: (i64, i64),
+    source: String,
+    env: Env,
+    counters: Mutex<Counters>,
+}
+
+impl RecordedBackend {
+    /// Reads everything once, so that what is wrong is said at once.
+    pub fn open(mut inputs: Inputs, config: Config, within: (i64, i64), source: String) -> anyhow::Result<RecordedBackend> {
+        inputs.wrap(KeepingBucket::wrap);
+        let env = crate::cli::env(&config);
+        let backend = RecordedBackend { inputs, config, within, source, env, counters: Mutex::default() };
+        let filter = backend.all()?;
+        let want = Want { bit: 0, filter, record: false, bodies: false };
+        let summary = backend.scan(want, None).run(&backend.inputs, &mut || Box::new(Ignore))?;
+        scan::report(&summary);
+        summary.outcome()?;
+        *backend.counters.lock().unwrap_or_else(PoisonError::into_inner) = summary.counters;
+        Ok(backend)
+    }
+
+    fn all(&self) -> anyhow::Result<Filter> {
+        let options = Options { now: scan::now(), ..Options::default() };
+        gillnet_kfl::compile(&self.env, "", &options).map_err(|errors| anyhow::anyhow!("{}", errors.render("")))
+    }
+
+    fn scan<'s>(&'s self, want: Want, tap: Option<Box<dyn FnMut() -> gillnet_pipeline::FrameTap + 's>>) -> Scan<'s> {
+        Scan { config: &self.config, wants: vec![want], within: self.within, tap }
+    }
+
+    fn read<C: Consumer + 'static>(&self, want: Want, make: impl Fn() -> C) -> Result<(), Refused> {
+        let failed = |error: anyhow::Error| Refused(format!("{error:#}"));
+        let summary = self.scan(want, None).run(&self.inputs, &mut || Box::new(make())).map_err(failed)?;
+        summary.outcome().map_err(failed)
+    }
+}
+
+struct Ignore;
+
+impl Consumer for Ignore {
+    fn entry(&mut self, _: &Entry<'_>, _: Matched) -> bool {
+        true
+    }
+}
+
+/// Puts entries on a page.
+struct ToPage(Arc<Mutex<Pager>>);
+
+impl Consumer for ToPage {
+    fn entry(&mut self, entry: &Entry<'_>, _: Matched) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).matched(entry);
+        true
+    }
+}
+
+/// Looks for one entry.
+struct Find {
+    key: EntryKey,
+    found: Arc<Mutex<Option<Vec<u8>>>>,
+}
+
+fn is_of(entry: &Entry<'_>, key: &StreamKey) -> bool {
+    let c = entry.common;
+    let origin = key.origin.as_ref();
+    c.stream == key.number && origin.is_none_or(|[_, node, run]| *node == c.origin.node && *run == c.origin.run)
+}
+
+impl Consumer for Find {
+    fn entry(&mut self, entry: &Entry<'_>, _: Matched) -> bool {
+        if entry.common.index != self.key.index || !is_of(entry, &self.key.stream) {
+            return true;
+        }
+        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(full(entry));
+        false
+    }
+}
+
+/// Notes in which of the groups that are read one after the other a stream's entry is.
+struct Mark {
+    key: StreamKey,
+    group: usize,
+    found: Arc<Mutex<Option<usize>>>,
+}
+
+impl Consumer for Mark {
+    fn entry(&mut self, entry: &Entry<'_>, _: Matched) -> bool {
+        if is_of(entry, &self.key) {
+            *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.group);
+        }
+        true
+    }
+}
+
+impl Backend for RecordedBackend {
+    fn status(&self) -> Status {
+        let counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Status {
+            version: env!("CARGO_PKG_VERSION"),
+            mode: "recorded",
+            source: self.source.clone(),
+            progress: Some(Progress { done: counters.bytes, total: counters.bytes, unit: "bytes", finished: true, error: None }),
+            counters: counters_of(&counters),
+            drops: drops_of(&counters),
+            ..Status::default()
+        }
+    }
+
+    fn env(&self) -> &Env {
+        &self.env
+    }
+
+    fn page(&self, query: &PageQuery) -> Result<Page, Refused> {
+        let pager = Arc::new(Mutex::new(Pager::new(query.clone())));
+        let want = Want { bit: 0, filter: query.filter.clone(), record: false, bodies: false };
+        self.read(want, || ToPage(Arc::clone(&pager)))?;
+        let pager = Arc::try_unwrap(pager).map_err(|_| Refused("the page is still being read".into()))?;
+        Ok(pager.into_inner().unwrap_or_else(PoisonError::into_inner).finish())
+    }
+
+    fn entry(&self, key: &EntryKey) -> Result<Option<Vec<u8>>, Refused> {
+        let found = Arc::new(Mutex::new(None));
+        let filter = self.all().map_err(|error| Refused(format!("{error:#}")))?;
+        let want = Want { bit: 0, filter, record: false, bodies: true };
+        self.read(want, || Find { key: key.clone(), found: Arc::clone(&found) })?;
+        Ok(found.lock().unwrap_or_else(PoisonError::into_inner).take())
+    }
+
+    fn stream(&self, key: &StreamKey, format: PcapFormat) -> Result<Option<Vec<u8>>, Refused> {
+        let failed = |error: anyhow::Error| Refused(format!("{error:#}"));
+        let filter = self.all().map_err(failed)?;
+        let want = Want { bit: 0, filter, record: false, bodies: false };
+        // frames by group: a stream's number is unique in one only
+        let frames: Arc<Mutex<Vec<Vec<Taken>>>> = Arc::default();
+        let taps = Arc::clone(&frames);
+        let number = key.number;
+        let tap = Box::new(move || {
+            let frames = Arc::clone(&taps);
+            frames.lock().unwrap_or_else(PoisonError::into_inner).push(Vec::new());
+            let mut bytes = 0;
+            Box::new(move |stream: u64, _: bool, frame: &gillnet_capture::Frame<'_>| {
+                if stream == number && bytes < DOWNLOAD {
+                    bytes += frame.data.len();
+                    let mut groups = frames.lock().unwrap_or_else(PoisonError::into_inner);
+                    if let Some(group) = groups.last_mut() {
+                        group.push(Taken {
+                            ts: frame.ts,
+                            iface: frame.iface,
+                            link: frame.link,
+                            direction: frame.direction,
+                            wire_len: frame.wire_len,
+                            data: frame.data.to_vec(),
+                        });
+                    }
+                }
+            }) as gillnet_pipeline::FrameTap
+        });
+        let found = Arc::new(Mutex::new(None));
+        let mut group = 0;
+        let summary = self
+            .scan(want, Some(tap))
+            .run(&self.inputs, &mut || {
+                group += 1;
+                Box::new(Mark { key: key.clone(), group: group - 1, found: Arc::clone(&found) })
+            })
+            .map_err(failed)?;
+        summary.outcome().map_err(failed)?;
+        let Some(group) = found.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+            return Ok(None);
+        };
+        let frames = frames.lock().unwrap_or_else(PoisonError::into_inner);
+        frames.get(group).filter(|frames| !frames.is_empty()).map(|frames| capture(frames, format)).transpose()
+    }
+
+    fn live(&self) -> Option<&Arc<LiveStore>> {
+        None
+    }
+}

@@ -1,0 +1,370 @@
+//! Recording this host: source, shard, recorder and their configuration, which may change while they run.
+
+use crate::cli::{self, CaptureArgs, Shared};
+use crate::config::{Config, Rule};
+use crate::exit;
+use crate::identity::{DataDir, Identity};
+use crate::own;
+use crate::scan;
+use anyhow::Context;
+use gillnet_api::{LiveStore, RecordingStatus};
+use gillnet_bucket::{Access, Bucket, BucketError, Credentials, Destination, Key, connect};
+use gillnet_capture::{LiveConfig, Ring, Source, Store, expand, open_files, open_live};
+use gillnet_entry::time::Rfc3339;
+use gillnet_entry::{Entry, Origin, OwnedEntry};
+use gillnet_kfl::{Filter, Options};
+use gillnet_names::{Names, NamesConfig};
+use gillnet_pipeline::{Consumer, Control, Ended, Keep, Matched, Plan, Shard, ShardConfig, Want, run};
+use gillnet_recorder::{Buckets, Deps, Disk, NameHistory, RecordedName, Recorder, RecorderConfig, Schedule, SystemClock};
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// The bit of the dashboard's want; rules have those below.
+const VIEWER: u8 = 63;
+
+/// How long what is open may take to arrive on shutdown.
+const FAREWELL: Duration = Duration::from_secs(20);
+
+/// Entries kept for the dashboard, in bytes.
+const LIVE_BYTES: usize = 64 << 20;
+
+/// A host that is being recorded.
+pub struct Session {
+    /// Steers the shard.
+    pub control: Arc<Control>,
+    /// The byte ring, for readers.
+    pub store: Store,
+    /// Where its entries come from.
+    pub origin: Arc<Origin>,
+    /// The newest entries, where there is a dashboard.
+    pub live: Option<Arc<LiveStore>>,
+    /// What is captured, for people.
+    pub source: String,
+    recorder: Arc<Recorder>,
+    names: Arc<Names>,
+    buckets: Arc<Credentialed>,
+    generation: Mutex<u32>,
+    thread: Mutex<Option<JoinHandle<Ended>>>,
+    data: DataDir,
+}
+
+/// What a session is started with.
+pub struct Start<'s> {
+    /// The configuration.
+    pub config: &'s Config,
+    /// Flags over it.
+    pub args: &'s CaptureArgs,
+    /// Whether entries are kept for a dashboard.
+    pub shown: bool,
+    /// Addresses that this process listens on.
+    pub listens: Vec<SocketAddr>,
+}
+
+impl Session {
+    /// Opens everything and starts to record. What is wrong with the configuration is said before anything runs.
+    pub fn start(shared: &Shared, start: Start<'_>) -> anyhow::Result<Arc<Session>> {
+        let Start { config, args, shown, listens } = start;
+        let rules = compiled(shared, config)?;
+        let identity = Identity::find(config.cluster.as_deref());
+        let dir = args.data_dir.clone().unwrap_or_else(|| config.data_dir());
+        let data = DataDir::open(&dir)?;
+        let names = Arc::new(Names::new(cli::names(config, true)).map_err(exit::usage)?);
+        let buckets = Arc::new(Credentialed(Mutex::new(config.clone())));
+        for (rule, _) in &rules {
+            check_destination(rule, &buckets)?;
+        }
+        let ring = ring(config, &dir)?;
+        let store = ring.store();
+        let (mut source, what) = source(config, args)?;
+        let recorder_config = recorder_config(config, &dir, &identity)?;
+        let deps = Deps {
+            clock: Arc::new(SystemClock::default()),
+            fs: Arc::new(Disk),
+            buckets: Arc::clone(&buckets) as Arc<dyn Buckets>,
+            names: Arc::new(History(Arc::clone(&names))),
+        };
+        let plain: Vec<_> = rules.iter().map(|(rule, _)| rule.clone()).collect();
+        let (recorder, handles) = Recorder::start(recorder_config, &plain, deps)?;
+        let recorder = Arc::new(recorder);
+        let live = shown.then(|| Arc::new(LiveStore::new(LIVE_BYTES)));
+        let origin = Arc::new(Origin {
+            worker: format!("{}:48999", identity.node_ip),
+            node: identity.node.clone(),
+            node_ip: identity.node_ip.to_string(),
+            cluster: identity.cluster.clone(),
+            run: String::new(),
+            backend: "af_packet",
+        });
+        let plan = plan(&recorder, &rules, shown, &cli::env(config), 1)?;
+        let mut numbers = data.numbers()?;
+        let mut shard = Shard::new(ShardConfig {
+            origin: Arc::clone(&origin),
+            names: Arc::clone(&names),
+            plan: Arc::new(plan),
+            keep: Keep::Ring(ring),
+            decode: Default::default(),
+            flow: Default::default(),
+            dissect: gillnet_protocols::Limits::default(),
+            numbers: Some(Box::new(move || (numbers.give(), None))),
+            own: Some(own::check(listens, &plain)),
+            consumer: Box::new(Keeper { store: live.clone(), batch: Vec::new() }),
+            recorder: handles.into_iter().next().map(|handle| Box::new(crate::recording::Tee::new(handle)) as _),
+            tap: None,
+        });
+        let control = Arc::new(Control::default());
+        let steer = Arc::clone(&control);
+        let thread = std::thread::Builder::new().name("shard".into()).spawn(move || {
+            run(&mut *source, &mut shard, &steer, &mut |fault| tracing::warn!("{fault}"))
+        })?;
+        Ok(Arc::new(Session {
+            control,
+            store,
+            origin,
+            live,
+            source: what,
+            recorder,
+            names,
+            buckets,
+            generation: Mutex::new(1),
+            thread: Mutex::new(Some(thread)),
+            data,
+        }))
+    }
+
+    /// Takes a changed configuration: rules and names. What is wrong with it changes nothing.
+    pub fn configure(&self, shared: &Shared, config: &Config) -> anyhow::Result<()> {
+        let rules = compiled(shared, config)?;
+        for (rule, _) in &rules {
+            Destination::parse(&rule.destination)?;
+        }
+        self.names.configure(cli::names(config, true))?;
+        *self.buckets.0.lock().unwrap_or_else(PoisonError::into_inner) = config.clone();
+        let plain: Vec<_> = rules.iter().map(|(rule, _)| rule.clone()).collect();
+        let before: Vec<String> = self.recorder.rules().into_iter().map(|(_, rule)| rule.name).collect();
+        self.recorder.set_rules(&plain)?;
+        let mut generation = self.generation.lock().unwrap_or_else(PoisonError::into_inner);
+        *generation += 1;
+        let plan = plan(&self.recorder, &rules, self.live.is_some(), &cli::env(config), *generation)?;
+        self.control.set_plan(Arc::new(plan));
+        let now: Vec<&str> = plain.iter().map(|rule| rule.name.as_str()).collect();
+        for gone in before.iter().filter(|name| !now.contains(&name.as_str())) {
+            tracing::info!("the rule `{gone}` is gone: what is open is sealed and uploaded, and nothing more of it is recorded");
+        }
+        for rule in &plain {
+            tracing::info!("recording `{}` to {}", rule.kfl, rule.destination);
+        }
+        Ok(())
+    }
+
+    /// Whether the source has ended.
+    pub fn has_ended(&self) -> bool {
+        self.thread.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// How the recorder is doing.
+    pub fn recorder(&self) -> gillnet_recorder::Status {
+        self.recorder.status()
+    }
+
+    /// The recorder's first rule as the dashboard shows it.
+    pub fn recording(&self) -> Option<RecordingStatus> {
+        let status = self.recorder.status();
+        let spool_bytes = status.spool_bytes;
+        let rule = status.rules.into_iter().next()?;
+        let fault = rule.counters.spool_fault.or(rule.counters.fault);
+        let state = serde_json::to_value(rule.state).ok();
+        Some(RecordingStatus {
+            rule: rule.name,
+            kfl: rule.kfl,
+            destination: rule.destination,
+            state: state.and_then(|s| s.as_str().map(str::to_owned)).unwrap_or_default(),
+            last_upload: rule.counters.last_upload.map(|at| Rfc3339(at).to_string()),
+            spool_bytes,
+            pending_objects: rule.pending_objects,
+            uploaded_objects: rule.counters.uploaded_objects,
+            error: fault.map(|f| f.message),
+        })
+    }
+
+    /// Stops capturing, seals what is open and uploads it.
+    pub fn stop(self: Arc<Session>) -> anyhow::Result<()> {
+        self.control.stop();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let ended = thread.map(JoinHandle::join);
+        let spool = self.data.path().to_path_buf();
+        let Ok(session) = Arc::try_unwrap(self) else {
+            anyhow::bail!("the recorder is still in use, so what is open was not uploaded; it is at the next start");
+        };
+        let Ok(recorder) = Arc::try_unwrap(session.recorder) else {
+            anyhow::bail!("the recorder is still in use, so what is open was not uploaded; it is at the next start");
+        };
+        let left = recorder.shutdown(FAREWELL);
+        if left.objects > 0 {
+            tracing::warn!(
+                "{} objects ({} bytes) did not reach their bucket; they wait in {} for the next start",
+                left.objects,
+                left.bytes,
+                spool.display()
+            );
+        }
+        match ended {
+            Some(Ok(Ended::Failed(error))) => Err(error.into()),
+            Some(Err(_)) => anyhow::bail!("the shard stopped by a fault of its own; the log says why"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The rules with their filters; an error shows the place.
+fn compiled(shared: &Shared, config: &Config) -> anyhow::Result<Vec<(gillnet_recorder::Rule, Filter)>> {
+    let mut compiled = Vec::new();
+    for rule in config.rules().map_err(exit::usage)? {
+        let filter = shared.filter(config, &rule.kfl, &Default::default()).with_context(|| format!("the rule `{}`", rule.name))?;
+        let flush = rule.flush.as_deref().or(config.recording.flush.as_deref());
+        let flush = flush.map_or(Ok(Schedule::default()), str::parse).map_err(exit::usage)?;
+        let Rule { name, kfl, destination, .. } = rule;
+        compiled.push((gillnet_recorder::Rule { name, kfl, destination, flush }, filter));
+    }
+    if compiled.len() > usize::from(VIEWER) {
+        return Err(exit::usage(anyhow::anyhow!("{} recording rules are too many; there can be {VIEWER}", compiled.len())));
+    }
+    Ok(compiled)
+}
+
+/// What is wanted: each rule under the recorder's number for it, and everything for a dashboard.
+fn plan(
+    recorder: &Recorder,
+    rules: &[(gillnet_recorder::Rule, Filter)],
+    shown: bool,
+    env: &gillnet_kfl::Env,
+    generation: u32,
+) -> anyhow::Result<Plan> {
+    let mut wants = Vec::new();
+    for (id, rule) in recorder.rules() {
+        if let Some((_, filter)) = rules.iter().find(|(known, _)| known.name == rule.name) {
+            let bit = u8::try_from(id.index()).unwrap_or(VIEWER);
+            wants.push(Want { bit, filter: filter.clone(), record: true, bodies: false });
+        }
+    }
+    if shown {
+        let options = Options { now: scan::now(), ..Options::default() };
+        let filter = gillnet_kfl::compile(env, "", &options).map_err(|errors| anyhow::anyhow!("{}", errors.render("")))?;
+        wants.push(Want { bit: VIEWER, filter, record: false, bodies: true });
+    }
+    Ok(Plan::new(wants, generation))
+}
+
+/// Refuses at start what can be seen to be wrong with a destination.
+fn check_destination(rule: &gillnet_recorder::Rule, buckets: &Credentialed) -> anyhow::Result<()> {
+    Destination::parse(&rule.destination).map_err(exit::usage).with_context(|| format!("the rule `{}`", rule.name))?;
+    buckets.open(&rule.destination).map(drop).map_err(exit::of_bucket).with_context(|| format!("the rule `{}`", rule.name))
+}
+
+fn recorder_config(config: &Config, dir: &Path, identity: &Identity) -> anyhow::Result<RecorderConfig> {
+    let run = u64::from_str_radix(&identity.run, 16)?;
+    let usual = RecorderConfig::new(dir.to_path_buf(), identity.cluster.clone(), identity.node.clone(), run);
+    Ok(RecorderConfig {
+        object_size: config.recording.object_size.map_or(usual.object_size, |size| size.0),
+        spool_limit: config.spool.limit.map_or(usual.spool_limit, |size| size.0),
+        ..usual
+    })
+}
+
+fn ring(config: &Config, dir: &Path) -> anyhow::Result<Ring> {
+    let usual = if is_tmpfs(dir) { 256 << 20 } else { 1 << 30 };
+    let size = config.capture.ring.size.map_or(usual, |size| size.0);
+    Ok(Ring::create(Some(dir), size)?)
+}
+
+/// Whether a folder is on tmpfs: the mount with the longest path above it.
+fn is_tmpfs(dir: &Path) -> bool {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let fields = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    let above = fields.filter(|f| f.len() > 2 && dir.starts_with(f[1]));
+    above.max_by_key(|f| f[1].len()).is_some_and(|f| f[2] == "tmpfs")
+}
+
+/// Where frames come from, and what that is called.
+fn source(config: &Config, args: &CaptureArgs) -> anyhow::Result<(Box<dyn Source>, String)> {
+    if !args.read.is_empty() {
+        return Ok((open_files(expand(&args.read)?)?, args.read.join(", ")));
+    }
+    let capture = &config.capture;
+    let interfaces = if args.interfaces.is_empty() { capture.interfaces.clone() } else { args.interfaces.clone() };
+    let filter = args.filter.clone().unwrap_or_else(|| capture.filter.clone());
+    let usual = LiveConfig::default();
+    let live = LiveConfig {
+        interfaces: interfaces.clone(),
+        filter: (!filter.is_empty()).then_some(filter),
+        ring_bytes: capture.ring.kernel.map_or(usual.ring_bytes, |size| size.0),
+        ..usual
+    };
+    Ok((Box::new(open_live(&live)?), interfaces.join(", ")))
+}
+
+/// Opens buckets as the configuration says.
+struct Credentialed(Mutex<Config>);
+
+impl Buckets for Credentialed {
+    fn open(&self, destination: &str) -> Result<Arc<dyn Bucket>, BucketError> {
+        let refused = |message: String| {
+            BucketError::new(gillnet_bucket::ErrorKind::Unauthenticated, destination.to_owned(), message)
+        };
+        let parsed = Destination::parse(destination).map_err(|error| refused(error.to_string()))?;
+        let config = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let key = config.variable("GCS_SA_KEY_JSON").map_err(|error| refused(format!("{error:#}")))?;
+        let credentials = Credentials::of_process(key.map(|text| Key::of_text(&text)));
+        connect(&parsed, &credentials, Access::Record)
+    }
+}
+
+/// Writes what addresses meant beside the packets.
+struct History(Arc<Names>);
+
+impl NameHistory for History {
+    fn history(&self, ends: &[(IpAddr, u16)], recorded: &[RecordedName], from: i64, to: i64) -> Vec<u8> {
+        // names told with the streams: also of a process that is gone, and of what was forgotten meanwhile
+        let told = Names::new(NamesConfig::default());
+        let json = match told {
+            Ok(told) if !recorded.is_empty() => {
+                for name in recorded {
+                    let since = if name.name.since == 0 { i64::MIN } else { name.name.since };
+                    let address = match name.name.mechanism {
+                        gillnet_entry::Mechanism::IpAndPort => gillnet_names::Address { ip: name.ip, port: Some(name.port) },
+                        _ => gillnet_names::Address { ip: name.ip, port: None },
+                    };
+                    told.add_interval(address, name.name.clone(), since, i64::MAX);
+                }
+                told.history(ends.iter().copied(), from, to)
+            }
+            _ => self.0.history(ends.iter().copied(), from, to),
+        };
+        json.to_string().into_bytes()
+    }
+}
+
+/// Keeps entries for the dashboard, where there is one.
+struct Keeper {
+    store: Option<Arc<LiveStore>>,
+    batch: Vec<OwnedEntry>,
+}
+
+impl Consumer for Keeper {
+    fn entry(&mut self, entry: &Entry<'_>, matched: Matched) -> bool {
+        if self.store.is_some() && matched & 1 << VIEWER != 0 {
+            self.batch.push(entry.detach(LiveStore::KEEP));
+        }
+        true
+    }
+
+    fn flush(&mut self) {
+        if let Some(store) = &self.store
+            && !self.batch.is_empty()
+        {
+            store.extend(self.batch.drain(..));
+        }
+    }
+}

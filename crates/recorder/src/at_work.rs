@@ -1,0 +1,220 @@
+//! A rule at work: its open logs, when they are due, and what it lost.
+
+use std::collections::HashMap;
+
+use crate::clock::SECOND;
+use crate::rule::Rule;
+use crate::spool::{ActiveLog, Cause, Spool};
+use crate::status::{Fault, RuleState, RuleStatus};
+
+/// Hours of one rule that are open at a time. With more, the one that was opened first is sealed.
+const MAX_HOURS: usize = 4;
+/// Streams of a rule of which it is kept in mind that frames are missing.
+const MAX_HOLES: usize = 4096;
+/// After a log could not be made or written, so long (nanoseconds) none is made.
+const RETRY: u64 = SECOND / 2;
+
+/// A rule at work.
+pub(crate) struct AtWork {
+    pub(crate) rule: Rule,
+    pub(crate) logs: Vec<ActiveLog>,
+    /// Monotonic time of its next flush; `None` where its schedule has none any more.
+    due: Option<u64>,
+    /// Its objects' uploads begin within this time (nanoseconds) after sealing.
+    spread: u64,
+    /// Frames that are missing, by stream; said at the stream's next frame.
+    pub(crate) holes: HashMap<u64, u64>,
+    /// Until when (monotonic) no log is made after one could not be.
+    blocked: u64,
+    /// Why frames are being lost; the last cause.
+    trouble: Option<Trouble>,
+}
+
+/// Why a rule loses frames.
+#[derive(Clone, Copy, Debug)]
+enum Trouble {
+    Disk,
+    Limit,
+}
+
+impl AtWork {
+    pub(crate) fn new(rule: Rule, spool: &Spool) -> Self {
+        let wall = spool.clock.now();
+        let due = due(&rule, wall, spool.clock.monotonic());
+        let spread = spread(&rule, wall, spool.config().spread());
+        let (logs, holes) = (Vec::new(), HashMap::new());
+        Self {
+            rule,
+            logs,
+            due,
+            spread,
+            holes,
+            blocked: 0,
+            trouble: None,
+        }
+    }
+
+    /// What it does; without figures.
+    pub(crate) fn status(&self) -> RuleStatus {
+        let state = match self.trouble {
+            None => RuleState::Recording,
+            Some(Trouble::Limit) => RuleState::SpoolFull,
+            Some(Trouble::Disk) => RuleState::DiskFull,
+        };
+        let Rule {
+            name,
+            kfl,
+            destination,
+            flush,
+        } = &self.rule;
+        RuleStatus {
+            flush: flush.to_string(),
+            state,
+            ..RuleStatus::stopped(name, kfl, destination)
+        }
+    }
+
+    /// Closes what is due: all of it at its flush time, and the logs of hours that are `over`.
+    /// `stepped` says that the clock of the calendar was set.
+    pub(crate) fn tick(&mut self, spool: &Spool, stepped: bool, over: Option<i64>) {
+        let (wall, now) = (spool.clock.now(), spool.clock.monotonic());
+        if stepped {
+            // whichever comes first, so that a clock that is set again and again flushes too
+            let next = due(&self.rule, wall, now);
+            self.due = [self.due, next].into_iter().flatten().min();
+        }
+        let is_due = self.due.is_some_and(|due| due <= now);
+        if is_due {
+            self.due = due(&self.rule, wall, now);
+        }
+        for at in (0..self.logs.len()).rev() {
+            if is_due || over.is_some_and(|hour| self.logs[at].head.hour < hour) {
+                self.write(spool, at, true);
+            }
+        }
+    }
+
+    pub(crate) fn close_all(&mut self, spool: &Spool) {
+        for at in (0..self.logs.len()).rev() {
+            self.write(spool, at, true);
+        }
+    }
+
+    /// The log for an hour, made where there is none and one can be.
+    pub(crate) fn log(&mut self, spool: &Spool, hour: i64) -> Result<usize, ()> {
+        if let Some(at) = self.logs.iter().position(|log| log.head.hour == hour) {
+            return Ok(at);
+        }
+        let now = spool.clock.monotonic();
+        if now < self.blocked {
+            return Err(());
+        }
+        if self.logs.len() >= MAX_HOURS {
+            self.write(spool, 0, true);
+        }
+        match spool.open_log(&self.rule, hour, self.spread) {
+            Ok(log) => {
+                self.logs.push(log);
+                Ok(self.logs.len() - 1)
+            }
+            Err(error) => {
+                self.failed(spool, &Cause::Io(error));
+                self.blocked = now + RETRY;
+                Err(())
+            }
+        }
+    }
+
+    /// Writes what is pending of a log; takes it out and hands it on where it is to be closed or
+    /// can't go on. The streams of which frames were lost.
+    pub(crate) fn write(&mut self, spool: &Spool, at: usize, close: bool) -> Vec<u64> {
+        let log = &mut self.logs[at];
+        if log.pending() == 0 && !close {
+            return Vec::new();
+        }
+        let written = spool.write(log);
+        let can_go_on = log.can_go_on();
+        if close || !can_go_on {
+            spool.close_log(self.logs.remove(at));
+        }
+        match &written.cause {
+            Some(cause) => {
+                self.failed(spool, cause);
+                if !can_go_on {
+                    self.blocked = spool.clock.monotonic() + RETRY;
+                }
+            }
+            None if written.frames > 0 && self.trouble.take().is_some() => {
+                tracing::info!(rule = self.rule.name, "the spool takes frames again");
+                spool.count(|counters| counters.rule(&self.rule.name).spool_fault = None);
+            }
+            None => {}
+        }
+        spool.count(|counters| counters.rule(&self.rule.name).recorded_packets += written.frames);
+        self.count_lost(spool, written.lost.values().sum());
+        for (stream, packets) in &written.lost {
+            self.lose(*stream, *packets);
+        }
+        written.lost.into_keys().collect()
+    }
+
+    fn failed(&mut self, spool: &Spool, cause: &Cause) {
+        let (trouble, message) = match cause {
+            Cause::Limit => (
+                Trouble::Limit,
+                "the spool is at its limit; raise spool.limit, or see why nothing is uploaded"
+                    .to_owned(),
+            ),
+            Cause::Full => (
+                Trouble::Disk,
+                "the spool's disk is full; free space there".to_owned(),
+            ),
+            Cause::Io(error) => (
+                Trouble::Disk,
+                format!("the spool can't be written: {error}"),
+            ),
+        };
+        if self.trouble.replace(trouble).is_none() {
+            tracing::error!(
+                rule = self.rule.name,
+                "{message}; frames are dropped until it takes them again"
+            );
+        }
+        let fault = Fault {
+            at: spool.clock.now(),
+            message,
+        };
+        spool.count(|counters| counters.rule(&self.rule.name).spool_fault = Some(fault));
+    }
+
+    pub(crate) fn count_lost(&self, spool: &Spool, packets: u64) {
+        spool.count(|counters| {
+            let counters = counters.rule(&self.rule.name);
+            match self.trouble {
+                Some(Trouble::Limit) => counters.dropped_limit += packets,
+                _ => counters.dropped_disk += packets,
+            }
+        });
+    }
+
+    /// Keeps in mind that frames of a stream are missing, to be said at its next frame.
+    pub(crate) fn lose(&mut self, stream: u64, packets: u64) {
+        if self.holes.len() < MAX_HOLES || self.holes.contains_key(&stream) {
+            *self.holes.entry(stream).or_default() += packets;
+        }
+    }
+}
+
+/// Monotonic time at which a rule is due next.
+fn due(rule: &Rule, wall: i64, now: u64) -> Option<u64> {
+    rule.flush
+        .next_after(wall)
+        .map(|next| now.saturating_add(next.abs_diff(wall)))
+}
+
+/// Over how long a rule's uploads are spread: at most a twentieth of its period.
+fn spread(rule: &Rule, wall: i64, max: u64) -> u64 {
+    let next = rule.flush.next_after(wall);
+    let period = next.and_then(|next| Some(rule.flush.next_after(next)?.abs_diff(next)));
+    period.map_or(max, |period| max.min(period / 20))
+}

@@ -1,0 +1,288 @@
+"""Recording to a bucket, and what is in it afterwards."""
+
+import collections
+import json
+import signal
+import subprocess
+import threading
+import time
+
+from conftest import count, frames, merged, objects, query, sum_of, tshark, wait_for
+
+FLUSH = "*/5 * * * * *"
+
+
+def settle(recorder, bucket):
+    """Waits until what is recorded is in the bucket: the recorder is stopped, which uploads what is open."""
+    assert recorder.stop() == 0, recorder.log.read_text()
+    return objects(bucket)
+
+
+def curl(host, *urls, options=()):
+    """One curl, one connection for all URLs."""
+    host.run("curl", "-s", *options, *[part for url in urls for part in ("-o", "/dev/null", url)])
+
+
+def test_http_and_dns_are_in_the_bucket_once_and_whole(host, web, dns, gcs, recorder, gillnet, tmp_path):
+    """2,000 requests and 500 queries over two flush periods, to Google Cloud Storage with a key that may only create."""
+    flights = recorder(env=gcs.env("recorder"), recording={"flush": FLUSH},
+                       scripting={"env": {"RECORDING_KFL": "http or dns", "GCS_BUCKET": "flights"}})
+    names = tmp_path / "names"
+    names.write_text("".join(f"n{i}.shop.example A\n" if i % 5 else f"n{i}.example AAAA\n" for i in range(250)))
+    for half in range(2):
+        for k in range(10):
+            curl(host, *[f"{web}/{i % 25}.json?half={half}&n={k * 100 + i}" for i in range(100)])
+        for start in range(0, 250, 50):
+            lines = names.read_text().splitlines()[start:start + 50]
+            host.run("dig", "+tries=1", "+time=2", "@127.0.0.1", *[word for line in lines for word in line.split()])
+        time.sleep(6)
+    assert flights.metric("drops_total{reason=\"kernel\"}") == 0
+    assert flights.metric("drops_total{reason=\"own\"}") > 0, "its own uploads are seen and left out"
+    assert flights.stop() == 0, flights.log.read_text()
+
+    reader = gcs.env("reader")
+    for kfl, wanted in (("http", 2000), ("dns", 500)):
+        run = query(gillnet, kfl, "gs://flights/", "--count", host=host, env=reader)
+        assert (run.stdout.strip(), run.returncode) == (str(wanted), 0), run.stderr
+        unpaired = query(gillnet, f"{kfl} and error != nil", "gs://flights/", "--count", host=host, env=reader)
+        assert unpaired.stdout.strip() == "0", unpaired.stderr
+
+    methods = collections.Counter(entry["method"] for entry in gcs.control("log"))
+    recorded = [entry for entry in gcs.control("log") if entry["method"] == "PUT" and entry["status"] == 200]
+    packets = [entry["path"] for entry in recorded if entry["path"].endswith(".pcapng.gz")]
+    assert len(packets) >= 2 and len(set(packets)) == len(packets), methods
+
+    # the same bucket through other eyes
+    folder = tmp_path / "objects"
+    folder.mkdir()
+    paths = []
+    for i, path in enumerate(packets):
+        target = folder / f"{i}.pcapng.gz"
+        key = path.split("/", 2)[2]
+        host.run("curl", "-sf", "-o", target, f"{gcs.emulator}/flights/{key}")
+        paths.append(target)
+    whole = merged(paths, tmp_path)
+    assert sum_of(whole, "http.request.method") == 2000
+    assert sum_of(whole, "http.response.code") == 2000
+    assert count(whole, "dns.flags.response == 0") == 500
+    assert count(whole, "dns.flags.response == 1") == 500
+    assert count(whole, "_ws.malformed") == 0
+    everything = frames(paths)
+    assert len(everything) == len(set(everything)), "a frame is in twice"
+    for path in paths:
+        stated = tshark_comment(path)
+        assert f"{count(path, 'frame')} packets" in stated, stated
+
+
+def tshark_comment(path):
+    """What an object says of itself: the comment of its section."""
+    return subprocess.run(["capinfos", "-K", "-k", str(path)], capture_output=True, text=True, check=True).stdout
+
+
+def test_a_rule_keeps_exactly_the_streams_that_match_and_those_whole(host, web, recorder, gillnet, tmp_path):
+    bucket = tmp_path / "bucket"
+    dump = tmp_path / "tcpdump.pcap"
+    other = host.start("tcpdump", "-i", "lo", "-n", "--time-stamp-precision=nano", "-w", dump, "tcp port 8080", log="tcpdump.log")
+    wait_for("tcpdump", lambda: b"listening on" in (tmp_path / "tcpdump.log").read_bytes())
+    flights = recorder(recording={"flush": FLUSH}, scripting={"env": {"RECORDING_KFL": "http and response.status == 500", "GCS_BUCKET": f"file://{bucket}"}})
+    for i in range(40):
+        urls = [f"{web}/{i % 20}.json", f"{web}/broken" if i % 4 == 0 else f"{web}/1.json", f"{web}/{i % 7}.json"]
+        curl(host, *urls)
+    curl(host, f"{web}/large.txt", f"{web}/broken")
+    time.sleep(1)
+    kept = settle(flights, bucket)
+    other.terminate()
+    other.wait(10)
+    seen = streams(dump)
+    wanted = {ports: rows for ports, rows in seen.items() if any(" 500" in row[-1] for row in rows)}
+    found = streams(merged(kept, tmp_path))
+    assert len(wanted) == 11
+    assert set(found) == set(wanted)
+    for ports, rows in wanted.items():
+        assert [row[1:] for row in found[ports]] == [row[1:] for row in rows]
+        apart = [abs(float(a[0]) - float(b[0])) for a, b in zip(found[ports], rows)]
+        assert max(apart) <= 1e-6, f"times differ by {max(apart)}"
+
+
+def streams(path):
+    """Frames by stream: (time, seq, ack, flags, length, payload, status)."""
+    rows = tshark(path, "-Y", "tcp.port == 8080", "-T", "fields", "-e", "tcp.srcport", "-e", "tcp.dstport", "-e", "frame.time_epoch", "-e", "tcp.seq_raw",
+                  "-e", "tcp.ack_raw", "-e", "tcp.flags", "-e", "tcp.len", "-e", "tcp.payload", "-e", "http.response.code")
+    found = collections.defaultdict(list)
+    for row in rows.splitlines():
+        source, target, *rest = row.split("\t")
+        rest[-1] = f" {rest[-1]}"
+        found[source if target == "8080" else target].append(tuple(rest))
+    return found
+
+
+def test_patterns_of_names_record_the_streams_that_they_mean(host, web, dns, recorder, gillnet, tmp_path):
+    """The article's patterns, on traffic that has names."""
+    for address in ("127.0.1.1", "127.0.1.2", "127.0.1.3"):
+        host.run("ip", "addr", "add", f"{address}/32", "dev", "lo")
+    statics = [{"address": "127.0.1.1", "name": "catalogue", "namespace": "my-namespace"}, {"address": "127.0.1.2", "name": "carts", "namespace": "other"},
+               {"address": "127.0.1.3", "name": "orders", "namespace": "my-namespace"}]
+    rules = [{"name": "namespace", "kfl": 'src.namespace=="my-namespace" or dst.namespace=="my-namespace"'}, {"name": "regex", "kfl": 'src.name==r"cata.*"'}]
+    for rule in rules:
+        rule["destination"] = f"file://{tmp_path}/{rule['name']}"
+    flights = recorder(recording={"flush": FLUSH, "rules": rules}, names={"static": statics})
+    for source in ("127.0.1.1", "127.0.1.2", "127.0.1.3"):
+        for i in range(3):
+            curl(host, f"{web}/{i}.json", options=("--interface", source))
+            curl(host, f"http://127.0.1.3:8080/{i}.json", options=("--interface", source))
+    settle(flights, tmp_path / "namespace")
+    def sources(rule):
+        paths = objects(tmp_path / rule)
+        rows = tshark(merged(paths, tmp_path), "-Y", "http.request", "-T", "fields", "-e", "ip.src", "-e", "ip.dst")
+        return collections.Counter(tuple(row.split("\t")) for row in rows.splitlines())
+    assert sources("namespace") == {("127.0.1.1", "127.0.0.1"): 3, ("127.0.1.1", "127.0.1.3"): 3, ("127.0.1.2", "127.0.1.3"): 3,
+                                    ("127.0.1.3", "127.0.0.1"): 3, ("127.0.1.3", "127.0.1.3"): 3}
+    assert sources("regex") == {("127.0.1.1", "127.0.0.1"): 3, ("127.0.1.1", "127.0.1.3"): 3}
+    named = query(gillnet, 'src.name == r"cata.*"', tmp_path / "regex", "--count")
+    assert named.stdout.strip() == "6", named.stderr
+
+
+KEEP_ALIVE = """
+import http.client, sys, time
+connection = http.client.HTTPConnection("127.0.0.1", 8080)
+for line in sys.stdin:
+    connection.request("GET", line.strip())
+    connection.getresponse().read()
+    print("done", flush=True)
+"""
+
+
+class Client:
+    """One connection that lives as long as this."""
+
+    def __init__(self, host):
+        self.process = subprocess.Popen(host.command("python3", "-c", KEEP_ALIVE), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def get(self, path):
+        self.process.stdin.write(path + "\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline() == "done\n"
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(10)
+
+
+def test_a_connection_over_three_periods_matching_in_the_first(host, web, recorder, gillnet, tmp_path):
+    bucket = tmp_path / "bucket"
+    flights = recorder(recording={"flush": FLUSH}, scripting={"env": {"RECORDING_KFL": "response.status == 500", "GCS_BUCKET": f"file://{bucket}"}})
+    client = Client(host)
+    client.get("/broken")
+    for _ in range(12):
+        client.get("/3.json")
+        time.sleep(1)
+    client.close()
+    kept = settle(flights, bucket)
+    assert len(kept) >= 3
+    whole = merged(kept, tmp_path)
+    assert sum_of(whole, "http.request.method") == 13 and sum_of(whole, "http.response.code") == 13
+    assert count(whole, "tcp.flags.syn == 1") == 2 and count(whole, "tcp.flags.fin == 1") == 2
+    assert query(gillnet, "http", bucket, "--count").stdout.strip() == "13"
+
+
+def test_a_connection_matching_in_the_third_period(host, web, recorder, gillnet, tmp_path):
+    """With a ring that is large enough it is complete from its SYN; with a small one the entry says what is missing."""
+    for ring, noise in (("64Mi", 1), ("1Mi", 3)):
+        folder = tmp_path / ring
+        folder.mkdir()
+        bucket = folder / "bucket"
+        flights = recorder(ring=ring, recording={"flush": "*/3 * * * * *"}, dataDir=str(folder / "data"),
+                           scripting={"env": {"RECORDING_KFL": "response.status == 500", "GCS_BUCKET": f"file://{bucket}"}})
+        client = Client(host)
+        for _ in range(7):
+            client.get("/3.json")
+            time.sleep(1)
+        for _ in range(noise):
+            curl(host, f"{web}/large.txt")
+        client.get("/5.json")
+        client.get("/broken")
+        client.close()
+        kept = settle(flights, bucket)
+        whole = merged(kept, tmp_path)
+        entries = [json.loads(line) for line in query(gillnet, "http", bucket).stdout.splitlines()]
+        if ring == "64Mi":
+            assert sum_of(whole, "http.request.method") == 9 and count(whole, "tcp.flags.syn == 1") == 2
+            assert len(entries) == 9 and not any("truncatedBefore" in entry for entry in entries)
+        else:
+            assert sum_of(whole, "http.request.method") == 2 and count(whole, "tcp.flags.syn == 1") == 0
+            assert [entry["request"]["path"] for entry in entries] == ["/5.json", "/broken"]
+            first = tshark(whole, "-T", "fields", "-e", "frame.time_epoch").split()[0]
+            assert all(entry["truncatedBefore"] for entry in entries), (entries, first)
+
+
+def test_one_request_then_silence(host, web, recorder, tmp_path):
+    bucket = tmp_path / "bucket"
+    recorder(recording={"flush": "*/3 * * * * *"}, scripting={"env": {"RECORDING_KFL": "http", "GCS_BUCKET": f"file://{bucket}"}})
+    curl(host, f"{web}/1.json")
+    wait_for("the object", lambda: objects(bucket), 30)
+
+
+def test_removing_the_pattern_stops_recording(host, web, recorder, gillnet, tmp_path):
+    bucket = tmp_path / "bucket"
+    flights = recorder(recording={"flush": "1h"}, scripting={"env": {"RECORDING_KFL": "http", "GCS_BUCKET": f"file://{bucket}"}})
+    curl(host, f"{web}/1.json", f"{web}/2.json")
+    time.sleep(1)
+    flights.write(dataDir=str(tmp_path / "data"), recording={"flush": "1h"}, scripting={"env": {"GCS_BUCKET": f"file://{bucket}"}})
+    kept = wait_for("what was open", lambda: objects(bucket), 30)
+    curl(host, f"{web}/3.json")
+    assert settle(flights, bucket) == kept
+    assert query(gillnet, "http", bucket, "--count").stdout.strip() == "2"
+
+
+def test_a_bucket_that_is_away_gets_everything_once_it_is_back(host, web, gcs, recorder, gillnet):
+    flights = recorder(env=gcs.env("recorder"), recording={"flush": "*/3 * * * * *"},
+                       scripting={"env": {"RECORDING_KFL": "http", "GCS_BUCKET": "flights"}})
+    gcs.control("down", {"down": True})
+    for i in range(7):
+        curl(host, *[f"{web}/{k}.json" for k in range(10)])
+        time.sleep(1)
+    gcs.control("down", {"down": False})
+    reader = gcs.env("reader")
+    found = lambda: query(gillnet, "http", "gs://flights/", "--count", host=host, env=reader).stdout.strip()
+    wait_for("all requests", lambda: found() == "70", 60)
+    assert flights.stop() == 0
+    assert found() == "70"
+
+
+def test_kill_at_ten_moments(host, web, recorder, gillnet, tmp_path):
+    """What was answered a second before a kill, and asked after the last start, is in the bucket once."""
+    bucket = tmp_path / "bucket"
+    flights = recorder(recording={"flush": "*/2 * * * * *"}, scripting={"env": {"RECORDING_KFL": "http", "GCS_BUCKET": f"file://{bucket}"}})
+    owed, stop, now = [], threading.Event(), []
+
+    def load():
+        number = 0
+        while not stop.is_set():
+            number += 1
+            began = time.time()
+            curl(host, f"{web}/{number % 20}.json?n={number}")
+            now.append((number, began, time.time()))
+
+    client = threading.Thread(target=load)
+    client.start()
+    try:
+        for moment in (0.3, 1.7, 2.1, 0.9, 2.6, 1.2, 3.1, 0.5, 2.0, 1.4):
+            ready = time.time()
+            time.sleep(1 + moment)
+            flights.stop(signal.SIGKILL)
+            killed = time.time()
+            owed += [number for number, began, ended in list(now) if began > ready and ended < killed - 1]
+            flights.start()
+    finally:
+        stop.set()
+        client.join()
+    settle(flights, bucket)
+    found = collections.Counter()
+    for line in query(gillnet, "http", bucket, "--columns", "url,status").stdout.splitlines():
+        entry = json.loads(line)
+        if entry["status"]:
+            found[int(entry["url"].split("n=")[1])] += 1
+    assert len(owed) > 100
+    missing = [number for number in owed if found[number] != 1]
+    assert not missing, f"{len(missing)} of {len(owed)}: {[(n, found[n]) for n in missing[:10]]}"
+    assert max(found.values()) == 1
