@@ -136,7 +136,7 @@ fn page_json(page: &Page) -> Vec<u8> {
     let next = page.next.as_ref().map(Cursor::text);
     let rest = serde_json::json!({ "next": next, "matched": page.matched }).to_string();
     out.push(b',');
-    out.extend_from_slice(rest[1..].as_bytes());
+    out.extend_from_slice(&rest.as_bytes()[1..]);
     out
 }
 

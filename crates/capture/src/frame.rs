@@ -136,6 +136,8 @@ pub struct SourceStats {
     pub kernel_dropped: u64,
     /// Times that the kernel found the ring full and stopped queueing (live).
     pub kernel_freezes: u64,
+    /// Frames that loopback sends and so receives again: the second sight of each is delivered.
+    pub loopback_copies: u64,
     /// Frames that were left out because they carry no IP, on interfaces of link types of which
     /// nothing else is known (live).
     pub not_ip: u64,

@@ -139,7 +139,10 @@ struct Within {
 impl Consumer for Within {
     fn entry(&mut self, entry: &Entry<'_>, matched: Matched) -> bool {
         let (since, until) = self.span;
-        !(since..until).contains(&entry.common.ts) || self.inner.entry(entry, matched)
+        let began = entry.common.ts;
+        // without an end even what a broken clock dated at the end of time is within
+        let within = since <= began && (began < until || until == i64::MAX);
+        !within || self.inner.entry(entry, matched)
     }
 
     fn flush(&mut self) {

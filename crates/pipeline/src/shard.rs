@@ -106,6 +106,8 @@ pub struct Shard {
     interfaces: usize,
     own: Option<OwnCheck>,
     tap: Option<FrameTap>,
+    /// Frames taken.
+    seen: u64,
     /// Time of the last look at pending requests.
     looked: i64,
 }
@@ -155,6 +157,7 @@ impl Shard {
             interfaces: 0,
             own: config.own,
             tap: config.tap,
+            seen: 0,
             looked: i64::MIN,
         }
     }
@@ -163,18 +166,19 @@ impl Shard {
     #[inline]
     pub fn frame(&mut self, frame: &Frame<'_>) {
         let counters = &mut self.streams.outlet.counters;
-        counters.frames += 1;
+        self.seen += 1;
         counters.bytes += u64::from(frame.wire_len);
         counters.newest = counters.newest.max(frame.ts);
-        let packet = match self.decoder.decode(frame) {
+        // borrowed, not moved out: the copy would wait for the stores before it
+        let decoded = self.decoder.decode(frame);
+        let packet = match &decoded {
             Ok(packet) => packet,
-            Err(skip) => return self.streams.skipped(skip),
+            Err(skip) => return self.streams.skipped(*skip),
         };
         self.flows.tick(frame.ts, &self.store, &mut self.streams);
-        let touch = self.flows.touch(&packet, frame.ts, &self.store, &mut self.streams);
+        let touch = self.flows.touch(packet, frame.ts, &self.store, &mut self.streams);
         if touch.duplicate {
-            self.streams.outlet.counters.drops.add(Reason::Duplicate, 1);
-            return;
+            return; // the flow table counts it
         }
         let flow = self.flows.get_mut(touch.flow);
         if touch.new || is_stale(&self.asked, touch.flow, &self.streams.outlet) {
@@ -197,7 +201,7 @@ impl Shard {
         let pos = packet.payload_off.map_or(NO_POS, |off| at + u64::from(off));
         let slot = flow.slot;
         let stream = flow.stream;
-        self.flows.segment(touch, &packet, pos, frame.ts, &self.store, &mut self.streams);
+        self.flows.segment(touch, packet, pos, frame.ts, &self.store, &mut self.streams);
         if recording != 0 && slot != NONE {
             self.streams.outlet.record(stream, recording, at);
         }
@@ -261,6 +265,7 @@ impl Shard {
     pub fn publish(&mut self, source: SourceStats, board: &Board) {
         let counters = &mut self.streams.outlet.counters;
         let (decode, flow) = (self.decoder.counters(), self.flows.counters());
+        counters.frames = self.seen + source.loopback_copies;
         counters.tcp_packets = decode.tcp;
         counters.udp_packets = decode.udp;
         counters.icmp_packets = decode.transport(1) + decode.transport(58);
@@ -268,6 +273,7 @@ impl Shard {
         counters.live_tcp_streams = u64::from(self.flows.live());
         let drops = &mut counters.drops;
         drops.set(Reason::Kernel, source.kernel_dropped);
+        drops.set(Reason::Duplicate, flow.duplicates + source.loopback_copies);
         drops.set(Reason::Fragment, decode.fragments_refused + decode.datagrams_incomplete);
         drops.set(Reason::Retransmission, flow.retransmitted);
         drops.set(Reason::Gap, flow.gaps);

@@ -1,124 +1,220 @@
 #!/usr/bin/env python3
-"""Compares gillnet's entries with what tshark sees, over a folder of captures.
+"""Compares gillnet's entries with what tshark sees, over folders of captures.
 
     accuracy.py GILLNET FOLDER... [--known docs/accuracy.md] [--verbose]
 
 HTTP/1 exchanges are compared as multisets of (method, path, status), DNS ones of (question, type, rcode): each as often
 as it occurs, both ways. Prints recall and precision a protocol. With --known, differences must be exactly the ones that
-the table of that page lists; exit code 1 otherwise. Needs tshark.
+the table of that page lists; exit code 1 otherwise. Folders named hostile are passed over: what is broken on purpose has
+no right count. Needs tshark.
 """
-import argparse, collections, json, os, re, subprocess, sys
+import argparse, collections, concurrent.futures, json, os, re, subprocess, sys
 
 SEP = "\x1f"
-FIELDS = ["frame.protocols", "tcp.stream", "udp.stream", "ip.src", "ipv6.src", "ip.dst", "ipv6.dst", "tcp.srcport", "udp.srcport",
-          "tcp.dstport", "udp.dstport", "http.request.method", "http.request.uri", "http.response.code",
-          "dns.flags.response", "dns.id", "dns.qry.name", "dns.qry.type", "dns.flags.rcode"]
-TYPES = {1: "A", 2: "NS", 5: "CNAME", 6: "SOA", 12: "PTR", 13: "HINFO", 15: "MX", 16: "TXT", 28: "AAAA", 29: "LOC", 33: "SRV", 35: "NAPTR",
-         41: "OPT", 43: "DS", 44: "SSHFP", 46: "RRSIG", 47: "NSEC", 48: "DNSKEY", 50: "NSEC3", 52: "TLSA", 64: "SVCB", 65: "HTTPS",
-         99: "SPF", 249: "TKEY", 250: "TSIG", 251: "IXFR", 252: "AXFR", 255: "ANY", 256: "URI", 257: "CAA"}
+FIELDS = ["frame.number", "frame.protocols", "tcp.stream", "udp.stream", "ip.src", "ipv6.src", "tcp.srcport", "udp.srcport",
+          "tcp.analysis.lost_segment", "tcp.analysis.ack_lost_segment", "http.request.method", "http.request.uri", "http.response.code",
+          "dns.flags.response", "dns.id", "dns.count.queries", "dns.qry.name", "dns.qry.type", "dns.flags.rcode"]
+
+# How tshark may look. No one way shows all that it can see: told to put segments in order it says nothing of what stands
+# behind a missing one, told not to it misreads swapped ones, and a message whose head or body never ends is shown only
+# when heads and bodies are not put together. So it looks in each way, and of each stream counts the look that saw most.
+LOOKS = [["-o", "tcp.reassemble_out_of_order:TRUE"], ["-o", "tcp.reassemble_out_of_order:FALSE"],
+         ["-o", "tcp.reassemble_out_of_order:FALSE", "-o", "http.desegment_headers:FALSE", "-o", "http.desegment_body:FALSE"]]
+FILTER = 'http || dns || tcp contains "HTTP/1." || tcp.analysis.lost_segment || tcp.analysis.ack_lost_segment'
+
+TYPES = {number: name for number, name in enumerate(
+    "A NS MD MF CNAME SOA MB MG MR NULL WKS PTR HINFO MINFO MX TXT RP AFSDB X25 ISDN RT NSAP NSAP-PTR SIG KEY PX GPOS AAAA LOC "
+    "NXT EID NIMLOC SRV ATMA NAPTR KX CERT A6 DNAME SINK OPT APL DS SSHFP IPSECKEY RRSIG NSEC DNSKEY DHCID NSEC3 NSEC3PARAM "
+    "TLSA SMIMEA".split(), 1)}
+TYPES |= {55: "HIP", 59: "CDS", 60: "CDNSKEY", 61: "OPENPGPKEY", 62: "CSYNC", 63: "ZONEMD", 64: "SVCB", 65: "HTTPS", 99: "SPF",
+          249: "TKEY", 250: "TSIG", 251: "IXFR", 252: "AXFR", 253: "MAILB", 254: "MAILA", 255: "ANY", 256: "URI", 257: "CAA"}
 
 
 def split(value):
     return value.split(SEP) if value else []
 
 
-def tshark(path):
-    """The exchanges that tshark sees, as Counters by protocol; None where it cannot read the file at all."""
-    command = ["tshark", "-n", "-r", path, "-o", "tcp.reassemble_out_of_order:TRUE", "-T", "fields", "-E", f"aggregator={SEP}", "-E", "occurrence=a",
-               "-Y", "http || dns"]
+def look(path, options):
+    """A row for each frame that has HTTP or DNS, may have it, or tells of lost segments."""
+    command = ["tshark", "-n", "-r", path, "-T", "fields", "-E", f"aggregator={SEP}", "-E", "occurrence=a",
+               "-Y", FILTER, *options]
     for field in FIELDS:
         command += ["-e", field]
-    run = subprocess.run(command, capture_output=True, text=True, errors="backslashreplace")
+    run = subprocess.run(command, capture_output=True, encoding="utf8", errors="replace")
+    return [dict(zip(FIELDS, line.split("\t"))) for line in run.stdout.split("\n") if line]
+
+
+def tshark(path):
+    """The exchanges that tshark sees, as Counters by protocol."""
+    best = {"http": {}, "dns": {}}
+    for options in LOOKS:
+        rows = look(path, options)
+        for protocol, read in (("http", http), ("dns", dns)):
+            streams = collections.defaultdict(list)
+            for row in rows:
+                for stream, message in read(row):
+                    streams[stream].append(message)
+            for stream, messages in streams.items():
+                if seen(messages) > seen(best[protocol].get(stream, [])):
+                    best[protocol][stream] = messages
+        if not any(row["tcp.stream"] and not lost(row) for row in rows):
+            break  # the looks differ in TCP alone
     found = {"http": collections.Counter(), "dns": collections.Counter()}
-    requests, queries = collections.defaultdict(collections.deque), collections.defaultdict(collections.deque)
-    for line in run.stdout.splitlines():
-        row = dict(zip(FIELDS, line.split("\t")))
-        http(row, requests, found["http"])
-        dns(row, queries, found["dns"])
-    for pending in requests.values():
-        found["http"].update((method, uri, None) for method, uri, _ in pending)
-    for pending in queries.values():
-        found["dns"].update((name, kind, None) for name, kind in pending)
-    return found, run.returncode
+    for messages in best["http"].values():
+        found["http"].update(http_pairs(messages))
+    for messages in best["dns"].values():
+        found["dns"].update(dns_pairs(messages))
+    return found
 
 
-def last(row, *names):
+def seen(messages):
+    """How many messages there are, losses not counted."""
+    return sum(what is not None for _, what, *_ in messages)
+
+
+def lost(row):
+    return row["tcp.analysis.lost_segment"] or row["tcp.analysis.ack_lost_segment"]
+
+
+def last(row, name):
     """The innermost value of a field that tunnels repeat."""
-    for name in names:
-        values = split(row.get(name, ""))
-        if values:
-            return values[-1]
-    return ""
+    return (split(row.get(name, "")) or [""])[-1]
 
 
-def ends(row):
-    source = last(row, "ip.src", "ipv6.src"), last(row, "tcp.srcport", "udp.srcport")
-    return source, (last(row, "ip.dst", "ipv6.dst"), last(row, "tcp.dstport", "udp.dstport"))
+def stream_of(row, protocols):
+    """The innermost stream: its transport and tshark's number."""
+    transport = next((p for p in reversed(protocols) if p in ("tcp", "udp")), "")
+    return transport, last(row, f"{transport}.stream")
 
 
-def http(row, requests, found):
-    if "ssdp" in row["frame.protocols"] or ":http" not in row["frame.protocols"]:
-        return
-    stream, (source, target) = row["tcp.stream"], ends(row)
-    for method, uri in zip(split(row["http.request.method"]), split(row["http.request.uri"])):
-        requests[stream].append((method, uri, source))
-    for code in split(row["http.response.code"]):
-        code, pending = int(code), requests[stream]
-        if pending and pending[0][2] == target:
-            if 100 <= code < 200 and code != 101:
-                continue
-            method, uri, _ = pending.popleft()
-            found[method, uri, code] += 1
-        elif not (100 <= code < 200 and code != 101):
-            found[None, None, code] += 1
+def source_of(row, protocols):
+    """Address and port that sent the innermost segment."""
+    network = next((p for p in reversed(protocols) if p in ("ip", "ipv6")), "")
+    return last(row, f"{network}.src"), last(row, f"{stream_of(row, protocols)[0]}.srcport")
 
 
-def dns(row, queries, found):
+def inner(row, name):
+    """The protocols of a frame down to the named one; none where it is a piece that an ICMP error quotes."""
     protocols = row["frame.protocols"].split(":")
-    if "dns" not in protocols or "mdns" in protocols or "llmnr" in protocols:
+    if name not in protocols:
+        return None
+    protocols = protocols[:len(protocols) - protocols[::-1].index(name)]
+    return None if {"icmp", "icmpv6"} & set(protocols) else protocols
+
+
+def http(row):
+    """The heads of a frame: stream, (sender, method and path or the status); a head of None where segments were lost."""
+    if lost(row):
+        protocols = row["frame.protocols"].split(":")
+        source = source_of(row, protocols)
+        # what the sender had received was the other one's
+        yield stream_of(row, protocols), (source, None, bool(row["tcp.analysis.lost_segment"]))
+    protocols = inner(row, "http")
+    if protocols is None or "tcp" not in protocols:
         return
-    source, target = ends(row)
-    names, kinds = split(row["dns.qry.name"]), split(row["dns.qry.type"])
-    rcodes = iter(split(row["dns.flags.rcode"]))
-    many = len(split(row["dns.flags.response"])) > 1
-    for i, (answer, number) in enumerate(zip(split(row["dns.flags.response"]), split(row["dns.id"]))):
-        at = i if many else 0
-        name = names[at].lower() if at < len(names) else ""
-        kind = int(kinds[at], 0) if at < len(kinds) else 0
-        kind = TYPES.get(kind, f"TYPE{kind}") if kinds else ""
-        if answer not in ("1", "True"):
-            queries[source, target, number].append((name, kind))
-            continue
-        rcode = int(next(rcodes, "0"), 0)
-        pending = queries[target, source, number]
-        if pending:
-            name, kind = pending.popleft()
-            found[name, kind, rcode] += 1
+    stream, source = stream_of(row, protocols), source_of(row, protocols)
+    for request in zip(split(row["http.request.method"]), split(row["http.request.uri"])):
+        yield stream, (source, request)
+    for code in split(row["http.response.code"]):
+        if not 100 <= int(code) < 200 or code == "101":
+            yield stream, (source, int(code))
+
+
+def http_pairs(messages):
+    """Requests with their responses, which come in the same order the other way. A response may be among segments that
+    were lost: it was, if a further request follows them and one response alone."""
+    requests = []
+    for source, what, *own in messages:
+        if what is None:
+            for request in requests:
+                request["doubtful"] |= (request["source"] != source) == own[0]
+        elif isinstance(what, tuple):
+            requests.append({"source": source, "head": what, "doubtful": False})
+        elif requests and requests[0]["source"] != source:
+            while requests[0]["doubtful"] and not requests[-1]["doubtful"]:
+                yield *requests.pop(0)["head"], None
+            yield *requests.pop(0)["head"], what
         else:
-            found[name or None, kind or None, rcode] += 1
+            yield None, None, what
+    for request in requests:
+        yield *request["head"], None
+
+
+def dns(row):
+    """The messages of a frame: stream, (id, whether it is a response, question, rcode)."""
+    protocols = inner(row, "dns")
+    if protocols is None or {"mdns", "llmnr"} & set(protocols):
+        return
+    stream = stream_of(row, protocols)
+    names, kinds, rcodes = (iter(split(row[f"dns.{field}"])) for field in ("qry.name", "qry.type", "flags.rcode"))
+    messages = zip(split(row["dns.flags.response"]), split(row["dns.id"]), split(row["dns.count.queries"]))
+    for response, number, questions in messages:
+        response = response in ("1", "True")
+        rcode = int(next(rcodes, "0"), 0) if response else None
+        asked = [(next(names, None), next(kinds, None)) for _ in range(int(questions))]
+        name, kind = asked[0] if asked else (None, None)
+        if name is not None:
+            name = "" if name == "<Root>" else one_mark(name.lower())
+            kind = int(kind or "0", 0)
+            kind = TYPES.get(kind, f"TYPE{kind}")
+        yield stream, (number, response, (name, kind), rcode)
+
+
+def dns_pairs(messages):
+    """Queries with their responses: of the same id, and question where the response repeats it."""
+    queries = collections.defaultdict(collections.deque)
+    for number, response, question, rcode in messages:
+        pending = queries[number]
+        if not response:
+            pending.append(question)
+        elif pending:
+            fits = (at for at, asked in enumerate(pending) if question in (asked, (None, None)))
+            at = next(fits, None)
+            if at is None:
+                yield *question, rcode
+            else:
+                yield *pending[at], rcode
+                del pending[at]
+        else:
+            yield *question, rcode
+    for pending in queries.values():
+        for question in pending:
+            yield *question, None
+
+
+def plain(name):
+    """A name as tshark writes it: without escapes, and bytes that are not UTF-8 replaced."""
+    if name is None:
+        return None
+    raw = re.sub(rb"\\(\d{3}|.)", lambda m: bytes([int(m[1])]) if len(m[1]) == 3 else m[1], name.encode())
+    return one_mark(raw.decode("utf8", "replace").lower()) if raw != b"." else ""
+
+
+def one_mark(name):
+    """Bytes that are not UTF-8 as one mark, however many: programs differ in that."""
+    return re.sub("\ufffd+", "\ufffd", name)
 
 
 def gillnet(binary, path):
     """The exchanges that gillnet sees."""
-    run = subprocess.run([binary, "query", "", path, "-o", "jsonl"], capture_output=True, text=True, errors="backslashreplace")
+    run = subprocess.run([binary, "query", "", path, "-o", "jsonl"], capture_output=True, encoding="utf8")
     if run.returncode not in (0, 1, 3):
         raise SystemExit(f"{binary} ended with {run.returncode} on {path}: {run.stderr}")
     found = {"http": collections.Counter(), "dns": collections.Counter()}
-    for line in run.stdout.splitlines():
-        entry = json.loads(line)
+    for line in run.stdout.split("\n"):
+        entry = json.loads(line) if line else {"protocol": {"name": ""}}
         request, response = entry.get("request") or {}, entry.get("response") or {}
         if entry["protocol"]["name"] == "http":
             found["http"][request.get("method"), request.get("url"), response.get("status")] += 1
         elif entry["protocol"]["name"] == "dns":
             question = ((request.get("questions") or response.get("questions")) or [{}])[0]
-            name = question.get("name")
             rcode = response.get("rcode")
-            found["dns"][name.lower() if name is not None else None, question.get("type"), None if rcode is None else rcode & 15] += 1
+            found["dns"][plain(question.get("name")), question.get("type"), None if rcode is None else rcode & 15] += 1
     return found
 
 
 def show(record):
-    text = json.dumps(record, ensure_ascii=True).replace("|", "\\u007c")
+    text = json.dumps(record, ensure_ascii=True).replace("|", "\\u007c").replace("`", "\\u0060")
     return text if len(text) <= 160 else text[:157] + "..."
 
 
@@ -127,7 +223,8 @@ def captures(folders):
         if os.path.isfile(folder):
             yield os.path.basename(folder), folder
             continue
-        for base, _, names in sorted(os.walk(folder)):
+        for base, under, names in os.walk(folder):
+            under[:] = sorted(name for name in under if name != "hostile")
             for name in sorted(names):
                 if re.search(r"\.(pcap|pcapng|cap)(\.gz|\.zst)?$", name):
                     path = os.path.join(base, name)
@@ -154,9 +251,10 @@ def main():
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
     differences, totals = collections.Counter(), collections.Counter()
-    for name, path in captures(options.folders):
-        theirs, _ = tshark(path)
-        ours = gillnet(options.binary, path)
+    files = list(captures(options.folders))
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = list(pool.map(lambda file: (gillnet(options.binary, file[1]), tshark(file[1])), files))
+    for (name, _), (ours, theirs) in zip(files, results):
         for protocol in ("http", "dns"):
             a, b = ours[protocol], theirs[protocol]
             totals[protocol, "both"] += sum((a & b).values())
@@ -165,6 +263,7 @@ def main():
             for seen_by, only in (("gillnet", a - b), ("tshark", b - a)):
                 for record, times in only.items():
                     differences[name, protocol, seen_by, show(record)] += times
+    print(f"{len(files)} captures")
     for protocol in ("http", "dns"):
         both, ours, theirs = (totals[protocol, k] for k in ("both", "ours", "theirs"))
         print(f"{protocol}: {theirs} seen by tshark, {ours} by gillnet, {both} by both; "
@@ -172,7 +271,7 @@ def main():
     listed = known(options.known) if options.known else collections.Counter()
     fresh, stale = differences - listed, listed - differences
     for title, rows in (("not listed", fresh), ("listed, but not there any more", stale)):
-        if not rows or not (options.known or options.verbose) or (title != "not listed" and not options.known):
+        if not rows or not (options.known or options.verbose):
             continue
         print(f"\n{title}:")
         for (file, protocol, seen_by, record), times in sorted(rows.items()):

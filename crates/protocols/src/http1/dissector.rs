@@ -183,10 +183,12 @@ impl Dissector for Http1 {
     }
 
     fn tick(&mut self, now: i64, limits: &Limits, out: &mut dyn EntrySink) {
-        while self
-            .requests
-            .oldest()
-            .is_some_and(|(_, request)| request.complete)
+        // a response that has begun is not late, however long it lasts
+        while self.responses.is_empty()
+            && self
+                .requests
+                .oldest()
+                .is_some_and(|(_, request)| request.complete)
             && let Some((since, request)) = self.requests.expire(now, limits.timeout)
         {
             self.emit(since, Http::request_alone(request), Some(LATE), out);

@@ -229,6 +229,20 @@ fn a_request_waits_so_long_and_no_longer() {
 }
 
 #[test]
+fn a_response_may_last() {
+    check(
+        &[
+            up("GET /events HTTP/1.1\r\n\r\n"),
+            down("HTTP/1.1 200 OK\r\n\r\none"),
+            Event::Wait(300_000_000_000),
+            down("two"),
+            Event::End(Dir::Down),
+        ],
+        &[r#"Up 1-300004 24/25 "GET" "/events" 200"#],
+    );
+}
+
+#[test]
 fn requests_that_wait_are_bounded() {
     let limits = Limits {
         pending: 2,
@@ -483,6 +497,27 @@ fn behind_a_gap_pairing_starts_anew() {
             r#"Up 1 19/0 pair-not-found: request without response "GET" "/1" null"#,
             r#"Up 1 19/0 pair-not-found: request without response "GET" "/2" null"#,
             r#"Up 3 0/38 pair-not-found: response without request null null 200"#,
+        ],
+    );
+}
+
+#[test]
+fn each_gap_may_hide_responses() {
+    check(
+        &[
+            up("GET /1 HTTP/1.1\r\n\r\n"),
+            Event::Gap(Dir::Down, 80),
+            down("tail"),
+            up("GET /2 HTTP/1.1\r\n\r\n"),
+            Event::Gap(Dir::Down, 80),
+            down("tail"),
+            up("GET /3 HTTP/1.1\r\n\r\n"),
+            down("HTTP/1.1 404 OK\r\nContent-Length: 0\r\n\r\n"),
+        ],
+        &[
+            r#"Up 1 19/0 pair-not-found: request without response "GET" "/1" null"#,
+            r#"Up 4 19/0 pair-not-found: request without response "GET" "/2" null"#,
+            r#"Up 7-8 19/38 "GET" "/3" 404"#,
         ],
     );
 }

@@ -180,9 +180,9 @@ impl Side {
             }
         }
         let beyond = missing - inside;
+        // while a start is looked for, each further gap may hide one
         if beyond > 0
-            && self.resync.is_none()
-            && dissector.gap(dir, beyond, out) == AfterGap::Resync
+            && (self.resync.is_some() || dissector.gap(dir, beyond, out) == AfterGap::Resync)
         {
             self.resync = Some(Behind::Start);
         }

@@ -365,6 +365,15 @@ impl Tcp {
                 }
                 self.half[d] = Half::Joined;
             }
+            // a sender that does not count its SYN, as some generators of captures; a keep-alive has no second byte
+            Half::Opened
+                if wire > 1
+                    && self.offset[d] == 0
+                    && self.waiting.is_none()
+                    && ahead(seq, self.next[d]) == -1 =>
+            {
+                self.next[d] = seq;
+            }
             // answered anew with another number, as by SYN cookies or a middlebox
             Half::Opened if syn && self.offset[d] == 0 && self.waiting.is_none() => {
                 self.next[d] = seq;

@@ -73,6 +73,28 @@ fn nothing_comes_behind_the_end() {
 }
 
 #[test]
+fn a_sender_that_does_not_count_its_syn() {
+    opened(
+        "3 > A  99  499 hello
+         4 < A  499 99  world
+         5 > A  104 499 !
+         drain",
+        ">0 hello
+         <0 world
+         >5 !
+         closed End",
+    );
+    // a keep-alive before any data is none
+    opened(
+        "3 > A  99  500 x
+         4 > A  100 500 hello
+         drain",
+        ">0 hello
+         closed End",
+    );
+}
+
+#[test]
 fn half_closed_goes_on() {
     opened(
         "3 > FA 100 500

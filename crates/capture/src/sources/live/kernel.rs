@@ -61,9 +61,12 @@ impl Socket {
         // SAFETY: no pointers are involved.
         let fd = checked(unsafe { libc::socket(libc::AF_PACKET, kind, 0) })?;
         // SAFETY: the descriptor is new and nobody else's.
-        Ok(Self {
+        let socket = Self {
             fd: unsafe { OwnedFd::from_raw_fd(fd) },
-        })
+        };
+        // has the kernel stamp each packet once for all who look, instead of when it reaches a socket
+        socket.set(libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, &1)?;
+        Ok(socket)
     }
 
     #[cfg(test)]

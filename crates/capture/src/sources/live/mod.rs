@@ -306,6 +306,11 @@ impl LiveSource {
                 frames_left: frames_left - 1,
                 offset: offset + header.next,
             });
+            // what loopback sends it also receives: the second sight is the one that others show, with its time
+            if header.outgoing && header.hatype == libc::ARPHRD_LOOPBACK {
+                self.stats.loopback_copies += 1;
+                continue;
+            }
             if known.link == LinkType::Raw
                 && !matches!(c_int::from(header.protocol), ETH_P_IP | ETH_P_IPV6)
             {

@@ -313,7 +313,7 @@ fn any_has_an_interface_for_each_and_a_tunnels_frames_begin_with_ip() {
     });
     let arriving = &udp_frame(&[], 5001, "out of the tunnel")[14..];
     tun7.write_all(arriving).unwrap();
-    let mut seen = read(&mut source, 5);
+    let mut seen = read(&mut source, 4);
     seen.sort_by_key(|frame| {
         (
             frame.interface.clone(),
@@ -326,16 +326,17 @@ fn any_has_an_interface_for_each_and_a_tunnels_frames_begin_with_ip() {
         .collect();
     let expected = [
         ("left0", LinkType::Ethernet, PacketDirection::Out),
-        ("lo", LinkType::Ethernet, PacketDirection::Out),
+        // loopback sends it, too: that sight is only counted
         ("lo", LinkType::Ethernet, PacketDirection::In),
         ("tun7", LinkType::Raw, PacketDirection::Out),
         ("tun7", LinkType::Raw, PacketDirection::In),
     ];
     assert_eq!(summary, expected);
-    assert!(seen[1].data.ends_with(b"to itself") && seen[1].data == seen[2].data);
-    assert!(seen[3].data[0] == 0x45 && seen[3].data.ends_with(b"into the tunnel"));
-    assert_eq!(seen[4].data, arriving);
+    assert!(seen[1].data.ends_with(b"to itself"));
+    assert!(seen[2].data[0] == 0x45 && seen[2].data.ends_with(b"into the tunnel"));
+    assert_eq!(seen[3].data, arriving);
     assert_silence(&mut source);
+    assert_eq!(source.stats().loopback_copies, 1);
 }
 
 #[test]
