@@ -4,6 +4,7 @@
 //! replayed traffic take the same road. What is wanted is the [`Plan`]; who takes what comes out are a
 //! [`Consumer`] of entries and a [`StreamRecorder`] of whole streams.
 
+mod clock;
 mod counters;
 mod outlet;
 mod plan;

@@ -1,5 +1,6 @@
 //! A shard: decoder, flow table, ring and streams of one thread.
 
+use crate::clock::PacketClock;
 use crate::outlet::{About, Emitter, Outlet};
 use crate::{Board, Consumer, FrameTap, Plan, StreamRecorder};
 use gillnet_capture::{Frame, FrameHeader, Interface, NO_POS, Ring, SourceStats, Store};
@@ -108,15 +109,11 @@ pub struct Shard {
     tap: Option<FrameTap>,
     /// Frames taken.
     seen: u64,
-    /// Time of the last look at pending requests.
-    looked: i64,
+    clock: PacketClock,
 }
 
 /// Streams that are remembered after their end.
 const ENDED: usize = 1 << 15;
-
-/// Packet time between two looks at requests that wait, in ns.
-const LOOK: i64 = 1_000_000_000;
 
 impl Shard {
     /// A shard that has seen nothing yet.
@@ -158,7 +155,7 @@ impl Shard {
             own: config.own,
             tap: config.tap,
             seen: 0,
-            looked: i64::MIN,
+            clock: PacketClock::new(),
         }
     }
 
@@ -168,11 +165,12 @@ impl Shard {
         let counters = &mut self.streams.outlet.counters;
         self.seen += 1;
         counters.bytes += u64::from(frame.wire_len);
-        counters.newest = counters.newest.max(frame.ts);
+        self.clock.advance(frame.ts, self.streams.config.limits.timeout);
         // borrowed, not moved out: the copy would wait for the stores before it
         let decoded = self.decoder.decode(frame);
         let packet = match &decoded {
             Ok(packet) => packet,
+            Err(Skip::FragmentHeld) => return self.hold_fragment(frame),
             Err(skip) => return self.streams.skipped(*skip),
         };
         self.flows.tick(frame.ts, &self.store, &mut self.streams);
@@ -191,7 +189,10 @@ impl Shard {
         }
         let at = match &mut self.keep {
             Keep::Mapped(_) => frame.pos,
-            Keep::Ring(ring) => ring.append(&header(frame, flow.last_pos), frame.data),
+            Keep::Ring(ring) => {
+                let before = link_parts(ring, packet.parts, flow.last_pos);
+                ring.append(&header(frame, before), frame.data)
+            }
         };
         flow.last_pos = at;
         if let Some(tap) = &mut self.tap {
@@ -211,14 +212,22 @@ impl Shard {
     pub fn tick(&mut self, now: i64) {
         self.decoder.tick(now);
         self.flows.tick(now, &self.store, &mut self.streams);
-        self.streams.outlet.counters.newest = self.streams.outlet.counters.newest.max(now);
+        self.clock.advance(now, self.streams.config.limits.timeout);
+    }
+
+    /// Keeps a fragment until its datagram is whole and its flow known.
+    #[cold]
+    fn hold_fragment(&mut self, frame: &Frame<'_>) {
+        if let Keep::Ring(ring) = &mut self.keep {
+            let at = ring.append(&header(frame, NO_POS), frame.data);
+            self.decoder.held_at(at);
+        }
     }
 
     /// Between batches: requests that wait too long, queues of sinks.
     pub fn end_of_batch(&mut self) {
-        let now = self.streams.outlet.counters.newest;
-        if now.saturating_sub(self.looked) >= LOOK {
-            self.looked = now;
+        let now = self.clock.now();
+        if self.clock.is_due() {
             self.streams.look(now);
         }
         self.streams.outlet.flush(now);
@@ -257,8 +266,7 @@ impl Shard {
     /// The source ended: everything held is handed on.
     pub fn finish(&mut self) {
         self.flows.drain(&self.store, &mut self.streams);
-        let now = self.streams.outlet.counters.newest;
-        self.streams.outlet.flush(now);
+        self.streams.outlet.flush(self.clock.now());
     }
 
     /// Shows the counters.
@@ -266,6 +274,7 @@ impl Shard {
         let counters = &mut self.streams.outlet.counters;
         let (decode, flow) = (self.decoder.counters(), self.flows.counters());
         counters.frames = self.seen + source.loopback_copies;
+        counters.newest = self.clock.now();
         counters.tcp_packets = decode.tcp;
         counters.udp_packets = decode.udp;
         counters.icmp_packets = decode.transport(1) + decode.transport(58);
@@ -292,6 +301,19 @@ fn counting_from_zero() -> Numbers {
         next += 1;
         (next - 1, None)
     })
+}
+
+/// Puts the frames that brought the earlier fragments of a datagram into the chain of its flow; gives the position of
+/// the last. They were appended before their flow was known, so they are appended once more.
+fn link_parts(ring: &mut Ring, parts: &[u64], mut prev: u64) -> u64 {
+    let mut data = Vec::new();
+    for part in parts {
+        data.clear();
+        if let Some(held) = ring.store().copy_frame(*part, &mut data) {
+            prev = ring.append(&FrameHeader { prev, ..held }, &data);
+        }
+    }
+    prev
 }
 
 fn header(frame: &Frame<'_>, prev: u64) -> FrameHeader {

@@ -12,14 +12,16 @@ import argparse, collections, concurrent.futures, json, os, re, subprocess, sys
 
 SEP = "\x1f"
 FIELDS = ["frame.number", "frame.protocols", "tcp.stream", "udp.stream", "ip.src", "ipv6.src", "tcp.srcport", "udp.srcport",
+          "ip.dst", "ipv6.dst", "tcp.dstport", "udp.dstport",
           "tcp.analysis.lost_segment", "tcp.analysis.ack_lost_segment", "http.request.method", "http.request.uri", "http.response.code",
           "dns.flags.response", "dns.id", "dns.count.queries", "dns.qry.name", "dns.qry.type", "dns.flags.rcode"]
 
 # How tshark may look. No one way shows all that it can see: told to put segments in order it says nothing of what stands
 # behind a missing one, told not to it misreads swapped ones, and a message whose head or body never ends is shown only
-# when heads and bodies are not put together. So it looks in each way, and of each stream counts the look that saw most.
+# when heads and bodies are not put together; on another protocol's port only when told to try content first. So it looks in each way, and of each stream counts the look that saw most.
 LOOKS = [["-o", "tcp.reassemble_out_of_order:TRUE"], ["-o", "tcp.reassemble_out_of_order:FALSE"],
-         ["-o", "tcp.reassemble_out_of_order:FALSE", "-o", "http.desegment_headers:FALSE", "-o", "http.desegment_body:FALSE"]]
+         ["-o", "tcp.reassemble_out_of_order:FALSE", "-o", "http.desegment_headers:FALSE", "-o", "http.desegment_body:FALSE",
+          "-o", "tcp.try_heuristic_first:TRUE"]]
 FILTER = 'http || dns || tcp contains "HTTP/1." || tcp.analysis.lost_segment || tcp.analysis.ack_lost_segment'
 
 TYPES = {number: name for number, name in enumerate(
@@ -46,30 +48,30 @@ def look(path, options):
 
 def tshark(path):
     """The exchanges that tshark sees, as Counters by protocol."""
-    best = {"http": {}, "dns": {}}
+    best = {"http": {}, "dns": {}}  # by ends, as looks number streams differently
     for options in LOOKS:
         rows = look(path, options)
         for protocol, read in (("http", http), ("dns", dns)):
-            streams = collections.defaultdict(list)
+            conversations = collections.defaultdict(lambda: collections.defaultdict(list))
             for row in rows:
-                for stream, message in read(row):
-                    streams[stream].append(message)
-            for stream, messages in streams.items():
-                if seen(messages) > seen(best[protocol].get(stream, [])):
-                    best[protocol][stream] = messages
+                for ends, stream, message in read(row):
+                    conversations[ends][stream].append(message)
+            for ends, streams in conversations.items():
+                if seen(streams) > seen(best[protocol].get(ends, {})):
+                    best[protocol][ends] = streams
         if not any(row["tcp.stream"] and not lost(row) for row in rows):
             break  # the looks differ in TCP alone
     found = {"http": collections.Counter(), "dns": collections.Counter()}
-    for messages in best["http"].values():
-        found["http"].update(http_pairs(messages))
-    for messages in best["dns"].values():
-        found["dns"].update(dns_pairs(messages))
+    for protocol, pairs in (("http", http_pairs), ("dns", dns_pairs)):
+        for streams in best[protocol].values():
+            for messages in streams.values():
+                found[protocol].update(pairs(messages))
     return found
 
 
-def seen(messages):
+def seen(streams):
     """How many messages there are, losses not counted."""
-    return sum(what is not None for _, what, *_ in messages)
+    return sum(what is not None for messages in streams.values() for _, what, *_ in messages)
 
 
 def lost(row):
@@ -81,16 +83,12 @@ def last(row, name):
     return (split(row.get(name, "")) or [""])[-1]
 
 
-def stream_of(row, protocols):
-    """The innermost stream: its transport and tshark's number."""
-    transport = next((p for p in reversed(protocols) if p in ("tcp", "udp")), "")
-    return transport, last(row, f"{transport}.stream")
-
-
-def source_of(row, protocols):
-    """Address and port that sent the innermost segment."""
+def place(row, protocols):
+    """Where a frame's innermost segment belongs: both ends in an order that is the same both ways, the stream, the sender."""
     network = next((p for p in reversed(protocols) if p in ("ip", "ipv6")), "")
-    return last(row, f"{network}.src"), last(row, f"{stream_of(row, protocols)[0]}.srcport")
+    transport = next((p for p in reversed(protocols) if p in ("tcp", "udp")), "")
+    source, target = ((last(row, f"{network}.{end}"), last(row, f"{transport}.{end}port")) for end in ("src", "dst"))
+    return tuple(sorted((source, target))), (transport, last(row, f"{transport}.stream")), source
 
 
 def inner(row, name):
@@ -103,21 +101,20 @@ def inner(row, name):
 
 
 def http(row):
-    """The heads of a frame: stream, (sender, method and path or the status); a head of None where segments were lost."""
+    """The heads of a frame: ends, stream, (sender, method and path or the status); a head of None where segments were lost."""
     if lost(row):
-        protocols = row["frame.protocols"].split(":")
-        source = source_of(row, protocols)
+        ends, stream, source = place(row, row["frame.protocols"].split(":"))
         # what the sender had received was the other one's
-        yield stream_of(row, protocols), (source, None, bool(row["tcp.analysis.lost_segment"]))
+        yield ends, stream, (source, None, bool(row["tcp.analysis.lost_segment"]))
     protocols = inner(row, "http")
     if protocols is None or "tcp" not in protocols:
         return
-    stream, source = stream_of(row, protocols), source_of(row, protocols)
+    ends, stream, source = place(row, protocols)
     for request in zip(split(row["http.request.method"]), split(row["http.request.uri"])):
-        yield stream, (source, request)
+        yield ends, stream, (source, request)
     for code in split(row["http.response.code"]):
         if not 100 <= int(code) < 200 or code == "101":
-            yield stream, (source, int(code))
+            yield ends, stream, (source, int(code))
 
 
 def http_pairs(messages):
@@ -141,11 +138,11 @@ def http_pairs(messages):
 
 
 def dns(row):
-    """The messages of a frame: stream, (id, whether it is a response, question, rcode)."""
+    """The messages of a frame: ends, stream, (id, whether it is a response, question, rcode)."""
     protocols = inner(row, "dns")
     if protocols is None or {"mdns", "llmnr"} & set(protocols):
         return
-    stream = stream_of(row, protocols)
+    ends, stream, _ = place(row, protocols)
     names, kinds, rcodes = (iter(split(row[f"dns.{field}"])) for field in ("qry.name", "qry.type", "flags.rcode"))
     messages = zip(split(row["dns.flags.response"]), split(row["dns.id"]), split(row["dns.count.queries"]))
     for response, number, questions in messages:
@@ -157,7 +154,7 @@ def dns(row):
             name = "" if name == "<Root>" else one_mark(name.lower())
             kind = int(kind or "0", 0)
             kind = TYPES.get(kind, f"TYPE{kind}")
-        yield stream, (number, response, (name, kind), rcode)
+        yield ends, stream, (number, response, (name, kind), rcode)
 
 
 def dns_pairs(messages):

@@ -1,0 +1,79 @@
+//! Packet time, for what waits: monotone but for jumps, which time nothing out.
+
+/// Time by which requests wait for their answers, in ns since the epoch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PacketClock {
+    now: i64,
+    /// Until then nothing times out: what waits began before a jump.
+    settled: i64,
+    looked: i64,
+}
+
+/// A step ahead that is no step of traffic.
+const AHEAD: i64 = 600_000_000_000;
+/// A step back that is no disorder of packets.
+const BACK: i64 = -1_000_000_000;
+/// Time between two looks at what waits.
+const LOOK: i64 = 1_000_000_000;
+
+impl PacketClock {
+    /// A clock that no packet has set yet.
+    pub(crate) fn new() -> PacketClock {
+        PacketClock { now: i64::MIN, settled: i64::MIN, looked: i64::MIN }
+    }
+
+    /// Takes the time of a packet or tick. After a jump nothing times out for `patience`, which is as long as anything
+    /// waits.
+    #[inline]
+    pub(crate) fn advance(&mut self, ts: i64, patience: i64) {
+        let step = ts.saturating_sub(self.now);
+        if (0..=AHEAD).contains(&step) {
+            self.now = ts;
+        } else if !(BACK..=AHEAD).contains(&step) {
+            self.now = ts;
+            self.looked = ts;
+            self.settled = ts.saturating_add(patience);
+        }
+    }
+
+    /// The time.
+    pub(crate) fn now(&self) -> i64 {
+        self.now
+    }
+
+    /// Whether it is time to look at what waits.
+    pub(crate) fn is_due(&mut self) -> bool {
+        let due = self.now.saturating_sub(self.looked) >= LOOK && self.now >= self.settled;
+        if due {
+            self.looked = self.now;
+        }
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: i64 = 1_000_000_000;
+
+    #[test]
+    fn jumps_hold_timeouts_and_disorder_does_not() {
+        let mut clock = PacketClock::new();
+        clock.advance(1_000 * SECOND, 120 * SECOND);
+        assert!(!clock.is_due(), "the first packet is a jump, too");
+        clock.advance(1_121 * SECOND, 120 * SECOND);
+        assert!(clock.is_due() && !clock.is_due());
+        clock.advance(1_121 * SECOND - SECOND / 2, 120 * SECOND);
+        assert_eq!(clock.now(), 1_121 * SECOND);
+        for step in [3_600, -3_600] {
+            let before = clock.now();
+            clock.advance(before + step * SECOND, 120 * SECOND);
+            assert_eq!(clock.now(), before + step * SECOND);
+            clock.advance(clock.now() + 100 * SECOND, 120 * SECOND);
+            assert!(!clock.is_due());
+            clock.advance(clock.now() + 21 * SECOND, 120 * SECOND);
+            assert!(clock.is_due());
+        }
+    }
+}
