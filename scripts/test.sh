@@ -18,7 +18,7 @@ export GILLNET_CAPTURES="${GILLNET_CAPTURES:-$(realpath -m ../shared/captures)}"
 
 dependencies() {
     set -e
-    deps_apt nginx-light dnsmasq-base bind9-dnsutils curl tshark tcpdump iproute2 ethtool procps valgrind python3-venv \
+    deps_apt nginx-light dnsmasq-base bind9-dnsutils curl tshark tcpdump iproute2 ethtool procps valgrind python3-venv libcap2-bin tcpreplay wrk hey \
         chromium gcc libc6-dev cmake make ca-certificates
     deps_python
     deps_ui
@@ -35,7 +35,7 @@ step "release build" cargo build --release --quiet -p gillnet
 export GILLNET="$CARGO_TARGET_DIR/release/gillnet"
 step "accuracy against tshark" python3 crates/testkit/accuracy/accuracy.py "$GILLNET" "$GILLNET_CAPTURES" --known docs/accuracy.md
 step "instructions of the hot path" python3 bench/instructions.py "$GILLNET"
-step "end to end" "$GILLNET_VENV/bin/python" -m pytest -q -x --no-header tests
+step "end to end" "$GILLNET_VENV/bin/python" -m pytest -q --no-header tests
 
 # cargo: "test result: ok. 3 passed; 0 failed"; vitest: "Tests  4 passed"; pytest: "5 passed, 1 failed in 2s"
 total() { sed 's/\x1b\[[0-9;]*m//g' "$log" | grep -E 'test result|^ +Tests |^(=+ )?[0-9]+ (passed|failed).* in ' | grep -oE "[0-9]+ $1" | awk '{n += $1} END {print n + 0}'; }

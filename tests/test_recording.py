@@ -104,10 +104,12 @@ def test_a_rule_keeps_exactly_the_streams_that_match_and_those_whole(host, web, 
         for way in ("8080", ports):
             assert [row[1:] for row in found[ports] if row[1] == way] == [row[1:] for row in rows if row[1] == way]
         assert sorted(row[1:] for row in found[ports]) == sorted(row[1:] for row in rows)
-        apart += [abs(nanoseconds(a[0]) - nanoseconds(b[0])) for a, b in zip(sorted(found[ports], key=lambda row: row[1:]), sorted(rows, key=lambda row: row[1:]))]
-    # the kernel stamps TCP of this host anew for each socket that looks: a moment apart, more where it was interrupted in between
-    within = sum(ns <= 1000 for ns in apart) / len(apart)
-    assert within >= 0.9 and max(apart) < 10_000_000, f"{within:.1%} within 1 µs, at most {max(apart)} ns apart"
+        pairs = zip(sorted(found[ports], key=lambda row: row[1:]), sorted(rows, key=lambda row: row[1:]))
+        apart += [(abs(nanoseconds(a[0]) - nanoseconds(b[0])), int(b[5])) for a, b in pairs]
+    # the kernel stamps TCP of this host anew for each socket that looks, after it has copied the frame for the one before:
+    # a moment apart for packets of usual size, some µs for those of 64 KiB, more where it was interrupted in between
+    usual = [ns <= 1000 for ns, size in apart if size < 2000]
+    assert sum(usual) / len(usual) >= 0.9 and max(apart)[0] < 10_000_000, f"{sum(usual)} of {len(usual)} within 1 µs, at most {max(apart)}"
 
 
 def nanoseconds(epoch):

@@ -31,13 +31,18 @@ fn payload(frame: &[u8]) -> Option<&[u8]> {
 }
 
 fn is_message(frame: &[u8]) -> bool {
-    let Some(payload) = payload(frame).filter(|p| p.first().is_some_and(u8::is_ascii_uppercase)) else {
+    let Some(payload) = payload(frame).filter(|p| p.first().is_some_and(u8::is_ascii_uppercase))
+    else {
         return false;
     };
     let mut headers = [httparse::EMPTY_HEADER; 64];
     if payload.starts_with(b"HTTP/") {
-        httparse::Response::new(&mut headers).parse(payload).is_ok_and(|s| s.is_complete())
+        httparse::Response::new(&mut headers)
+            .parse(payload)
+            .is_ok_and(|s| s.is_complete())
     } else {
-        httparse::Request::new(&mut headers).parse(payload).is_ok_and(|s| s.is_complete())
+        httparse::Request::new(&mut headers)
+            .parse(payload)
+            .is_ok_and(|s| s.is_complete())
     }
 }

@@ -56,12 +56,20 @@ impl StreamKey {
             None => (stem, false),
         };
         let number = digits.parse().ok()?;
-        Some(StreamKey { number, udp, origin: None })
+        Some(StreamKey {
+            number,
+            udp,
+            origin: None,
+        })
     }
 
     /// The stream's name.
     pub fn name(&self) -> String {
-        format!("{:012}{}.pcap", self.number, if self.udp { "_udp" } else { "" })
+        format!(
+            "{:012}{}.pcap",
+            self.number,
+            if self.udp { "_udp" } else { "" }
+        )
     }
 }
 
@@ -70,7 +78,10 @@ impl EntryKey {
     pub fn parse(id: &str) -> Option<EntryKey> {
         let (_, rest) = id.rsplit_once('/').unwrap_or(("", id));
         let (stream, index) = rest.rsplit_once('-')?;
-        Some(EntryKey { stream: StreamKey::parse(stream)?, index: index.parse().ok()? })
+        Some(EntryKey {
+            stream: StreamKey::parse(stream)?,
+            index: index.parse().ok()?,
+        })
     }
 }
 
@@ -157,7 +168,10 @@ mod tests {
             assert_eq!(StreamKey::parse(name).unwrap().name(), name);
         }
         let key = EntryKey::parse("10.0.41.65:30001/000000017720.pcap-3").unwrap();
-        assert_eq!((key.stream.number, key.stream.udp, key.index), (17720, false, 3));
+        assert_eq!(
+            (key.stream.number, key.stream.udp, key.index),
+            (17720, false, 3)
+        );
         for wrong in ["", "x", "1.pcap", "a/b-c", "../../etc/passwd-1"] {
             assert_eq!(EntryKey::parse(wrong), None, "{wrong}");
         }

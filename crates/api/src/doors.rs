@@ -2,8 +2,8 @@
 
 use axum::extract::{Request, State};
 use axum::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, COOKIE, HOST, LOCATION, ORIGIN, REFERRER_POLICY, SET_COOKIE,
-    X_CONTENT_TYPE_OPTIONS,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, COOKIE, HOST, LOCATION, ORIGIN,
+    REFERRER_POLICY, SET_COOKIE, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
@@ -39,8 +39,13 @@ impl Token {
         if text.len() < 16 {
             return Err("the token is shorter than 16 characters".into());
         }
-        if let Some(odd) = text.chars().find(|c| !c.is_ascii_alphanumeric() && !"-._~".contains(*c)) {
-            return Err(format!("the token holds `{odd}`; use letters, digits and - . _ ~"));
+        if let Some(odd) = text
+            .chars()
+            .find(|c| !c.is_ascii_alphanumeric() && !"-._~".contains(*c))
+        {
+            return Err(format!(
+                "the token holds `{odd}`; use letters, digits and - . _ ~"
+            ));
         }
         Ok(Token(text.to_owned()))
     }
@@ -66,7 +71,11 @@ pub struct Doors {
 }
 
 /// Turns away what may not come in, and puts the policy on what goes out.
-pub(crate) async fn guard(State(doors): State<Arc<Doors>>, request: Request, next: Next) -> Response {
+pub(crate) async fn guard(
+    State(doors): State<Arc<Doors>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let mut response = match doors.check(&request) {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal,
@@ -90,10 +99,16 @@ impl Doors {
         let headers = request.headers();
         let host = header(headers, &HOST);
         if !self.is_own_host(host) {
-            return Err(refuse(StatusCode::FORBIDDEN, "this Host is not one of Gillnet's; open it by its IP address or localhost"));
+            return Err(refuse(
+                StatusCode::FORBIDDEN,
+                "this Host is not one of Gillnet's; open it by its IP address or localhost",
+            ));
         }
         if !is_same_origin(headers, host) {
-            return Err(refuse(StatusCode::FORBIDDEN, "requests of other origins are refused"));
+            return Err(refuse(
+                StatusCode::FORBIDDEN,
+                "requests of other origins are refused",
+            ));
         }
         let path = request.uri().path();
         let asked = query_token(request.uri().query());
@@ -108,7 +123,10 @@ impl Doors {
         if given.iter().flatten().any(|token| self.token.is(token)) {
             return Ok(());
         }
-        Err(refuse(StatusCode::UNAUTHORIZED, "no or a wrong token: open the address that gillnet printed"))
+        Err(refuse(
+            StatusCode::UNAUTHORIZED,
+            "no or a wrong token: open the address that gillnet printed",
+        ))
     }
 
     fn is_own_host(&self, host: &str) -> bool {
@@ -117,13 +135,20 @@ impl Doors {
             _ => host,
         };
         let bare = name.trim_start_matches('[').trim_end_matches(']');
-        bare.parse::<IpAddr>().is_ok() || name == "localhost" || self.hosts.iter().any(|own| own == name)
+        bare.parse::<IpAddr>().is_ok()
+            || name == "localhost"
+            || self.hosts.iter().any(|own| own == name)
     }
 
     fn admit(&self) -> Response {
-        let cookie = format!("{COOKIE_NAME}={}; Path=/; HttpOnly; SameSite=Strict", self.token.secret());
+        let cookie = format!(
+            "{COOKIE_NAME}={}; Path=/; HttpOnly; SameSite=Strict",
+            self.token.secret()
+        );
         let mut response = StatusCode::SEE_OTHER.into_response();
-        response.headers_mut().insert(LOCATION, HeaderValue::from_static("/"));
+        response
+            .headers_mut()
+            .insert(LOCATION, HeaderValue::from_static("/"));
         if let Ok(cookie) = HeaderValue::from_str(&cookie) {
             response.headers_mut().insert(SET_COOKIE, cookie);
         }
@@ -132,7 +157,10 @@ impl Doors {
 }
 
 fn header<'h>(headers: &'h HeaderMap, name: &HeaderName) -> &'h str {
-    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("")
 }
 
 /// Browsers name the origin of what a page asks for; programs name none.
@@ -140,7 +168,10 @@ fn is_same_origin(headers: &HeaderMap, host: &str) -> bool {
     let site = header(headers, &FETCH_SITE);
     let navigation = matches!(site, "" | "same-origin" | "none");
     let origin = header(headers, &ORIGIN);
-    let own = origin.is_empty() || origin.split_once("://").is_some_and(|(_, authority)| authority == host);
+    let own = origin.is_empty()
+        || origin
+            .split_once("://")
+            .is_some_and(|(_, authority)| authority == host);
     own && (navigation || is_page_visit(headers))
 }
 
@@ -152,7 +183,9 @@ fn is_page_visit(headers: &HeaderMap) -> bool {
 }
 
 fn query_token(query: Option<&str>) -> Option<&str> {
-    query?.split('&').find_map(|pair| pair.strip_prefix("token="))
+    query?
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("token="))
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -160,7 +193,10 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 }
 
 fn cookie(headers: &HeaderMap) -> Option<&str> {
-    let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let cookies = headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
     cookies.flat_map(|value| value.split(';')).find_map(|pair| {
         let (name, value) = pair.trim().split_once('=')?;
         (name == COOKIE_NAME).then_some(value)
@@ -178,7 +214,10 @@ mod tests {
     use super::*;
 
     fn doors() -> Doors {
-        Doors { token: Token::own("0123456789abcdef").unwrap(), hosts: vec!["gillnet.example".into()] }
+        Doors {
+            token: Token::own("0123456789abcdef").unwrap(),
+            hosts: vec!["gillnet.example".into()],
+        }
     }
 
     fn check(uri: &str, headers: &[(&str, &str)]) -> u16 {
@@ -197,9 +236,27 @@ mod tests {
         let host = ("host", "127.0.0.1:8899");
         assert_eq!(check("/api/status", &[host]), 401);
         assert_eq!(check("/api/status?token=0123456789abcdef", &[host]), 200);
-        assert_eq!(check("/api/status", &[host, ("authorization", "Bearer 0123456789abcdef")]), 200);
-        assert_eq!(check("/api/status", &[host, ("cookie", "a=b; gillnet_token=0123456789abcdef")]), 200);
-        assert_eq!(check("/api/status", &[host, ("cookie", "gillnet_token=0123456789abcdee")]), 401);
+        assert_eq!(
+            check(
+                "/api/status",
+                &[host, ("authorization", "Bearer 0123456789abcdef")]
+            ),
+            200
+        );
+        assert_eq!(
+            check(
+                "/api/status",
+                &[host, ("cookie", "a=b; gillnet_token=0123456789abcdef")]
+            ),
+            200
+        );
+        assert_eq!(
+            check(
+                "/api/status",
+                &[host, ("cookie", "gillnet_token=0123456789abcdee")]
+            ),
+            401
+        );
         assert_eq!(check("/?token=0123456789abcdef", &[host]), 303);
         assert_eq!(check("/", &[host]), 200);
     }
@@ -211,10 +268,21 @@ mod tests {
             headers.extend_from_slice(more);
             check("/api/status?token=0123456789abcdef", &headers)
         };
-        for own in ["localhost", "localhost:8899", "127.0.0.1:1", "[::1]:8899", "gillnet.example:80"] {
+        for own in [
+            "localhost",
+            "localhost:8899",
+            "127.0.0.1:1",
+            "[::1]:8899",
+            "gillnet.example:80",
+        ] {
             assert_eq!(ask(own, &[]), 200, "{own}");
         }
-        for foreign in ["evil.example", "evil.example:8899", "localhost.evil.example", ""] {
+        for foreign in [
+            "evil.example",
+            "evil.example:8899",
+            "localhost.evil.example",
+            "",
+        ] {
             assert_eq!(ask(foreign, &[]), 403, "{foreign}");
         }
         assert_eq!(ask("localhost:1", &[("origin", "http://localhost:1")]), 200);
@@ -222,7 +290,11 @@ mod tests {
             assert_eq!(ask("localhost:1", &[("origin", foreign)]), 403, "{foreign}");
         }
         assert_eq!(ask("localhost:1", &[("sec-fetch-site", "cross-site")]), 403);
-        let visit = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+        let visit = [
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-mode", "navigate"),
+            ("sec-fetch-dest", "document"),
+        ];
         assert_eq!(ask("localhost:1", &visit), 200);
     }
 

@@ -13,7 +13,9 @@ mod routes;
 mod rows;
 mod ui;
 
-pub use backend::{Backend, EntryKey, PcapFormat, Progress, RecordingStatus, Refused, Status, StreamKey};
+pub use backend::{
+    Backend, EntryKey, PcapFormat, Progress, RecordingStatus, Refused, Status, StreamKey,
+};
 pub use doors::{Doors, Token};
 pub use live::{LiveStore, Since};
 pub use metrics::{Extra, Source as MetricsSource, metrics_text, serve_metrics};

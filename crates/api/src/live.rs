@@ -33,7 +33,10 @@ pub struct Since {
 impl LiveStore {
     /// A store of about so many bytes.
     pub fn new(limit: usize) -> LiveStore {
-        LiveStore { limit, ring: Mutex::default() }
+        LiveStore {
+            limit,
+            ring: Mutex::default(),
+        }
     }
 
     /// Adds entries.
@@ -63,13 +66,27 @@ impl LiveStore {
         let ring = self.ring();
         let begin = from.max(ring.first);
         let offset = usize::try_from(begin - ring.first).unwrap_or(usize::MAX);
-        let entries: Vec<_> = ring.entries.iter().skip(offset).take(most).map(|(e, _)| Arc::clone(e)).collect();
-        Since { skipped: begin - from, next: begin + entries.len() as u64, entries }
+        let entries: Vec<_> = ring
+            .entries
+            .iter()
+            .skip(offset)
+            .take(most)
+            .map(|(e, _)| Arc::clone(e))
+            .collect();
+        Since {
+            skipped: begin - from,
+            next: begin + entries.len() as u64,
+            entries,
+        }
     }
 
     /// All that is there, oldest first.
     pub fn all(&self) -> Vec<Arc<OwnedEntry>> {
-        self.ring().entries.iter().map(|(entry, _)| Arc::clone(entry)).collect()
+        self.ring()
+            .entries
+            .iter()
+            .map(|(entry, _)| Arc::clone(entry))
+            .collect()
     }
 
     fn ring(&self) -> MutexGuard<'_, Ring> {
@@ -80,7 +97,9 @@ impl LiveStore {
 /// About how much memory an entry takes: its struct, and what it keeps of its messages.
 fn weight(entry: &OwnedEntry) -> usize {
     let messages = entry.request_size.saturating_add(entry.response_size);
-    1024 + usize::try_from(messages).unwrap_or(usize::MAX).min(2 * LiveStore::KEEP)
+    1024 + usize::try_from(messages)
+        .unwrap_or(usize::MAX)
+        .min(2 * LiveStore::KEEP)
 }
 
 impl LiveStore {

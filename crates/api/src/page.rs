@@ -19,15 +19,29 @@ impl Cursor {
     /// The place of an entry.
     pub fn of(entry: &Entry<'_>) -> Cursor {
         let c = entry.common;
-        Cursor { ts: c.ts, run: c.origin.run.clone(), stream: c.stream, index: c.index }
+        Cursor {
+            ts: c.ts,
+            run: c.origin.run.clone(),
+            stream: c.stream,
+            index: c.index,
+        }
     }
 
     /// Reads what [`Cursor::text`] wrote.
     pub fn parse(text: &str) -> Option<Cursor> {
         let mut parts = text.splitn(4, '.');
         let mut next = || parts.next();
-        let (ts, stream, index) = (next()?.parse().ok()?, next()?.parse().ok()?, next()?.parse().ok()?);
-        Some(Cursor { ts, stream, index, run: next()?.to_owned() })
+        let (ts, stream, index) = (
+            next()?.parse().ok()?,
+            next()?.parse().ok()?,
+            next()?.parse().ok()?,
+        );
+        Some(Cursor {
+            ts,
+            stream,
+            index,
+            run: next()?.to_owned(),
+        })
     }
 
     /// As it stands in a URL.
@@ -83,7 +97,12 @@ enum Order {
 impl Pager {
     /// A page that is still empty.
     pub fn new(query: PageQuery) -> Pager {
-        Pager { query, rows: BTreeMap::new(), cut: false, matched: 0 }
+        Pager {
+            query,
+            rows: BTreeMap::new(),
+            cut: false,
+            matched: 0,
+        }
     }
 
     /// Takes an entry that matched the filter.
@@ -94,12 +113,22 @@ impl Pager {
         }
         self.matched += 1;
         let place = self.order(Cursor::of(entry));
-        if self.query.after.clone().is_some_and(|after| place <= self.order(after)) || self.rows.contains_key(&place) {
+        if self
+            .query
+            .after
+            .clone()
+            .is_some_and(|after| place <= self.order(after))
+            || self.rows.contains_key(&place)
+        {
             return;
         }
         if self.rows.len() >= self.query.limit {
             self.cut = true;
-            if self.rows.last_key_value().is_some_and(|(last, _)| *last < place) {
+            if self
+                .rows
+                .last_key_value()
+                .is_some_and(|(last, _)| *last < place)
+            {
                 return;
             }
             self.rows.pop_last();
@@ -125,10 +154,18 @@ impl Pager {
         let next = last.filter(|_| self.cut).map(|place| match place {
             Order::Newest(Reverse(cursor)) | Order::Oldest(cursor) => cursor,
         });
-        Page { rows: self.rows.into_values().collect(), next, matched: self.matched }
+        Page {
+            rows: self.rows.into_values().collect(),
+            next,
+            matched: self.matched,
+        }
     }
 
     fn order(&self, cursor: Cursor) -> Order {
-        if self.query.newest_first { Order::Newest(Reverse(cursor)) } else { Order::Oldest(cursor) }
+        if self.query.newest_first {
+            Order::Newest(Reverse(cursor))
+        } else {
+            Order::Oldest(cursor)
+        }
     }
 }

@@ -1,7 +1,10 @@
 //! The routes of the API.
 
 use crate::doors::{guard, refuse};
-use crate::{Backend, Cursor, Doors, EntryKey, LiveStore, Page, PageQuery, PcapFormat, StreamKey, filters, ui, write_row};
+use crate::{
+    Backend, Cursor, Doors, EntryKey, LiveStore, Page, PageQuery, PcapFormat, StreamKey, filters,
+    ui, write_row,
+};
 use axum::body::Bytes;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Path, Query, State};
@@ -25,7 +28,9 @@ pub async fn serve(
     doors: Doors,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    axum::serve(listener, router(backend, doors)).with_graceful_shutdown(stop).await
+    axum::serve(listener, router(backend, doors))
+        .with_graceful_shutdown(stop)
+        .await
 }
 
 fn router(backend: Shown, doors: Doors) -> Router {
@@ -45,17 +50,29 @@ fn router(backend: Shown, doors: Doors) -> Router {
 }
 
 async fn unknown() -> Response {
-    refuse(StatusCode::NOT_FOUND, "there is nothing of that name in the API; see /api/openapi.json")
+    refuse(
+        StatusCode::NOT_FOUND,
+        "there is nothing of that name in the API; see /api/openapi.json",
+    )
 }
 
 async fn openapi() -> Response {
-    ([(CONTENT_TYPE, "application/json")], include_str!("../openapi.json")).into_response()
+    (
+        [(CONTENT_TYPE, "application/json")],
+        include_str!("../openapi.json"),
+    )
+        .into_response()
 }
 
 /// Runs what may read files off the server's threads.
 async fn off<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Response> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|_| refuse(StatusCode::INTERNAL_SERVER_ERROR, "the answer could not be made; the log says why"))
+    done.map_err(|_| {
+        refuse(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the answer could not be made; the log says why",
+        )
+    })
 }
 
 async fn status(State(backend): State<Shown>) -> Result<Response, Response> {
@@ -83,11 +100,14 @@ impl Asked {
         let wrong = |message: String| refuse(StatusCode::BAD_REQUEST, &message);
         let edge = |text: &Option<String>, open: i64| match text.as_deref() {
             None | Some("") => Ok(open),
-            Some(text) => moment(text).ok_or_else(|| wrong(format!("`{text}` is no time; write ns since the epoch"))),
+            Some(text) => moment(text)
+                .ok_or_else(|| wrong(format!("`{text}` is no time; write ns since the epoch"))),
         };
         let after = match self.cursor.as_deref() {
             None | Some("") => None,
-            Some(text) => Some(Cursor::parse(text).ok_or_else(|| wrong(format!("`{text}` is no cursor")))?),
+            Some(text) => {
+                Some(Cursor::parse(text).ok_or_else(|| wrong(format!("`{text}` is no cursor")))?)
+            }
         };
         Ok(PageQuery {
             filter: filter(backend, &self.kfl, self.lang.as_deref())?,
@@ -102,7 +122,9 @@ impl Asked {
 
 /// A moment as ns since the epoch, from that number or from RFC 3339.
 fn moment(text: &str) -> Option<i64> {
-    text.parse().ok().or_else(|| gillnet_entry::time::parse(text))
+    text.parse()
+        .ok()
+        .or_else(|| gillnet_entry::time::parse(text))
 }
 
 fn options(lang: Option<&str>) -> Options {
@@ -111,8 +133,14 @@ fn options(lang: Option<&str>) -> Options {
         Some("kfl2") => Lang::Kfl2,
         _ => Lang::Auto,
     };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Options { lang, lenient: false, now: i64::try_from(now.as_nanos()).unwrap_or(i64::MAX) }
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Options {
+        lang,
+        lenient: false,
+        now: i64::try_from(now.as_nanos()).unwrap_or(i64::MAX),
+    }
 }
 
 #[allow(clippy::result_large_err)] // the refusal is the answer itself
@@ -123,7 +151,10 @@ fn filter(backend: &Shown, kfl: &str, lang: Option<&str>) -> Result<Filter, Resp
     })
 }
 
-async fn entries(State(backend): State<Shown>, Query(asked): Query<Asked>) -> Result<Response, Response> {
+async fn entries(
+    State(backend): State<Shown>,
+    Query(asked): Query<Asked>,
+) -> Result<Response, Response> {
     let query = asked.query(&backend)?;
     let page = off(move || backend.page(&query)).await?;
     let page = page.map_err(|e| refuse(StatusCode::BAD_GATEWAY, &e.to_string()))?;
@@ -167,32 +198,56 @@ impl From {
     }
 }
 
-async fn entry(State(backend): State<Shown>, Path(id): Path<String>, Query(from): Query<From>) -> Result<Response, Response> {
-    let mut key = EntryKey::parse(&id).ok_or_else(|| refuse(StatusCode::BAD_REQUEST, "that is no id of an entry"))?;
+async fn entry(
+    State(backend): State<Shown>,
+    Path(id): Path<String>,
+    Query(from): Query<From>,
+) -> Result<Response, Response> {
+    let mut key = EntryKey::parse(&id)
+        .ok_or_else(|| refuse(StatusCode::BAD_REQUEST, "that is no id of an entry"))?;
     key.stream.origin = from.origin();
     let found = off(move || backend.entry(&key)).await?;
     match found.map_err(|e| refuse(StatusCode::BAD_GATEWAY, &e.to_string()))? {
         Some(json) => Ok(([(CONTENT_TYPE, "application/json")], json).into_response()),
-        None => Err(refuse(StatusCode::NOT_FOUND, "the entry is not there, or no longer: the live view keeps the newest")),
+        None => Err(refuse(
+            StatusCode::NOT_FOUND,
+            "the entry is not there, or no longer: the live view keeps the newest",
+        )),
     }
 }
 
-async fn stream(State(backend): State<Shown>, Path(name): Path<String>, Query(from): Query<From>) -> Result<Response, Response> {
-    let mut key = StreamKey::parse(&name).ok_or_else(|| refuse(StatusCode::BAD_REQUEST, "that is no name of a stream"))?;
+async fn stream(
+    State(backend): State<Shown>,
+    Path(name): Path<String>,
+    Query(from): Query<From>,
+) -> Result<Response, Response> {
+    let mut key = StreamKey::parse(&name)
+        .ok_or_else(|| refuse(StatusCode::BAD_REQUEST, "that is no name of a stream"))?;
     key.origin = from.origin();
     let (format, ending) = match from.format.as_str() {
         "" | "pcap" => (PcapFormat::Pcap, ""),
         "pcapng" => (PcapFormat::Pcapng, "ng"),
-        _ => return Err(refuse(StatusCode::BAD_REQUEST, "formats are pcap and pcapng")),
+        _ => {
+            return Err(refuse(
+                StatusCode::BAD_REQUEST,
+                "formats are pcap and pcapng",
+            ));
+        }
     };
     let disposition = format!("attachment; filename=\"{}{ending}\"", key.name());
     let found = off(move || backend.stream(&key, format)).await?;
     match found.map_err(|e| refuse(StatusCode::BAD_GATEWAY, &e.to_string()))? {
         Some(bytes) => {
-            let headers = [(CONTENT_TYPE, "application/vnd.tcpdump.pcap".to_owned()), (CONTENT_DISPOSITION, disposition)];
+            let headers = [
+                (CONTENT_TYPE, "application/vnd.tcpdump.pcap".to_owned()),
+                (CONTENT_DISPOSITION, disposition),
+            ];
             Ok((headers, bytes).into_response())
         }
-        None => Err(refuse(StatusCode::NOT_FOUND, "the packets of that stream are not there, or no longer")),
+        None => Err(refuse(
+            StatusCode::NOT_FOUND,
+            "the packets of that stream are not there, or no longer",
+        )),
     }
 }
 
@@ -220,10 +275,19 @@ async fn complete(State(backend): State<Shown>, body: Bytes) -> Result<Response,
 
 #[allow(clippy::result_large_err)] // the refusal is the answer itself
 fn read_text(body: &[u8]) -> Result<Text, Response> {
-    serde_json::from_slice(body).map_err(|e| refuse(StatusCode::BAD_REQUEST, &format!("the body is no request: {e}")))
+    serde_json::from_slice(body).map_err(|e| {
+        refuse(
+            StatusCode::BAD_REQUEST,
+            &format!("the body is no request: {e}"),
+        )
+    })
 }
 
-async fn live(State(backend): State<Shown>, Query(asked): Query<Asked>, upgrade: WebSocketUpgrade) -> Response {
+async fn live(
+    State(backend): State<Shown>,
+    Query(asked): Query<Asked>,
+    upgrade: WebSocketUpgrade,
+) -> Response {
     let filter = gillnet_kfl::compile(backend.env(), &asked.kfl, &options(asked.lang.as_deref()));
     upgrade.on_upgrade(async move |socket| match (filter, backend.live()) {
         (Err(errors), _) => {
@@ -263,13 +327,23 @@ async fn feed(mut socket: WebSocket, store: Arc<LiveStore>, filter: Filter, back
         next = since.next;
         skipped += since.skipped;
         let rows = filtered(&since.entries, &filter);
-        if !rows.is_empty() && socket.send(Message::Text(rows_message(&rows).into())).await.is_err() {
+        if !rows.is_empty()
+            && socket
+                .send(Message::Text(rows_message(&rows).into()))
+                .await
+                .is_err()
+        {
             return;
         }
         if turn % 10 == 0 {
             let drops = backend.status().drops;
-            let status = serde_json::json!({ "type": "status", "drops": drops, "skipped": skipped });
-            if socket.send(Message::Text(status.to_string().into())).await.is_err() {
+            let status =
+                serde_json::json!({ "type": "status", "drops": drops, "skipped": skipped });
+            if socket
+                .send(Message::Text(status.to_string().into()))
+                .await
+                .is_err()
+            {
                 return;
             }
         }

@@ -14,7 +14,10 @@ pub fn write_row(entry: &Entry<'_>, out: &mut Vec<u8>) {
     }
     row.value("stream", &Value::Str(c.stream_name(ctx)));
     row.value("index", &Value::Int(i64::from(c.index)));
-    row.value("timestamp", &Value::Str(ctx.format(format_args!("{}", Rfc3339(c.ts)))));
+    row.value(
+        "timestamp",
+        &Value::Str(ctx.format(format_args!("{}", Rfc3339(c.ts)))),
+    );
     row.nested("protocol", |protocol| {
         protocol.value("name", &Value::Str(c.info.name));
         protocol.value("abbr", &Value::Str(c.info.abbr));
@@ -26,10 +29,16 @@ pub fn write_row(entry: &Entry<'_>, out: &mut Vec<u8>) {
     row.value("summary", &Value::Str(entry.record.summary(ctx)));
     row.value("status", &Value::Str(status));
     row.value("statusCode", &code.map_or(Value::Null, Value::Int));
-    row.value("ok", &Value::Bool(c.fault.is_none() && entry.record.ok(ctx)));
+    row.value(
+        "ok",
+        &Value::Bool(c.fault.is_none() && entry.record.ok(ctx)),
+    );
     row.nested("src", |o| write_end(&c.src, ctx, o));
     row.nested("dst", |o| write_end(&c.dst, ctx, o));
-    row.value("elapsedTime", &c.elapsed_us().map_or(Value::Null, Value::Int));
+    row.value(
+        "elapsedTime",
+        &c.elapsed_us().map_or(Value::Null, Value::Int),
+    );
     row.value("requestSize", &Value::UInt(c.request_size));
     row.value("responseSize", &Value::UInt(c.response_size));
     match c.fault {

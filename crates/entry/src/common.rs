@@ -286,7 +286,10 @@ impl<'a> End<'a> {
         let name = self.name;
         Value::Map(ctx.list([
             ("ip", self.ip_value(ctx)),
-            ("port", Value::Str(ctx.format(format_args!("{}", self.port)))),
+            (
+                "port",
+                Value::Str(ctx.format(format_args!("{}", self.port))),
+            ),
             ("name", Value::Str(&name.name)),
             ("namespace", Value::Str(&name.namespace)),
             ("pod", object(&name.pod, &name.namespace, ctx)),
@@ -302,7 +305,10 @@ fn object<'a>(name: &'a str, namespace: &'a str, ctx: &Ctx<'a>) -> Value<'a> {
     if name.is_empty() {
         return Value::Null;
     }
-    let metadata = Value::Map(ctx.list([("name", Value::Str(name)), ("namespace", Value::Str(namespace))]));
+    let metadata = Value::Map(ctx.list([
+        ("name", Value::Str(name)),
+        ("namespace", Value::Str(namespace)),
+    ]));
     Value::Map(ctx.list([("metadata", metadata)]))
 }
 
@@ -314,7 +320,11 @@ impl<'a> Common<'a> {
 
     /// Name of the stream's capture.
     pub fn stream_name(&self, ctx: &Ctx<'a>) -> &'a str {
-        let suffix = if self.transport == Transport::Udp { "_udp" } else { "" };
+        let suffix = if self.transport == Transport::Udp {
+            "_udp"
+        } else {
+            ""
+        };
         ctx.format(format_args!("{:012}{suffix}.pcap", self.stream))
     }
 
@@ -328,14 +338,25 @@ impl<'a> Common<'a> {
     }
 
     fn id(&self, ctx: &Ctx<'a>) -> Value<'a> {
-        let suffix = if self.transport == Transport::Udp { "_udp" } else { "" };
+        let suffix = if self.transport == Transport::Udp {
+            "_udp"
+        } else {
+            ""
+        };
         let (worker, stream, index) = (&self.origin.worker, self.stream, self.index);
         Value::Str(ctx.format(format_args!("{worker}/{stream:012}{suffix}.pcap-{index}")))
     }
 
     fn entry_file(&self, ctx: &Ctx<'a>) -> Value<'a> {
-        let suffix = if self.transport == Transport::Udp { "_udp" } else { "" };
-        Value::Str(ctx.format(format_args!("{:012}{suffix}_pcap-{}_entry.json", self.stream, self.index)))
+        let suffix = if self.transport == Transport::Udp {
+            "_udp"
+        } else {
+            ""
+        };
+        Value::Str(ctx.format(format_args!(
+            "{:012}{suffix}_pcap-{}_entry.json",
+            self.stream, self.index
+        )))
     }
 
     fn elapsed(&self, _: &Ctx<'a>) -> Value<'a> {
@@ -343,22 +364,35 @@ impl<'a> Common<'a> {
     }
 
     fn capture_source(&self) -> &'static str {
-        if self.tls { "ebpf_tls" } else { self.origin.backend }
+        if self.tls {
+            "ebpf_tls"
+        } else {
+            self.origin.backend
+        }
     }
 
     fn node_map(&self, ctx: &Ctx<'a>) -> Value<'a> {
-        Value::Map(ctx.list([("name", Value::Str(&self.origin.node)), ("ip", Value::Str(&self.origin.node_ip))]))
+        Value::Map(ctx.list([
+            ("name", Value::Str(&self.origin.node)),
+            ("ip", Value::Str(&self.origin.node_ip)),
+        ]))
     }
 
     fn capture_map(&self, ctx: &Ctx<'a>) -> Value<'a> {
-        Value::Map(ctx.list([("backend", Value::Str(self.origin.backend)), ("source", Value::Str(self.capture_source()))]))
+        Value::Map(ctx.list([
+            ("backend", Value::Str(self.origin.backend)),
+            ("source", Value::Str(self.capture_source())),
+        ]))
     }
 
     fn error(&self, ctx: &Ctx<'a>) -> Value<'a> {
         let Some(fault) = self.fault else {
             return Value::Null;
         };
-        Value::Map(ctx.list([("type", Value::Str(fault.kind.name())), ("msg", Value::Str(fault.msg))]))
+        Value::Map(ctx.list([
+            ("type", Value::Str(fault.kind.name())),
+            ("msg", Value::Str(fault.msg)),
+        ]))
     }
 
     fn both(&self, ctx: &Ctx<'a>, part: impl Fn(&'a Name) -> &'a String) -> Value<'a> {

@@ -1,6 +1,9 @@
 //! An entry as it crosses the sinks: borrowed on the shard that made it, owned wherever else it goes.
 
-use crate::{Bump, Bytes, Common, Ctx, End, Fault, Name, Nothing, Origin, ProtocolInfo, Record, Transport, Value};
+use crate::{
+    Bump, Bytes, Common, Ctx, End, Fault, Name, Nothing, Origin, ProtocolInfo, Record, Transport,
+    Value,
+};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -104,8 +107,16 @@ impl OwnedEntry {
             origin: &self.origin,
             info: self.info,
             tls: self.tls,
-            src: End { ip: self.src.0, port: self.src.1, name: &self.src.2 },
-            dst: End { ip: self.dst.0, port: self.dst.1, name: &self.dst.2 },
+            src: End {
+                ip: self.src.0,
+                port: self.src.1,
+                name: &self.src.2,
+            },
+            dst: End {
+                ip: self.dst.0,
+                port: self.dst.1,
+                name: &self.dst.2,
+            },
             ts: self.ts,
             end_ts: self.end_ts,
             request_size: self.request_size,

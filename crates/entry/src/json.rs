@@ -29,7 +29,11 @@ struct Nested<'o> {
 impl<'o> Nested<'o> {
     fn new(out: &'o mut Vec<u8>) -> Self {
         out.push(b'{');
-        Nested { out, open: "", first: true }
+        Nested {
+            out,
+            open: "",
+            first: true,
+        }
     }
 
     fn field(&mut self, path: &'static str, value: &Value<'_>) {
@@ -52,7 +56,11 @@ impl<'o> Nested<'o> {
             self.open = self.open.rsplit_once('.').map_or("", |(p, _)| p);
         }
         while self.open.len() < parent.len() {
-            let from = if self.open.is_empty() { 0 } else { self.open.len() + 1 };
+            let from = if self.open.is_empty() {
+                0
+            } else {
+                self.open.len() + 1
+            };
             let end = parent[from..].find('.').map_or(parent.len(), |i| from + i);
             self.key(&parent[from..end]);
             self.out.push(b'{');
@@ -78,7 +86,9 @@ impl<'o> Nested<'o> {
 }
 
 fn is_within(path: &str, prefix: &str) -> bool {
-    prefix.is_empty() || (path.starts_with(prefix) && matches!(path.as_bytes().get(prefix.len()), None | Some(b'.')))
+    prefix.is_empty()
+        || (path.starts_with(prefix)
+            && matches!(path.as_bytes().get(prefix.len()), None | Some(b'.')))
 }
 
 /// Appends one value.
@@ -240,16 +250,28 @@ mod tests {
             object.field("k.l", &Value::Missing);
             object.finish();
         });
-        assert_eq!(json, r#"{"a":1,"b":{"c":1,"d":{"e":1,"f":1},"g":1},"h":{"i":{"j":1}},"k":1}"#);
+        assert_eq!(
+            json,
+            r#"{"a":1,"b":{"c":1,"d":{"e":1,"f":1},"g":1},"h":{"i":{"j":1}},"k":1}"#
+        );
     }
 
     #[test]
     fn strings_are_escaped_and_numbers_exact() {
-        assert_eq!(text(|o| write_str("a\"\\\n\u{1}é", o)), "\"a\\\"\\\\\\n\\u0001é\"");
+        assert_eq!(
+            text(|o| write_str("a\"\\\n\u{1}é", o)),
+            "\"a\\\"\\\\\\n\\u0001é\""
+        );
         for n in [0, -1, 42, i64::MIN, i64::MAX] {
             assert_eq!(text(|o| write_int(n, o)), n.to_string());
         }
-        for (plain, coded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
+        for (plain, coded) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foobar", "Zm9vYmFy"),
+        ] {
             assert_eq!(text(|o| base64(plain.as_bytes(), o)), coded);
         }
     }

@@ -19,11 +19,17 @@ pub struct Rfc3339(pub i64);
 
 impl std::fmt::Display for Rfc3339 {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (seconds, ns) = (self.0.div_euclid(1_000_000_000), self.0.rem_euclid(1_000_000_000));
+        let (seconds, ns) = (
+            self.0.div_euclid(1_000_000_000),
+            self.0.rem_euclid(1_000_000_000),
+        );
         let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
         let (year, month, day) = civil(days);
         let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ns:09}Z")
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ns:09}Z"
+        )
     }
 }
 
@@ -32,7 +38,10 @@ pub fn partition(ns: i64) -> (String, String) {
     let seconds = ns.div_euclid(1_000_000_000);
     let (year, month, day) = civil(seconds.div_euclid(86_400));
     let hour = seconds.rem_euclid(86_400) / 3600;
-    (format!("{year:04}-{month:02}-{day:02}"), format!("{hour:02}"))
+    (
+        format!("{year:04}-{month:02}-{day:02}"),
+        format!("{hour:02}"),
+    )
 }
 
 /// Reads an RFC 3339 moment as ns since the epoch; `None` where it is none.
@@ -49,8 +58,13 @@ pub fn parse(text: &str) -> Option<i64> {
     if !valid || !(0..60).contains(&minute) || !(0..=60).contains(&second) || fraction.len() > 9 {
         return None;
     }
-    let ns: i64 = if fraction.is_empty() { 0 } else { format!("{fraction:0<9}").parse().ok()? };
-    let seconds = days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second - offset(zone)?;
+    let ns: i64 = if fraction.is_empty() {
+        0
+    } else {
+        format!("{fraction:0<9}").parse().ok()?
+    };
+    let seconds =
+        days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second - offset(zone)?;
     seconds.checked_mul(1_000_000_000)?.checked_add(ns)
 }
 
@@ -90,10 +104,22 @@ mod tests {
             assert_eq!(Rfc3339(ns).to_string(), text);
             assert_eq!(parse(text), Some(ns));
         }
-        assert_eq!(parse("2023-11-14T23:13:20.5+01:00"), Some(1_700_000_000_500_000_000));
-        for wrong in ["", "2023", "2023-13-01T00:00:00Z", "2023-01-01T00:00:00", "2023-01-01T00:00:00.1234567891Z"] {
+        assert_eq!(
+            parse("2023-11-14T23:13:20.5+01:00"),
+            Some(1_700_000_000_500_000_000)
+        );
+        for wrong in [
+            "",
+            "2023",
+            "2023-13-01T00:00:00Z",
+            "2023-01-01T00:00:00",
+            "2023-01-01T00:00:00.1234567891Z",
+        ] {
             assert_eq!(parse(wrong), None);
         }
-        assert_eq!(partition(1_700_000_000_000_000_000), ("2023-11-14".into(), "22".into()));
+        assert_eq!(
+            partition(1_700_000_000_000_000_000),
+            ("2023-11-14".into(), "22".into())
+        );
     }
 }

@@ -5,9 +5,13 @@ use crate::config::Config;
 use crate::inputs::Inputs;
 use crate::live::Session;
 use crate::scan::{self, Scan};
-use gillnet_api::{Backend, EntryKey, LiveStore, Page, PageQuery, Pager, PcapFormat, Progress, Refused, Status, StreamKey};
+use gillnet_api::{
+    Backend, EntryKey, LiveStore, Page, PageQuery, Pager, PcapFormat, Progress, Refused, Status,
+    StreamKey,
+};
 use gillnet_capture::write::{
-    PacketBlock, PcapResolution, PcapWriter, SectionBlock, interface_block, packet_block, section_block,
+    PacketBlock, PcapResolution, PcapWriter, SectionBlock, interface_block, packet_block,
+    section_block,
 };
 use gillnet_capture::{Interface, LinkType, NO_POS, PacketDirection};
 use gillnet_entry::{Bump, Entry, json};
@@ -37,32 +41,51 @@ fn capture(frames: &[Taken], format: PcapFormat) -> Result<Vec<u8>, Refused> {
         PcapFormat::Pcap => {
             let mut writer = PcapWriter::new(Vec::new(), PcapResolution::Nano).map_err(failed)?;
             for frame in frames {
-                writer.frame(frame.ts, frame.link, frame.wire_len, &frame.data).map_err(failed)?;
+                writer
+                    .frame(frame.ts, frame.link, frame.wire_len, &frame.data)
+                    .map_err(failed)?;
             }
             Ok(writer.into_inner())
         }
         PcapFormat::Pcapng => {
             let mut out = Vec::new();
             let application = concat!("gillnet ", env!("CARGO_PKG_VERSION"));
-            section_block(&mut out, &SectionBlock { application: Some(application), ..SectionBlock::default() });
+            section_block(
+                &mut out,
+                &SectionBlock {
+                    application: Some(application),
+                    ..SectionBlock::default()
+                },
+            );
             let mut known: Vec<(u32, LinkType)> = Vec::new();
             for frame in frames {
                 let key = (frame.iface, frame.link);
                 let iface = known.iter().position(|k| *k == key).unwrap_or_else(|| {
                     let name = format!("if{}", frame.iface);
-                    interface_block(&mut out, &Interface { name, link: frame.link, description: String::new(), snaplen: 0 });
+                    interface_block(
+                        &mut out,
+                        &Interface {
+                            name,
+                            link: frame.link,
+                            description: String::new(),
+                            snaplen: 0,
+                        },
+                    );
                     known.push(key);
                     known.len() - 1
                 });
-                packet_block(&mut out, &PacketBlock {
-                    iface: u32::try_from(iface).unwrap_or(0),
-                    ts: frame.ts,
-                    wire_len: frame.wire_len,
-                    direction: frame.direction,
-                    data: &frame.data,
-                    comment: None,
-                    custom: &[],
-                });
+                packet_block(
+                    &mut out,
+                    &PacketBlock {
+                        iface: u32::try_from(iface).unwrap_or(0),
+                        ts: frame.ts,
+                        wire_len: frame.wire_len,
+                        direction: frame.direction,
+                        data: &frame.data,
+                        comment: None,
+                        custom: &[],
+                    },
+                );
             }
             Ok(out)
         }
@@ -88,7 +111,10 @@ fn counters_of(c: &Counters) -> BTreeMap<&'static str, u64> {
 }
 
 fn drops_of(c: &Counters) -> BTreeMap<&'static str, u64> {
-    c.drops.iter().map(|(reason, n)| (reason.name(), n)).collect()
+    c.drops
+        .iter()
+        .map(|(reason, n)| (reason.name(), n))
+        .collect()
 }
 
 /// An entry in full, with notes on what is missing.
@@ -97,10 +123,16 @@ fn full(entry: &Entry<'_>) -> Vec<u8> {
     json::write_entry(entry, &mut out);
     let mut notes = Vec::new();
     if let Some(since) = entry.common.truncated_before {
-        notes.push(format!("what came before {} had left the ring when the stream matched", gillnet_entry::time::Rfc3339(since)));
+        notes.push(format!(
+            "what came before {} had left the ring when the stream matched",
+            gillnet_entry::time::Rfc3339(since)
+        ));
     }
     if entry.common.missing > 0 {
-        notes.push(format!("{} bytes of the stream are missing from this entry", entry.common.missing));
+        notes.push(format!(
+            "{} bytes of the stream are missing from this entry",
+            entry.common.missing
+        ));
     }
     out.pop();
     out.extend_from_slice(b",\"notes\":");
@@ -156,7 +188,10 @@ impl Backend for LiveBackend {
 
     fn entry(&self, key: &EntryKey) -> Result<Option<Vec<u8>>, Refused> {
         let all = self.live().map(|store| store.all()).unwrap_or_default();
-        let found = all.iter().rev().find(|e| e.stream == key.stream.number && e.index == key.index);
+        let found = all
+            .iter()
+            .rev()
+            .find(|e| e.stream == key.stream.number && e.index == key.index);
         Ok(found.map(|entry| entry.with(&Bump::new(), full)))
     }
 
@@ -173,10 +208,21 @@ impl Backend for LiveBackend {
             bytes += data.len();
             pos = header.prev;
             let (ts, iface, link) = (header.ts, header.iface, header.link);
-            frames.push(Taken { ts, iface, link, direction: header.direction, wire_len: header.wire_len, data });
+            frames.push(Taken {
+                ts,
+                iface,
+                link,
+                direction: header.direction,
+                wire_len: header.wire_len,
+                data,
+            });
         }
         frames.reverse();
-        if frames.is_empty() { Ok(None) } else { capture(&frames, format).map(Some) }
+        if frames.is_empty() {
+            Ok(None)
+        } else {
+            capture(&frames, format).map(Some)
+        }
     }
 
     fn live(&self) -> Option<&Arc<LiveStore>> {
@@ -197,31 +243,69 @@ pub struct RecordedBackend {
 
 impl RecordedBackend {
     /// Reads everything once, so that what is wrong is said at once.
-    pub fn open(mut inputs: Inputs, config: Config, within: (i64, i64), source: String) -> anyhow::Result<RecordedBackend> {
+    pub fn open(
+        mut inputs: Inputs,
+        config: Config,
+        within: (i64, i64),
+        source: String,
+    ) -> anyhow::Result<RecordedBackend> {
         inputs.wrap(KeepingBucket::wrap);
         let env = crate::cli::env(&config);
-        let backend = RecordedBackend { inputs, config, within, source, env, counters: Mutex::default() };
+        let backend = RecordedBackend {
+            inputs,
+            config,
+            within,
+            source,
+            env,
+            counters: Mutex::default(),
+        };
         let filter = backend.all()?;
-        let want = Want { bit: 0, filter, record: false, bodies: false };
-        let summary = backend.scan(want, None).run(&backend.inputs, &mut || Box::new(Ignore))?;
+        let want = Want {
+            bit: 0,
+            filter,
+            record: false,
+            bodies: false,
+        };
+        let summary = backend
+            .scan(want, None)
+            .run(&backend.inputs, &mut || Box::new(Ignore))?;
         scan::report(&summary);
         summary.outcome()?;
-        *backend.counters.lock().unwrap_or_else(PoisonError::into_inner) = summary.counters;
+        *backend
+            .counters
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = summary.counters;
         Ok(backend)
     }
 
     fn all(&self) -> anyhow::Result<Filter> {
-        let options = Options { now: scan::now(), ..Options::default() };
-        gillnet_kfl::compile(&self.env, "", &options).map_err(|errors| anyhow::anyhow!("{}", errors.render("")))
+        let options = Options {
+            now: scan::now(),
+            ..Options::default()
+        };
+        gillnet_kfl::compile(&self.env, "", &options)
+            .map_err(|errors| anyhow::anyhow!("{}", errors.render("")))
     }
 
-    fn scan<'s>(&'s self, want: Want, tap: Option<Box<dyn FnMut() -> gillnet_pipeline::FrameTap + 's>>) -> Scan<'s> {
-        Scan { config: &self.config, wants: vec![want], within: self.within, tap }
+    fn scan<'s>(
+        &'s self,
+        want: Want,
+        tap: Option<Box<dyn FnMut() -> gillnet_pipeline::FrameTap + 's>>,
+    ) -> Scan<'s> {
+        Scan {
+            config: &self.config,
+            wants: vec![want],
+            within: self.within,
+            tap,
+        }
     }
 
     fn read<C: Consumer + 'static>(&self, want: Want, make: impl Fn() -> C) -> Result<(), Refused> {
         let failed = |error: anyhow::Error| Refused(format!("{error:#}"));
-        let summary = self.scan(want, None).run(&self.inputs, &mut || Box::new(make())).map_err(failed)?;
+        let summary = self
+            .scan(want, None)
+            .run(&self.inputs, &mut || Box::new(make()))
+            .map_err(failed)?;
         summary.outcome().map_err(failed)
     }
 }
@@ -239,7 +323,10 @@ struct ToPage(Arc<Mutex<Pager>>);
 
 impl Consumer for ToPage {
     fn entry(&mut self, entry: &Entry<'_>, _: Matched) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).matched(entry);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .matched(entry);
         true
     }
 }
@@ -253,7 +340,8 @@ struct Find {
 fn is_of(entry: &Entry<'_>, key: &StreamKey) -> bool {
     let c = entry.common;
     let origin = key.origin.as_ref();
-    c.stream == key.number && origin.is_none_or(|[_, node, run]| *node == c.origin.node && *run == c.origin.run)
+    c.stream == key.number
+        && origin.is_none_or(|[_, node, run]| *node == c.origin.node && *run == c.origin.run)
 }
 
 impl Consumer for Find {
@@ -284,12 +372,22 @@ impl Consumer for Mark {
 
 impl Backend for RecordedBackend {
     fn status(&self) -> Status {
-        let counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let counters = self
+            .counters
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         Status {
             version: env!("CARGO_PKG_VERSION"),
             mode: "recorded",
             source: self.source.clone(),
-            progress: Some(Progress { done: counters.bytes, total: counters.bytes, unit: "bytes", finished: true, error: None }),
+            progress: Some(Progress {
+                done: counters.bytes,
+                total: counters.bytes,
+                unit: "bytes",
+                finished: true,
+                error: None,
+            }),
             counters: counters_of(&counters),
             drops: drops_of(&counters),
             ..Status::default()
@@ -302,48 +400,75 @@ impl Backend for RecordedBackend {
 
     fn page(&self, query: &PageQuery) -> Result<Page, Refused> {
         let pager = Arc::new(Mutex::new(Pager::new(query.clone())));
-        let want = Want { bit: 0, filter: query.filter.clone(), record: false, bodies: false };
+        let want = Want {
+            bit: 0,
+            filter: query.filter.clone(),
+            record: false,
+            bodies: false,
+        };
         self.read(want, || ToPage(Arc::clone(&pager)))?;
-        let pager = Arc::try_unwrap(pager).map_err(|_| Refused("the page is still being read".into()))?;
-        Ok(pager.into_inner().unwrap_or_else(PoisonError::into_inner).finish())
+        let pager =
+            Arc::try_unwrap(pager).map_err(|_| Refused("the page is still being read".into()))?;
+        Ok(pager
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+            .finish())
     }
 
     fn entry(&self, key: &EntryKey) -> Result<Option<Vec<u8>>, Refused> {
         let found = Arc::new(Mutex::new(None));
         let filter = self.all().map_err(|error| Refused(format!("{error:#}")))?;
-        let want = Want { bit: 0, filter, record: false, bodies: true };
-        self.read(want, || Find { key: key.clone(), found: Arc::clone(&found) })?;
+        let want = Want {
+            bit: 0,
+            filter,
+            record: false,
+            bodies: true,
+        };
+        self.read(want, || Find {
+            key: key.clone(),
+            found: Arc::clone(&found),
+        })?;
         Ok(found.lock().unwrap_or_else(PoisonError::into_inner).take())
     }
 
     fn stream(&self, key: &StreamKey, format: PcapFormat) -> Result<Option<Vec<u8>>, Refused> {
         let failed = |error: anyhow::Error| Refused(format!("{error:#}"));
         let filter = self.all().map_err(failed)?;
-        let want = Want { bit: 0, filter, record: false, bodies: false };
+        let want = Want {
+            bit: 0,
+            filter,
+            record: false,
+            bodies: false,
+        };
         // frames by group: a stream's number is unique in one only
         let frames: Arc<Mutex<Vec<Vec<Taken>>>> = Arc::default();
         let taps = Arc::clone(&frames);
         let number = key.number;
         let tap = Box::new(move || {
             let frames = Arc::clone(&taps);
-            frames.lock().unwrap_or_else(PoisonError::into_inner).push(Vec::new());
+            frames
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(Vec::new());
             let mut bytes = 0;
-            Box::new(move |stream: u64, _: bool, frame: &gillnet_capture::Frame<'_>| {
-                if stream == number && bytes < DOWNLOAD {
-                    bytes += frame.data.len();
-                    let mut groups = frames.lock().unwrap_or_else(PoisonError::into_inner);
-                    if let Some(group) = groups.last_mut() {
-                        group.push(Taken {
-                            ts: frame.ts,
-                            iface: frame.iface,
-                            link: frame.link,
-                            direction: frame.direction,
-                            wire_len: frame.wire_len,
-                            data: frame.data.to_vec(),
-                        });
+            Box::new(
+                move |stream: u64, _: bool, frame: &gillnet_capture::Frame<'_>| {
+                    if stream == number && bytes < DOWNLOAD {
+                        bytes += frame.data.len();
+                        let mut groups = frames.lock().unwrap_or_else(PoisonError::into_inner);
+                        if let Some(group) = groups.last_mut() {
+                            group.push(Taken {
+                                ts: frame.ts,
+                                iface: frame.iface,
+                                link: frame.link,
+                                direction: frame.direction,
+                                wire_len: frame.wire_len,
+                                data: frame.data.to_vec(),
+                            });
+                        }
                     }
-                }
-            }) as gillnet_pipeline::FrameTap
+                },
+            ) as gillnet_pipeline::FrameTap
         });
         let found = Arc::new(Mutex::new(None));
         let mut group = 0;
@@ -351,7 +476,11 @@ impl Backend for RecordedBackend {
             .scan(want, Some(tap))
             .run(&self.inputs, &mut || {
                 group += 1;
-                Box::new(Mark { key: key.clone(), group: group - 1, found: Arc::clone(&found) })
+                Box::new(Mark {
+                    key: key.clone(),
+                    group: group - 1,
+                    found: Arc::clone(&found),
+                })
             })
             .map_err(failed)?;
         summary.outcome().map_err(failed)?;
@@ -359,7 +488,11 @@ impl Backend for RecordedBackend {
             return Ok(None);
         };
         let frames = frames.lock().unwrap_or_else(PoisonError::into_inner);
-        frames.get(group).filter(|frames| !frames.is_empty()).map(|frames| capture(frames, format)).transpose()
+        frames
+            .get(group)
+            .filter(|frames| !frames.is_empty())
+            .map(|frames| capture(frames, format))
+            .transpose()
     }
 
     fn live(&self) -> Option<&Arc<LiveStore>> {

@@ -21,7 +21,12 @@ impl KeepingBucket {
             return inner;
         }
         let folder = cache.with_extension("kept");
-        Arc::new(KeepingBucket { inner, folder, listed: Mutex::default(), kept: Mutex::default() })
+        Arc::new(KeepingBucket {
+            inner,
+            folder,
+            listed: Mutex::default(),
+            kept: Mutex::default(),
+        })
     }
 
     /// The file that an object is kept in, read first where it is not there yet.
@@ -35,20 +40,31 @@ impl KeepingBucket {
         let written = private_folder(&self.folder).and_then(|()| std::fs::write(&path, bytes));
         written.map_err(|error| {
             let message = format!("{}: what was read cannot be kept: {error}", path.display());
-            BucketError::new(gillnet_bucket::ErrorKind::Other, self.inner.place(key), message)
+            BucketError::new(
+                gillnet_bucket::ErrorKind::Other,
+                self.inner.place(key),
+                message,
+            )
         })?;
         kept.insert(key.to_owned(), path.clone());
         Ok(path)
     }
 
     fn unreadable(&self, key: &str, error: &std::io::Error) -> BucketError {
-        BucketError::new(gillnet_bucket::ErrorKind::Other, self.inner.place(key), format!("what was kept of it cannot be read: {error}"))
+        BucketError::new(
+            gillnet_bucket::ErrorKind::Other,
+            self.inner.place(key),
+            format!("what was kept of it cannot be read: {error}"),
+        )
     }
 }
 
 fn private_folder(folder: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
 }
 
 impl Drop for KeepingBucket {
@@ -74,11 +90,16 @@ impl Bucket for KeepingBucket {
 
     fn get_range(&self, key: &str, range: Range<u64>) -> Result<Vec<u8>, BucketError> {
         use std::os::unix::fs::FileExt;
-        let file = std::fs::File::open(self.file(key)?).map_err(|error| self.unreadable(key, &error))?;
-        let end = file.metadata().map_err(|error| self.unreadable(key, &error))?.len();
+        let file =
+            std::fs::File::open(self.file(key)?).map_err(|error| self.unreadable(key, &error))?;
+        let end = file
+            .metadata()
+            .map_err(|error| self.unreadable(key, &error))?
+            .len();
         let length = range.end.min(end).saturating_sub(range.start);
         let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
-        file.read_exact_at(&mut bytes, range.start).map_err(|error| self.unreadable(key, &error))?;
+        file.read_exact_at(&mut bytes, range.start)
+            .map_err(|error| self.unreadable(key, &error))?;
         Ok(bytes)
     }
 

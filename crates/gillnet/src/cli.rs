@@ -228,13 +228,21 @@ impl Shared {
         let (config, path) = Config::load(self.config.as_deref()).map_err(exit::usage)?;
         let unknown = config.unknown_keys();
         if !unknown.is_empty() {
-            tracing::warn!("the configuration has keys that mean nothing here: {}", unknown.join(", "));
+            tracing::warn!(
+                "the configuration has keys that mean nothing here: {}",
+                unknown.join(", ")
+            );
         }
         Ok((config, path))
     }
 
     /// Compiles a filter; the error shows the place with a caret.
-    pub fn filter(&self, config: &Config, kfl: &str, language: &Language) -> anyhow::Result<Filter> {
+    pub fn filter(
+        &self,
+        config: &Config,
+        kfl: &str,
+        language: &Language,
+    ) -> anyhow::Result<Filter> {
         let options = Options {
             lang: match language.lang {
                 None => Lang::Auto,
@@ -244,8 +252,12 @@ impl Shared {
             lenient: language.lenient,
             now: crate::scan::now(),
         };
-        let filter = gillnet_kfl::compile(&env(config), kfl, &options)
-            .map_err(|errors| exit::usage(anyhow::anyhow!("the filter is wrong\n{}", errors.render(kfl))))?;
+        let filter = gillnet_kfl::compile(&env(config), kfl, &options).map_err(|errors| {
+            exit::usage(anyhow::anyhow!(
+                "the filter is wrong\n{}",
+                errors.render(kfl)
+            ))
+        })?;
         for warning in filter.warnings() {
             tracing::warn!("{}", warning.render(kfl));
         }
@@ -255,9 +267,16 @@ impl Shared {
 
 /// The language's names: all protocols, and the macros of the configuration.
 pub fn env(config: &Config) -> Env {
-    let protocols: Vec<_> = gillnet_protocols::REGISTRY.iter().map(|p| (p.name, p.schema, p.flags)).collect();
+    let protocols: Vec<_> = gillnet_protocols::REGISTRY
+        .iter()
+        .map(|p| (p.name, p.schema, p.flags))
+        .collect();
     let macros = &config.tap.custom_macros;
-    macros.iter().fold(Env::new(&protocols), |env, (name, text)| env.with_macro(name, text))
+    macros
+        .iter()
+        .fold(Env::new(&protocols), |env, (name, text)| {
+            env.with_macro(name, text)
+        })
 }
 
 /// What addresses are called: configured names, and what was seen on the wire; of a live host also its own files.
@@ -300,8 +319,9 @@ fn moment(text: &str) -> anyhow::Result<i64> {
     if let Ok(at) = text.parse::<jiff::Timestamp>() {
         return Ok(i64::try_from(at.as_nanosecond())?);
     }
-    let before = duration(text)
-        .map_err(|_| anyhow::anyhow!("`{text}` is no time; write 2026-03-14T22:00:00Z, or 2h for two hours ago"))?;
+    let before = duration(text).map_err(|_| {
+        anyhow::anyhow!("`{text}` is no time; write 2026-03-14T22:00:00Z, or 2h for two hours ago")
+    })?;
     Ok(crate::scan::now() - i64::try_from(before.as_nanos())?)
 }
 
@@ -314,5 +334,9 @@ pub fn log(cli: &Cli) {
     };
     let level = std::env::var("GILLNET_LOG").unwrap_or_else(|_| level.into());
     let filter = tracing_subscriber::EnvFilter::try_new(level).unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
 }

@@ -22,14 +22,20 @@ impl Column {
             let near = nearest(name);
             anyhow::bail!("there is no column `{name}`{near}");
         }
-        Ok(Column { name: name.to_owned(), common, own })
+        Ok(Column {
+            name: name.to_owned(),
+            common,
+            own,
+        })
     }
 
     /// Its value in an entry.
     pub fn value<'a>(&self, entry: &Entry<'a>) -> Value<'a> {
         match self.own.get(usize::from(entry.protocol)).copied().flatten() {
             Some(index) => entry.own(index),
-            None => self.common.map_or(Value::Missing, |index| entry.common(index)),
+            None => self
+                .common
+                .map_or(Value::Missing, |index| entry.common(index)),
         }
     }
 }
@@ -38,15 +44,33 @@ impl Column {
 fn field(schema: &Schema, name: &str) -> Option<u16> {
     let exact = schema.json(name).or_else(|| schema.kfl2(name));
     exact.or_else(|| {
-        let tail = |path: &str| path.strip_suffix(name).is_some_and(|rest| rest.ends_with('.'));
-        schema.fields.iter().position(|f| tail(f.json)).map(|i| i as u16)
+        let tail = |path: &str| {
+            path.strip_suffix(name)
+                .is_some_and(|rest| rest.ends_with('.'))
+        };
+        schema
+            .fields
+            .iter()
+            .position(|f| tail(f.json))
+            .map(|i| i as u16)
     })
 }
 
 fn nearest(name: &str) -> String {
-    let all = REGISTRY.iter().map(|p| p.schema).chain([&COMMON]).flat_map(|s| s.fields);
-    let mut near: Vec<&str> = all.flat_map(|f| [f.json, f.kfl2]).filter(|n| n.contains(name) && !n.is_empty()).collect();
+    let all = REGISTRY
+        .iter()
+        .map(|p| p.schema)
+        .chain([&COMMON])
+        .flat_map(|s| s.fields);
+    let mut near: Vec<&str> = all
+        .flat_map(|f| [f.json, f.kfl2])
+        .filter(|n| n.contains(name) && !n.is_empty())
+        .collect();
     near.dedup();
     near.truncate(3);
-    if near.is_empty() { String::new() } else { format!("; is it `{}`?", near.join("`, `")) }
+    if near.is_empty() {
+        String::new()
+    } else {
+        format!("; is it `{}`?", near.join("`, `"))
+    }
 }

@@ -238,7 +238,9 @@ impl std::str::FromStr for Size {
 
     fn from_str(text: &str) -> Result<Size, String> {
         let text = text.trim();
-        let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let end = text
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len());
         let unit = match text[end..].trim() {
             "" | "B" => 1,
             "k" | "kB" | "K" => 1000,
@@ -249,10 +251,19 @@ impl std::str::FromStr for Size {
             "Mi" | "MiB" => 1 << 20,
             "Gi" | "GiB" => 1 << 30,
             "Ti" | "TiB" => 1 << 40,
-            _ => return Err(format!("`{text}` is no size; write bytes, or a number with Ki, Mi, Gi, kB, MB, GB")),
+            _ => {
+                return Err(format!(
+                    "`{text}` is no size; write bytes, or a number with Ki, Mi, Gi, kB, MB, GB"
+                ));
+            }
         };
-        let number: u64 = text[..end].parse().map_err(|_| format!("`{text}` is no size: it has no number"))?;
-        number.checked_mul(unit).map(Size).ok_or_else(|| format!("`{text}` is too large"))
+        let number: u64 = text[..end]
+            .parse()
+            .map_err(|_| format!("`{text}` is no size: it has no number"))?;
+        number
+            .checked_mul(unit)
+            .map(Size)
+            .ok_or_else(|| format!("`{text}` is too large"))
     }
 }
 
@@ -288,7 +299,8 @@ impl Config {
         };
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("the configuration {} cannot be read", path.display()))?;
-        let config = Config::parse(&text).with_context(|| format!("in the configuration {}", path.display()))?;
+        let config = Config::parse(&text)
+            .with_context(|| format!("in the configuration {}", path.display()))?;
         Ok((config, Some(path)))
     }
 
@@ -327,7 +339,9 @@ impl Config {
             return Ok(Some(value));
         }
         let value = match self.scripting.env.get(name) {
-            Some(value) => value.read().with_context(|| format!("scripting.env.{name}"))?,
+            Some(value) => value
+                .read()
+                .with_context(|| format!("scripting.env.{name}"))?,
             None => String::new(),
         };
         Ok((!value.is_empty()).then_some(value))
@@ -340,7 +354,9 @@ impl Config {
         let bucket = self.variable("GCS_BUCKET")?;
         match (self.recording.builtin, kfl) {
             (Builtin::Off, _) | (Builtin::Auto, None) => {}
-            (Builtin::On, None) => bail!("recording.builtin is on, but RECORDING_KFL is not set: say what to record"),
+            (Builtin::On, None) => {
+                bail!("recording.builtin is on, but RECORDING_KFL is not set: say what to record")
+            }
             (_, Some(kfl)) => {
                 let Some(bucket) = bucket else {
                     bail!(
@@ -358,10 +374,16 @@ impl Config {
         }
         for rule in &self.recording.rules {
             if rule.destination.is_empty() {
-                bail!("the rule `{}` has no destination: write gs://bucket/prefix or file:///folder", rule.name);
+                bail!(
+                    "the rule `{}` has no destination: write gs://bucket/prefix or file:///folder",
+                    rule.name
+                );
             }
             if rules.iter().any(|r| r.name == rule.name) {
-                bail!("there are two rules named `{}`: give each its own name", rule.name);
+                bail!(
+                    "there are two rules named `{}`: give each its own name",
+                    rule.name
+                );
             }
             rules.push(rule.clone());
         }
@@ -378,7 +400,9 @@ impl Config {
             return system;
         }
         let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("."), PathBuf::from);
-        std::env::var_os("XDG_STATE_HOME").map_or_else(|| home.join(".local/state"), PathBuf::from).join("gillnet")
+        std::env::var_os("XDG_STATE_HOME")
+            .map_or_else(|| home.join(".local/state"), PathBuf::from)
+            .join("gillnet")
     }
 }
 
@@ -389,7 +413,11 @@ fn is_root() -> bool {
 }
 
 fn destination(bucket: &str, prefix: &str) -> String {
-    let url = if bucket.contains("://") { bucket.to_owned() } else { format!("gs://{bucket}") };
+    let url = if bucket.contains("://") {
+        bucket.to_owned()
+    } else {
+        format!("gs://{bucket}")
+    };
     match prefix.trim_matches('/') {
         "" => url,
         prefix => format!("{}/{prefix}", url.trim_end_matches('/')),
@@ -416,7 +444,10 @@ fn usual_file() -> Option<PathBuf> {
     let config = std::env::var_os("XDG_CONFIG_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".config")));
-    let usual = [Some(PathBuf::from("gillnet.yaml")), config.map(|c| c.join("gillnet/config.yaml"))];
+    let usual = [
+        Some(PathBuf::from("gillnet.yaml")),
+        config.map(|c| c.join("gillnet/config.yaml")),
+    ];
     usual.into_iter().flatten().find(|path| path.is_file())
 }
 
@@ -431,14 +462,22 @@ mod tests {
     fn the_articles_configuration_parses_as_printed() {
         let text = ARTICLE.trim_end().strip_suffix('}').unwrap();
         let config = Config::parse(text).unwrap();
-        assert_eq!(config.scripting.source.as_deref(), Some("/path/to/scripts/folder"));
+        assert_eq!(
+            config.scripting.source.as_deref(),
+            Some("/path/to/scripts/folder")
+        );
         let rules = config.rules().unwrap();
         assert_eq!((rules.len(), rules[0].kfl.as_str()), (1, "http or dns"));
         assert_eq!(rules[0].destination, "gs://test-11-12");
         let key = config.scripting.env["GCS_SA_KEY_JSON"].read().unwrap();
         let key: serde_json::Value = serde_json::from_str(&key).unwrap();
         assert_eq!(key["project_id"], "cloudstorage-integration");
-        assert!(key["private_key"].as_str().unwrap().starts_with("-----BEGIN PRIVATE KEY-----\n"));
+        assert!(
+            key["private_key"]
+                .as_str()
+                .unwrap()
+                .starts_with("-----BEGIN PRIVATE KEY-----\n")
+        );
         assert!(config.unknown_keys().is_empty());
     }
 
@@ -457,7 +496,12 @@ mod tests {
 
     #[test]
     fn sizes_and_durations() {
-        for (text, bytes) in [("1Gi", 1 << 30), ("500MB", 500_000_000), ("7", 7), ("64 Mi", 64 << 20)] {
+        for (text, bytes) in [
+            ("1Gi", 1 << 30),
+            ("500MB", 500_000_000),
+            ("7", 7),
+            ("64 Mi", 64 << 20),
+        ] {
             assert_eq!(text.parse(), Ok(Size(bytes)));
         }
         assert!("x".parse::<Size>().is_err() && "1Qi".parse::<Size>().is_err());
@@ -468,7 +512,13 @@ mod tests {
     #[test]
     fn a_pattern_without_a_destination_is_refused() {
         let config = Config::parse("scripting: {env: {RECORDING_KFL: http}}").unwrap();
-        assert!(config.rules().unwrap_err().to_string().contains("GCS_BUCKET"));
+        assert!(
+            config
+                .rules()
+                .unwrap_err()
+                .to_string()
+                .contains("GCS_BUCKET")
+        );
     }
 
     #[test]

@@ -18,14 +18,29 @@ use std::io::Write;
 /// Runs the command.
 pub fn run(shared: &Shared, args: &DebugArgs) -> anyhow::Result<Done> {
     let config = shared.config()?.0;
-    let inputs = Inputs::open(&args.sources, &Access::default(), &config, (i64::MIN, i64::MAX))?;
+    let inputs = Inputs::open(
+        &args.sources,
+        &Access::default(),
+        &config,
+        (i64::MIN, i64::MAX),
+    )?;
     let mut output = Output::default();
     match args.what {
         DebugWhat::Entries => {
             let filter = compile(&crate::cli::env(&config), "", &Options::default())
                 .map_err(|errors| anyhow::anyhow!("{}", errors.render("")))?;
-            let want = Want { bit: 0, filter, record: false, bodies: true };
-            let scan = Scan { config: &config, wants: vec![want], within: (i64::MIN, i64::MAX), tap: None };
+            let want = Want {
+                bit: 0,
+                filter,
+                record: false,
+                bodies: true,
+            };
+            let scan = Scan {
+                config: &config,
+                wants: vec![want],
+                within: (i64::MIN, i64::MAX),
+                tap: None,
+            };
             let summary = scan.run(&inputs, &mut || Box::new(Lines(Output::default())))?;
             scan::report(&summary);
             summary.outcome()?;
@@ -33,7 +48,11 @@ pub fn run(shared: &Shared, args: &DebugArgs) -> anyhow::Result<Done> {
         what => {
             for reading in inputs.readings()? {
                 let mut source = reading?.source;
-                let shown = if what == DebugWhat::Frames { frames(&mut *source, &mut output) } else { streams(&mut *source, &mut output) };
+                let shown = if what == DebugWhat::Frames {
+                    frames(&mut *source, &mut output)
+                } else {
+                    streams(&mut *source, &mut output)
+                };
                 shown?;
             }
         }
@@ -60,7 +79,10 @@ impl Drop for Lines {
 }
 
 /// Calls `each` for every frame; faults that are not fatal are said and passed over.
-fn every_frame(source: &mut dyn Source, mut each: impl FnMut(&gillnet_capture::Frame<'_>) -> bool) -> anyhow::Result<()> {
+fn every_frame(
+    source: &mut dyn Source,
+    mut each: impl FnMut(&gillnet_capture::Frame<'_>) -> bool,
+) -> anyhow::Result<()> {
     loop {
         match source.next() {
             Ok(Event::Frame(frame)) => {
@@ -86,12 +108,26 @@ fn frames(source: &mut dyn Source, output: &mut Output) -> anyhow::Result<()> {
         };
         let out = output.buffer();
         // writing to a Vec cannot fail
-        let _ = write!(out, "{} {} {direction} {:?} {}", Rfc3339(frame.ts), frame.iface, frame.link, frame.wire_len);
+        let _ = write!(
+            out,
+            "{} {} {direction} {:?} {}",
+            Rfc3339(frame.ts),
+            frame.iface,
+            frame.link,
+            frame.wire_len
+        );
         let _ = match decoder.decode(frame) {
             Ok(p) => {
                 let _ = write!(out, " {}:{} > {}:{}", p.src, p.sport, p.dst, p.dport);
                 match p.l4 {
-                    L4::Tcp(tcp) => writeln!(out, " tcp seq {} ack {} flags {:#04x} {} bytes", tcp.seq, tcp.ack, tcp.flags, p.payload.len()),
+                    L4::Tcp(tcp) => writeln!(
+                        out,
+                        " tcp seq {} ack {} flags {:#04x} {} bytes",
+                        tcp.seq,
+                        tcp.ack,
+                        tcp.flags,
+                        p.payload.len()
+                    ),
                     L4::Udp => writeln!(out, " udp {} bytes", p.payload.len()),
                 }
             }
@@ -109,7 +145,13 @@ struct Show<'o> {
 impl StreamSink for Show<'_> {
     fn chunk(&mut self, flow: u32, chunk: &Chunk<'_>) {
         let head = chunk.data.get(..32).unwrap_or(chunk.data).escape_ascii();
-        let _ = writeln!(self.output.buffer(), "{flow} {:?} +{} {} bytes {head}", chunk.dir, chunk.offset, chunk.data.len());
+        let _ = writeln!(
+            self.output.buffer(),
+            "{flow} {:?} +{} {} bytes {head}",
+            chunk.dir,
+            chunk.offset,
+            chunk.data.len()
+        );
         self.output.spill();
     }
 
@@ -130,7 +172,10 @@ impl FlowSink for Show<'_> {
 
     fn closed(&mut self, flow: u32, entry: &Flow, why: Close) {
         let ((a, ap), (b, bp)) = entry.ends();
-        let _ = writeln!(self.output.buffer(), "{flow} closed {why:?} {a}:{ap} {b}:{bp}");
+        let _ = writeln!(
+            self.output.buffer(),
+            "{flow} closed {why:?} {a}:{ap} {b}:{bp}"
+        );
     }
 }
 

@@ -39,12 +39,18 @@ impl std::error::Error for Coded {}
 
 /// Wrong usage.
 pub fn usage(error: impl Into<anyhow::Error>) -> anyhow::Error {
-    anyhow::Error::new(Coded { kind: Kind::Usage, error: error.into() })
+    anyhow::Error::new(Coded {
+        kind: Kind::Usage,
+        error: error.into(),
+    })
 }
 
 /// Not reachable or not allowed.
 pub fn unreachable(error: impl Into<anyhow::Error>) -> anyhow::Error {
-    anyhow::Error::new(Coded { kind: Kind::Unreachable, error: error.into() })
+    anyhow::Error::new(Coded {
+        kind: Kind::Unreachable,
+        error: error.into(),
+    })
 }
 
 /// A bucket's error: not reachable or not allowed, or a plain failure.

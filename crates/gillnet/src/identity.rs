@@ -24,13 +24,23 @@ pub struct Identity {
 impl Identity {
     /// Finds out; `cluster` is configured.
     pub fn find(cluster: Option<&str>) -> Identity {
-        let read = |path: &str| std::fs::read_to_string(path).ok().map(|t| t.trim().to_owned()).filter(|t| !t.is_empty());
+        let read = |path: &str| {
+            std::fs::read_to_string(path)
+                .ok()
+                .map(|t| t.trim().to_owned())
+                .filter(|t| !t.is_empty())
+        };
         let node = std::env::var("NODE_NAME").ok().filter(|n| !n.is_empty());
         let host = read("/etc/machine-id").map(|id| id.chars().take(12).collect::<String>());
         Identity {
-            node: node.or_else(|| read("/proc/sys/kernel/hostname")).unwrap_or_else(|| "node".into()),
+            node: node
+                .or_else(|| read("/proc/sys/kernel/hostname"))
+                .unwrap_or_else(|| "node".into()),
             node_ip: own_address().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-            cluster: cluster.map(str::to_owned).or(host).unwrap_or_else(|| "host".into()),
+            cluster: cluster
+                .map(str::to_owned)
+                .or(host)
+                .unwrap_or_else(|| "host".into()),
             run: format!("{:016x}", rand::rng().random::<u64>()),
         }
     }
@@ -40,7 +50,11 @@ impl Identity {
 fn own_address() -> Option<IpAddr> {
     let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
     socket.connect("192.0.2.1:9").ok()?;
-    socket.local_addr().ok().map(|addr| addr.ip()).filter(|ip| !ip.is_unspecified())
+    socket
+        .local_addr()
+        .ok()
+        .map(|addr| addr.ip())
+        .filter(|ip| !ip.is_unspecified())
 }
 
 /// The data directory, held by this process alone.
@@ -58,13 +72,28 @@ impl DataDir {
             .recursive(true)
             .mode(0o700)
             .create(path)
-            .with_context(|| format!("the data directory {} cannot be made; {mend}", path.display()))?;
-        let lock = private(path.join("lock"))
-            .with_context(|| format!("the data directory {} cannot be written; {mend}", path.display()))?;
+            .with_context(|| {
+                format!(
+                    "the data directory {} cannot be made; {mend}",
+                    path.display()
+                )
+            })?;
+        let lock = private(path.join("lock")).with_context(|| {
+            format!(
+                "the data directory {} cannot be written; {mend}",
+                path.display()
+            )
+        })?;
         if lock.try_lock().is_err() {
-            anyhow::bail!("the data directory {} is in use by another gillnet; stop that one, or {mend}", path.display());
+            anyhow::bail!(
+                "the data directory {} is in use by another gillnet; stop that one, or {mend}",
+                path.display()
+            );
         }
-        Ok(DataDir { path: path.to_path_buf(), _lock: lock })
+        Ok(DataDir {
+            path: path.to_path_buf(),
+            _lock: lock,
+        })
     }
 
     /// Its path.
@@ -79,7 +108,13 @@ impl DataDir {
 }
 
 fn private(path: PathBuf) -> std::io::Result<File> {
-    std::fs::OpenOptions::new().create(true).truncate(false).write(true).read(true).mode(0o600).open(path)
+    std::fs::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .read(true)
+        .mode(0o600)
+        .open(path)
 }
 
 /// Numbers of streams, reserved on disk in blocks before they are given.
@@ -97,12 +132,21 @@ impl Numbers {
     fn open(file: PathBuf) -> anyhow::Result<Numbers> {
         let next = match std::fs::read_to_string(&file) {
             Ok(text) => text.trim().parse().with_context(|| {
-                format!("{} holds no number; write one larger than any stream recorded here", file.display())
+                format!(
+                    "{} holds no number; write one larger than any stream recorded here",
+                    file.display()
+                )
             })?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
-            Err(error) => return Err(error).with_context(|| format!("{} cannot be read", file.display())),
+            Err(error) => {
+                return Err(error).with_context(|| format!("{} cannot be read", file.display()));
+            }
         };
-        let mut numbers = Numbers { file, next, reserved: next };
+        let mut numbers = Numbers {
+            file,
+            next,
+            reserved: next,
+        };
         numbers.reserve()?;
         Ok(numbers)
     }
@@ -123,7 +167,8 @@ impl Numbers {
     fn reserve(&mut self) -> anyhow::Result<()> {
         let end = self.reserved + BLOCK;
         let fresh = self.file.with_extension("new");
-        let mut file = private(fresh.clone()).with_context(|| format!("{} cannot be written", fresh.display()))?;
+        let mut file = private(fresh.clone())
+            .with_context(|| format!("{} cannot be written", fresh.display()))?;
         file.set_len(0)?;
         writeln!(file, "{end}")?;
         file.sync_all()?;
@@ -159,6 +204,11 @@ mod tests {
         let error = DataDir::open(folder.path()).unwrap_err().to_string();
         assert!(error.contains("in use by another gillnet"), "{error}");
         std::fs::write(folder.path().join("streams.next"), "x").unwrap();
-        assert!(dir.numbers().unwrap_err().to_string().contains("holds no number"));
+        assert!(
+            dir.numbers()
+                .unwrap_err()
+                .to_string()
+                .contains("holds no number")
+        );
     }
 }

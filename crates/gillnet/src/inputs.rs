@@ -4,9 +4,13 @@ use crate::cli::Access;
 use crate::config::Config;
 use crate::exit;
 use gillnet_bucket::layout::TimeRange;
-use gillnet_bucket::{Access as BucketAccess, Bucket, Credentials, Destination, Group, Key, Recordings, connect};
+use gillnet_bucket::{
+    Access as BucketAccess, Bucket, Credentials, Destination, Group, Key, Recordings, connect,
+};
 use gillnet_bucket::{Origin as RecordedBy, RecordedSource};
-use gillnet_capture::{Error, Event, Frame, Interface, NO_POS, Source, SourceStats, Store, expand, open_files};
+use gillnet_capture::{
+    Error, Event, Frame, Interface, NO_POS, Source, SourceStats, Store, expand, open_files,
+};
 use gillnet_entry::Origin;
 use gillnet_pipeline::Numbers;
 use std::path::{Path, PathBuf};
@@ -40,7 +44,12 @@ pub struct Reading {
 
 impl Inputs {
     /// Opens what the arguments name; `within` leaves out objects outside of a span of time (ns).
-    pub fn open(sources: &[String], access: &Access, config: &Config, within: (i64, i64)) -> anyhow::Result<Inputs> {
+    pub fn open(
+        sources: &[String],
+        access: &Access,
+        config: &Config,
+        within: (i64, i64),
+    ) -> anyhow::Result<Inputs> {
         let mut inputs = Vec::new();
         let mut files = Vec::new();
         for source in sources {
@@ -49,16 +58,24 @@ impl Inputs {
                 continue;
             };
             let credentials = credentials(access, config)?;
-            let bucket = connect(&destination, &credentials, BucketAccess::Read).map_err(exit::unreachable)?;
+            let bucket = connect(&destination, &credentials, BucketAccess::Read)
+                .map_err(exit::unreachable)?;
             inputs.push(Input::Bucket(bucket));
         }
         if !files.is_empty() {
             inputs.insert(0, Input::Files(files));
         }
         let edge = |ns: i64, open: i64| (ns != open).then_some(ns);
-        let range = TimeRange { since: edge(within.0, i64::MIN), until: edge(within.1, i64::MAX) };
+        let range = TimeRange {
+            since: edge(within.0, i64::MIN),
+            until: edge(within.1, i64::MAX),
+        };
         let cache = std::env::temp_dir().join(format!("gillnet-{}", std::process::id()));
-        Ok(Inputs { inputs, range, cache })
+        Ok(Inputs {
+            inputs,
+            range,
+            cache,
+        })
     }
 
     /// Puts another bucket in the place of each, such as one that keeps what it has read.
@@ -77,9 +94,15 @@ impl Inputs {
             match input {
                 Input::Files(files) => groups.push(Pending::Files(files.clone())),
                 Input::Bucket(bucket) => {
-                    let recordings = Recordings::of_bucket(Arc::clone(bucket), self.range, &self.cache)
-                        .map_err(exit::of_bucket)?;
-                    groups.extend(recordings.into_groups().into_iter().map(|group| Pending::Group(Box::new(group))));
+                    let recordings =
+                        Recordings::of_bucket(Arc::clone(bucket), self.range, &self.cache)
+                            .map_err(exit::of_bucket)?;
+                    groups.extend(
+                        recordings
+                            .into_groups()
+                            .into_iter()
+                            .map(|group| Pending::Group(Box::new(group))),
+                    );
                 }
             }
         }
@@ -108,7 +131,12 @@ impl Iterator for Readings {
 
 fn captures(files: &[String]) -> anyhow::Result<Reading> {
     let source = open_files(expand(files)?)?;
-    Ok(Reading { source, origin: origin(""), numbers: None, history: Vec::new() })
+    Ok(Reading {
+        source,
+        origin: origin(""),
+        numbers: None,
+        history: Vec::new(),
+    })
 }
 
 fn recorded(group: Group) -> anyhow::Result<Reading> {
@@ -129,15 +157,30 @@ fn recorded(group: Group) -> anyhow::Result<Reading> {
         Vec::new()
     });
     let current = Arc::new(Mutex::new((0, None)));
-    let source = Box::new(Tagged { inner: group.into_source()?, current: Arc::clone(&current), data: Vec::new() });
-    let numbers: Option<Numbers> =
-        has_numbers.then(|| Box::new(move || *current.lock().unwrap_or_else(PoisonError::into_inner)) as Numbers);
-    Ok(Reading { source, origin, numbers, history })
+    let source = Box::new(Tagged {
+        inner: group.into_source()?,
+        current: Arc::clone(&current),
+        data: Vec::new(),
+    });
+    let numbers: Option<Numbers> = has_numbers.then(|| {
+        Box::new(move || *current.lock().unwrap_or_else(PoisonError::into_inner)) as Numbers
+    });
+    Ok(Reading {
+        source,
+        origin,
+        numbers,
+        history,
+    })
 }
 
 /// The origin of entries of plain captures.
 fn origin(folder: &str) -> Arc<Origin> {
-    Arc::new(Origin { worker: "local".into(), node: folder.to_owned(), backend: "pcap", ..Origin::default() })
+    Arc::new(Origin {
+        worker: "local".into(),
+        node: folder.to_owned(),
+        backend: "pcap",
+        ..Origin::default()
+    })
 }
 
 /// Tells the stream of the frame that it gives, to whoever numbers streams.
@@ -154,7 +197,12 @@ impl Source for Tagged {
             Event::Frame(frame) => {
                 self.data.clear();
                 self.data.extend_from_slice(frame.data);
-                Frame { data: &[], comment: None, pos: NO_POS, ..frame }
+                Frame {
+                    data: &[],
+                    comment: None,
+                    pos: NO_POS,
+                    ..frame
+                }
             }
             Event::Tick(now) => return Ok(Event::Tick(now)),
             Event::End => return Ok(Event::End),
@@ -163,7 +211,10 @@ impl Source for Tagged {
             let since = self.inner.missing().map(|missing| missing.before);
             *self.current.lock().unwrap_or_else(PoisonError::into_inner) = (stream.number, since);
         }
-        Ok(Event::Frame(Frame { data: &self.data, ..frame }))
+        Ok(Event::Frame(Frame {
+            data: &self.data,
+            ..frame
+        }))
     }
 
     fn interfaces(&self) -> &[Interface] {
@@ -182,10 +233,18 @@ impl Source for Tagged {
 /// The bucket that an argument names: a URL, or a folder that was recorded to, or Kubeshark's archive.
 fn bucket(source: &str) -> anyhow::Result<Option<Destination>> {
     let path = Path::new(source);
-    let is_archive = path.is_file() && [".tar.gz", ".tgz", ".tar"].iter().any(|end| source.ends_with(end));
-    let is_folder = path.is_dir() && (path.join("gillnet.json").is_file() || path.join("packets").is_dir());
+    let is_archive = path.is_file()
+        && [".tar.gz", ".tgz", ".tar"]
+            .iter()
+            .any(|end| source.ends_with(end));
+    let is_folder =
+        path.is_dir() && (path.join("gillnet.json").is_file() || path.join("packets").is_dir());
     if source.contains("://") || is_archive || is_folder {
-        let source = if source.contains("://") { source.to_owned() } else { std::path::absolute(path)?.display().to_string() };
+        let source = if source.contains("://") {
+            source.to_owned()
+        } else {
+            std::path::absolute(path)?.display().to_string()
+        };
         return Ok(Some(Destination::parse(&source)?));
     }
     Ok(None)
@@ -195,7 +254,12 @@ fn bucket(source: &str) -> anyhow::Result<Option<Destination>> {
 fn credentials(access: &Access, config: &Config) -> anyhow::Result<Credentials> {
     let key = match &access.key_file {
         Some(file) => Some(Key::File(file.clone())),
-        None => config.variable("GCS_SA_KEY_JSON")?.map(|text| Key::of_text(&text)),
+        None => config
+            .variable("GCS_SA_KEY_JSON")?
+            .map(|text| Key::of_text(&text)),
     };
-    Ok(Credentials { anonymous: access.anonymous, ..Credentials::of_process(key) })
+    Ok(Credentials {
+        anonymous: access.anonymous,
+        ..Credentials::of_process(key)
+    })
 }

@@ -14,8 +14,12 @@ use gillnet_entry::time::Rfc3339;
 use gillnet_entry::{Entry, Origin, OwnedEntry};
 use gillnet_kfl::{Filter, Options};
 use gillnet_names::{Names, NamesConfig};
-use gillnet_pipeline::{Consumer, Control, Ended, Keep, Matched, Plan, Shard, ShardConfig, Want, run};
-use gillnet_recorder::{Buckets, Deps, Disk, NameHistory, RecordedName, Recorder, RecorderConfig, Schedule, SystemClock};
+use gillnet_pipeline::{
+    Consumer, Control, Ended, Keep, Matched, Plan, Shard, ShardConfig, Want, run,
+};
+use gillnet_recorder::{
+    Buckets, Deps, Disk, NameHistory, RecordedName, Recorder, RecorderConfig, Schedule, SystemClock,
+};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -66,7 +70,12 @@ pub struct Start<'s> {
 impl Session {
     /// Opens everything and starts to record. What is wrong with the configuration is said before anything runs.
     pub fn start(shared: &Shared, start: Start<'_>) -> anyhow::Result<Arc<Session>> {
-        let Start { config, args, shown, listens } = start;
+        let Start {
+            config,
+            args,
+            shown,
+            listens,
+        } = start;
         let rules = compiled(shared, config)?;
         let identity = Identity::find(config.cluster.as_deref());
         let dir = args.data_dir.clone().unwrap_or_else(|| config.data_dir());
@@ -110,15 +119,25 @@ impl Session {
             dissect: gillnet_protocols::Limits::default(),
             numbers: Some(Box::new(move || (numbers.give(), None))),
             own: Some(own::check(listens, &plain)),
-            consumer: Box::new(Keeper { store: live.clone(), batch: Vec::new() }),
-            recorder: handles.into_iter().next().map(|handle| Box::new(crate::recording::Tee::new(handle)) as _),
+            consumer: Box::new(Keeper {
+                store: live.clone(),
+                batch: Vec::new(),
+            }),
+            recorder: handles
+                .into_iter()
+                .next()
+                .map(|handle| Box::new(crate::recording::Tee::new(handle)) as _),
             tap: None,
         });
         let control = Arc::new(Control::default());
         let steer = Arc::clone(&control);
-        let thread = std::thread::Builder::new().name("shard".into()).spawn(move || {
-            run(&mut *source, &mut shard, &steer, &mut |fault| tracing::warn!("{fault}"))
-        })?;
+        let thread = std::thread::Builder::new()
+            .name("shard".into())
+            .spawn(move || {
+                run(&mut *source, &mut shard, &steer, &mut |fault| {
+                    tracing::warn!("{fault}")
+                })
+            })?;
         Ok(Arc::new(Session {
             control,
             store,
@@ -141,17 +160,37 @@ impl Session {
             Destination::parse(&rule.destination)?;
         }
         self.names.configure(cli::names(config, true))?;
-        *self.buckets.0.lock().unwrap_or_else(PoisonError::into_inner) = config.clone();
+        *self
+            .buckets
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = config.clone();
         let plain: Vec<_> = rules.iter().map(|(rule, _)| rule.clone()).collect();
-        let before: Vec<String> = self.recorder.rules().into_iter().map(|(_, rule)| rule.name).collect();
+        let before: Vec<String> = self
+            .recorder
+            .rules()
+            .into_iter()
+            .map(|(_, rule)| rule.name)
+            .collect();
         self.recorder.set_rules(&plain)?;
-        let mut generation = self.generation.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut generation = self
+            .generation
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         *generation += 1;
-        let plan = plan(&self.recorder, &rules, self.live.is_some(), &cli::env(config), *generation)?;
+        let plan = plan(
+            &self.recorder,
+            &rules,
+            self.live.is_some(),
+            &cli::env(config),
+            *generation,
+        )?;
         self.control.set_plan(Arc::new(plan));
         let now: Vec<&str> = plain.iter().map(|rule| rule.name.as_str()).collect();
         for gone in before.iter().filter(|name| !now.contains(&name.as_str())) {
-            tracing::info!("the rule `{gone}` is gone: what is open is sealed and uploaded, and nothing more of it is recorded");
+            tracing::info!(
+                "the rule `{gone}` is gone: what is open is sealed and uploaded, and nothing more of it is recorded"
+            );
         }
         for rule in &plain {
             tracing::info!("recording `{}` to {}", rule.kfl, rule.destination);
@@ -161,7 +200,11 @@ impl Session {
 
     /// Whether the source has ended.
     pub fn has_ended(&self) -> bool {
-        self.thread.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_none_or(JoinHandle::is_finished)
+        self.thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+            .is_none_or(JoinHandle::is_finished)
     }
 
     /// How the recorder is doing.
@@ -180,7 +223,9 @@ impl Session {
             rule: rule.name,
             kfl: rule.kfl,
             destination: rule.destination,
-            state: state.and_then(|s| s.as_str().map(str::to_owned)).unwrap_or_default(),
+            state: state
+                .and_then(|s| s.as_str().map(str::to_owned))
+                .unwrap_or_default(),
             last_upload: rule.counters.last_upload.map(|at| Rfc3339(at).to_string()),
             spool_bytes,
             pending_objects: rule.pending_objects,
@@ -192,14 +237,22 @@ impl Session {
     /// Stops capturing, seals what is open and uploads it.
     pub fn stop(self: Arc<Session>) -> anyhow::Result<()> {
         self.control.stop();
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         let ended = thread.map(JoinHandle::join);
         let spool = self.data.path().to_path_buf();
         let Ok(session) = Arc::try_unwrap(self) else {
-            anyhow::bail!("the recorder is still in use, so what is open was not uploaded; it is at the next start");
+            anyhow::bail!(
+                "the recorder is still in use, so what is open was not uploaded; it is at the next start"
+            );
         };
         let Ok(recorder) = Arc::try_unwrap(session.recorder) else {
-            anyhow::bail!("the recorder is still in use, so what is open was not uploaded; it is at the next start");
+            anyhow::bail!(
+                "the recorder is still in use, so what is open was not uploaded; it is at the next start"
+            );
         };
         let left = recorder.shutdown(FAREWELL);
         if left.objects > 0 {
@@ -212,24 +265,49 @@ impl Session {
         }
         match ended {
             Some(Ok(Ended::Failed(error))) => Err(error.into()),
-            Some(Err(_)) => anyhow::bail!("the shard stopped by a fault of its own; the log says why"),
+            Some(Err(_)) => {
+                anyhow::bail!("the shard stopped by a fault of its own; the log says why")
+            }
             _ => Ok(()),
         }
     }
 }
 
 /// The rules with their filters; an error shows the place.
-fn compiled(shared: &Shared, config: &Config) -> anyhow::Result<Vec<(gillnet_recorder::Rule, Filter)>> {
+fn compiled(
+    shared: &Shared,
+    config: &Config,
+) -> anyhow::Result<Vec<(gillnet_recorder::Rule, Filter)>> {
     let mut compiled = Vec::new();
     for rule in config.rules().map_err(exit::usage)? {
-        let filter = shared.filter(config, &rule.kfl, &Default::default()).with_context(|| format!("the rule `{}`", rule.name))?;
+        let filter = shared
+            .filter(config, &rule.kfl, &Default::default())
+            .with_context(|| format!("the rule `{}`", rule.name))?;
         let flush = rule.flush.as_deref().or(config.recording.flush.as_deref());
-        let flush = flush.map_or(Ok(Schedule::default()), str::parse).map_err(exit::usage)?;
-        let Rule { name, kfl, destination, .. } = rule;
-        compiled.push((gillnet_recorder::Rule { name, kfl, destination, flush }, filter));
+        let flush = flush
+            .map_or(Ok(Schedule::default()), str::parse)
+            .map_err(exit::usage)?;
+        let Rule {
+            name,
+            kfl,
+            destination,
+            ..
+        } = rule;
+        compiled.push((
+            gillnet_recorder::Rule {
+                name,
+                kfl,
+                destination,
+                flush,
+            },
+            filter,
+        ));
     }
     if compiled.len() > usize::from(VIEWER) {
-        return Err(exit::usage(anyhow::anyhow!("{} recording rules are too many; there can be {VIEWER}", compiled.len())));
+        return Err(exit::usage(anyhow::anyhow!(
+            "{} recording rules are too many; there can be {VIEWER}",
+            compiled.len()
+        )));
     }
     Ok(compiled)
 }
@@ -246,28 +324,60 @@ fn plan(
     for (id, rule) in recorder.rules() {
         if let Some((_, filter)) = rules.iter().find(|(known, _)| known.name == rule.name) {
             let bit = u8::try_from(id.index()).unwrap_or(VIEWER);
-            wants.push(Want { bit, filter: filter.clone(), record: true, bodies: false });
+            wants.push(Want {
+                bit,
+                filter: filter.clone(),
+                record: true,
+                bodies: false,
+            });
         }
     }
     if shown {
-        let options = Options { now: scan::now(), ..Options::default() };
-        let filter = gillnet_kfl::compile(env, "", &options).map_err(|errors| anyhow::anyhow!("{}", errors.render("")))?;
-        wants.push(Want { bit: VIEWER, filter, record: false, bodies: true });
+        let options = Options {
+            now: scan::now(),
+            ..Options::default()
+        };
+        let filter = gillnet_kfl::compile(env, "", &options)
+            .map_err(|errors| anyhow::anyhow!("{}", errors.render("")))?;
+        wants.push(Want {
+            bit: VIEWER,
+            filter,
+            record: false,
+            bodies: true,
+        });
     }
     Ok(Plan::new(wants, generation))
 }
 
 /// Refuses at start what can be seen to be wrong with a destination.
 fn check_destination(rule: &gillnet_recorder::Rule, buckets: &Credentialed) -> anyhow::Result<()> {
-    Destination::parse(&rule.destination).map_err(exit::usage).with_context(|| format!("the rule `{}`", rule.name))?;
-    buckets.open(&rule.destination).map(drop).map_err(exit::of_bucket).with_context(|| format!("the rule `{}`", rule.name))
+    Destination::parse(&rule.destination)
+        .map_err(exit::usage)
+        .with_context(|| format!("the rule `{}`", rule.name))?;
+    buckets
+        .open(&rule.destination)
+        .map(drop)
+        .map_err(exit::of_bucket)
+        .with_context(|| format!("the rule `{}`", rule.name))
 }
 
-fn recorder_config(config: &Config, dir: &Path, identity: &Identity) -> anyhow::Result<RecorderConfig> {
+fn recorder_config(
+    config: &Config,
+    dir: &Path,
+    identity: &Identity,
+) -> anyhow::Result<RecorderConfig> {
     let run = u64::from_str_radix(&identity.run, 16)?;
-    let usual = RecorderConfig::new(dir.to_path_buf(), identity.cluster.clone(), identity.node.clone(), run);
+    let usual = RecorderConfig::new(
+        dir.to_path_buf(),
+        identity.cluster.clone(),
+        identity.node.clone(),
+        run,
+    );
     Ok(RecorderConfig {
-        object_size: config.recording.object_size.map_or(usual.object_size, |size| size.0),
+        object_size: config
+            .recording
+            .object_size
+            .map_or(usual.object_size, |size| size.0),
         spool_limit: config.spool.limit.map_or(usual.spool_limit, |size| size.0),
         ..usual
     })
@@ -282,9 +392,13 @@ fn ring(config: &Config, dir: &Path) -> anyhow::Result<Ring> {
 /// Whether a folder is on tmpfs: the mount with the longest path above it.
 fn is_tmpfs(dir: &Path) -> bool {
     let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    let fields = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    let fields = mounts
+        .lines()
+        .map(|line| line.split(' ').collect::<Vec<_>>());
     let above = fields.filter(|f| f.len() > 2 && dir.starts_with(f[1]));
-    above.max_by_key(|f| f[1].len()).is_some_and(|f| f[2] == "tmpfs")
+    above
+        .max_by_key(|f| f[1].len())
+        .is_some_and(|f| f[2] == "tmpfs")
 }
 
 /// Where frames come from, and what that is called.
@@ -293,8 +407,15 @@ fn source(config: &Config, args: &CaptureArgs) -> anyhow::Result<(Box<dyn Source
         return Ok((open_files(expand(&args.read)?)?, args.read.join(", ")));
     }
     let capture = &config.capture;
-    let interfaces = if args.interfaces.is_empty() { capture.interfaces.clone() } else { args.interfaces.clone() };
-    let filter = args.filter.clone().unwrap_or_else(|| capture.filter.clone());
+    let interfaces = if args.interfaces.is_empty() {
+        capture.interfaces.clone()
+    } else {
+        args.interfaces.clone()
+    };
+    let filter = args
+        .filter
+        .clone()
+        .unwrap_or_else(|| capture.filter.clone());
     let usual = LiveConfig::default();
     let live = LiveConfig {
         interfaces: interfaces.clone(),
@@ -311,11 +432,21 @@ struct Credentialed(Mutex<Config>);
 impl Buckets for Credentialed {
     fn open(&self, destination: &str) -> Result<Arc<dyn Bucket>, BucketError> {
         let refused = |message: String| {
-            BucketError::new(gillnet_bucket::ErrorKind::Unauthenticated, destination.to_owned(), message)
+            BucketError::new(
+                gillnet_bucket::ErrorKind::Unauthenticated,
+                destination.to_owned(),
+                message,
+            )
         };
         let parsed = Destination::parse(destination).map_err(|error| refused(error.to_string()))?;
-        let config = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let key = config.variable("GCS_SA_KEY_JSON").map_err(|error| refused(format!("{error:#}")))?;
+        let config = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let key = config
+            .variable("GCS_SA_KEY_JSON")
+            .map_err(|error| refused(format!("{error:#}")))?;
         let credentials = Credentials::of_process(key.map(|text| Key::of_text(&text)));
         connect(&parsed, &credentials, Access::Record)
     }
@@ -325,16 +456,32 @@ impl Buckets for Credentialed {
 struct History(Arc<Names>);
 
 impl NameHistory for History {
-    fn history(&self, ends: &[(IpAddr, u16)], recorded: &[RecordedName], from: i64, to: i64) -> Vec<u8> {
+    fn history(
+        &self,
+        ends: &[(IpAddr, u16)],
+        recorded: &[RecordedName],
+        from: i64,
+        to: i64,
+    ) -> Vec<u8> {
         // names told with the streams: also of a process that is gone, and of what was forgotten meanwhile
         let told = Names::new(NamesConfig::default());
         let json = match told {
             Ok(told) if !recorded.is_empty() => {
                 for name in recorded {
-                    let since = if name.name.since == 0 { i64::MIN } else { name.name.since };
+                    let since = if name.name.since == 0 {
+                        i64::MIN
+                    } else {
+                        name.name.since
+                    };
                     let address = match name.name.mechanism {
-                        gillnet_entry::Mechanism::IpAndPort => gillnet_names::Address { ip: name.ip, port: Some(name.port) },
-                        _ => gillnet_names::Address { ip: name.ip, port: None },
+                        gillnet_entry::Mechanism::IpAndPort => gillnet_names::Address {
+                            ip: name.ip,
+                            port: Some(name.port),
+                        },
+                        _ => gillnet_names::Address {
+                            ip: name.ip,
+                            port: None,
+                        },
                     };
                     told.add_interval(address, name.name.clone(), since, i64::MAX);
                 }

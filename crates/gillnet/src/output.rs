@@ -40,7 +40,11 @@ impl Output {
         match self.failed.take() {
             Some(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error),
             _ => std::io::stdout().lock().flush().or_else(|e| {
-                if e.kind() == std::io::ErrorKind::BrokenPipe { Ok(()) } else { Err(e) }
+                if e.kind() == std::io::ErrorKind::BrokenPipe {
+                    Ok(())
+                } else {
+                    Err(e)
+                }
             }),
         }
     }

@@ -9,12 +9,17 @@ const HTTPS: u16 = 443;
 
 /// A check for flows of a process that listens on these addresses and uploads to these rules' destinations.
 pub fn check(listens: Vec<SocketAddr>, rules: &[gillnet_recorder::Rule]) -> OwnCheck {
-    let uploads = rules.iter().any(|rule| rule.destination.starts_with("gs://"));
+    let uploads = rules
+        .iter()
+        .any(|rule| rule.destination.starts_with("gs://"));
     let emulator = if uploads { emulator() } else { Vec::new() };
     let mut sockets = OwnSockets::new();
     Box::new(move |ends: &[(IpAddr, u16); 2]| {
         let [one, other] = ends.map(|(ip, port)| SocketAddr::new(ip.to_canonical(), port));
-        if [one, other].iter().any(|end| listens.iter().any(|own| is_at(own, end))) {
+        if [one, other]
+            .iter()
+            .any(|end| listens.iter().any(|own| is_at(own, end)))
+        {
             return true;
         }
         if [one, other].iter().any(|end| emulator.contains(end)) {
@@ -25,7 +30,9 @@ pub fn check(listens: Vec<SocketAddr>, rules: &[gillnet_recorder::Rule]) -> OwnC
             });
         }
         // flows of TLS match nothing before they are decrypted: what is known of sockets will do
-        uploads && [one, other].iter().any(|end| end.port() == HTTPS) && sockets.is_own(one, other) == Some(true)
+        uploads
+            && [one, other].iter().any(|end| end.port() == HTTPS)
+            && sockets.is_own(one, other) == Some(true)
     })
 }
 
@@ -36,10 +43,25 @@ fn is_at(own: &SocketAddr, end: &SocketAddr) -> bool {
 
 /// The address that stands in for Google's, where one is set.
 fn emulator() -> Vec<SocketAddr> {
-    let Some(host) = std::env::var("STORAGE_EMULATOR_HOST").ok().filter(|host| !host.is_empty()) else {
+    let Some(host) = std::env::var("STORAGE_EMULATOR_HOST")
+        .ok()
+        .filter(|host| !host.is_empty())
+    else {
         return Vec::new();
     };
-    let bare = host.split("://").last().unwrap_or(&host).trim_end_matches('/').to_owned();
-    let with_port = if bare.contains(':') { bare } else { format!("{bare}:80") };
-    with_port.to_socket_addrs().map(Iterator::collect).unwrap_or_default()
+    let bare = host
+        .split("://")
+        .last()
+        .unwrap_or(&host)
+        .trim_end_matches('/')
+        .to_owned();
+    let with_port = if bare.contains(':') {
+        bare
+    } else {
+        format!("{bare}:80")
+    };
+    with_port
+        .to_socket_addrs()
+        .map(Iterator::collect)
+        .unwrap_or_default()
 }

@@ -14,8 +14,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub fn run(shared: &Shared, args: &QueryArgs) -> anyhow::Result<Done> {
     let config = shared.config()?.0;
     let filter = shared.filter(&config, &args.kfl, &args.language)?;
-    let columns = args.columns.iter().map(|c| Column::find(c)).collect::<Result<Vec<_>, _>>().map_err(exit::usage)?;
-    let columns = if columns.is_empty() && args.output == Format::Table { table_columns()? } else { columns };
+    let columns = args
+        .columns
+        .iter()
+        .map(|c| Column::find(c))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(exit::usage)?;
+    let columns = if columns.is_empty() && args.output == Format::Table {
+        table_columns()?
+    } else {
+        columns
+    };
     let bodies = !args.count && columns.is_empty();
     let within = args.within()?;
     let inputs = Inputs::open(&args.sources, &args.access, &config, within)?;
@@ -31,14 +40,27 @@ pub fn run(shared: &Shared, args: &QueryArgs) -> anyhow::Result<Done> {
         printer.head();
     }
     let home = Arc::new(Mutex::new(Some(printer)));
-    let want = Want { bit: 0, filter, record: false, bodies };
-    let scan = Scan { config: &config, wants: vec![want], within, tap: None };
+    let want = Want {
+        bit: 0,
+        filter,
+        record: false,
+        bodies,
+    };
+    let scan = Scan {
+        config: &config,
+        wants: vec![want],
+        within,
+        tap: None,
+    };
     let summary = scan.run(&inputs, &mut || Box::new(Print::take(&home)))?;
     let mut found = 0;
     if let Some(mut printer) = take(&home) {
         found = printer.found;
         if args.count {
-            printer.output.buffer().extend_from_slice(format!("{found}\n").as_bytes());
+            printer
+                .output
+                .buffer()
+                .extend_from_slice(format!("{found}\n").as_bytes());
         }
         printer.output.finish()?;
     }
@@ -48,7 +70,16 @@ pub fn run(shared: &Shared, args: &QueryArgs) -> anyhow::Result<Done> {
 }
 
 fn table_columns() -> anyhow::Result<Vec<Column>> {
-    let usual = ["startTime", "protocol", "src.ip", "dst.ip", "method", "path", "status", "elapsedTime"];
+    let usual = [
+        "startTime",
+        "protocol",
+        "src.ip",
+        "dst.ip",
+        "method",
+        "path",
+        "status",
+        "elapsedTime",
+    ];
     usual.iter().map(|c| Column::find(c)).collect()
 }
 
@@ -72,7 +103,10 @@ struct Print {
 
 impl Print {
     fn take(home: &Arc<Mutex<Option<Printer>>>) -> Print {
-        Print { printer: take(home), home: Arc::clone(home) }
+        Print {
+            printer: take(home),
+            home: Arc::clone(home),
+        }
     }
 }
 
@@ -84,7 +118,9 @@ impl Drop for Print {
 
 impl Consumer for Print {
     fn entry(&mut self, entry: &Entry<'_>, _: Matched) -> bool {
-        self.printer.as_mut().is_some_and(|printer| printer.entry(entry))
+        self.printer
+            .as_mut()
+            .is_some_and(|printer| printer.entry(entry))
     }
 }
 
@@ -97,7 +133,9 @@ impl Printer {
         match self.format {
             None => return self.found < self.limit,
             Some(Format::Table) => self.row(entry),
-            Some(Format::Jsonl) if self.columns.is_empty() => json::write_entry(entry, self.output.buffer()),
+            Some(Format::Jsonl) if self.columns.is_empty() => {
+                json::write_entry(entry, self.output.buffer())
+            }
             Some(Format::Jsonl) => self.object(entry),
         }
         self.output.buffer().push(b'\n');
@@ -138,7 +176,10 @@ impl Printer {
             match column.value(entry) {
                 Value::Missing | Value::Null => out.push(b'-'),
                 // a tab or line end of the traffic must not make a column or row
-                Value::Str(text) => out.extend(text.bytes().map(|b| if b.is_ascii_control() { b' ' } else { b })),
+                Value::Str(text) => out.extend(
+                    text.bytes()
+                        .map(|b| if b.is_ascii_control() { b' ' } else { b }),
+                ),
                 other => json::write_value(&other, out),
             }
         }

@@ -21,8 +21,16 @@ impl StreamRecorder for Tee {
         let Some(rule) = RuleId::of_index(want) else {
             return;
         };
-        let lost_before = start.truncated_before.map(|since| LostBefore { packets: None, since });
-        let stream = gillnet_recorder::StreamStart { number: start.number, udp: start.udp, ends: start.ends, lost_before };
+        let lost_before = start.truncated_before.map(|since| LostBefore {
+            packets: None,
+            since,
+        });
+        let stream = gillnet_recorder::StreamStart {
+            number: start.number,
+            udp: start.udp,
+            ends: start.ends,
+            lost_before,
+        };
         self.handle.begin(rule, &stream);
         for (end, name) in start.ends.iter().zip(start.names) {
             if **name != gillnet_entry::Name::default() {

@@ -7,7 +7,10 @@ use crate::inputs::{Inputs, Reading};
 use gillnet_capture::Ring;
 use gillnet_entry::Entry;
 use gillnet_names::Names;
-use gillnet_pipeline::{Consumer, Control, Counters, Ended, FrameTap, Keep, Matched, Plan, Shard, ShardConfig, Want, run};
+use gillnet_pipeline::{
+    Consumer, Control, Counters, Ended, FrameTap, Keep, Matched, Plan, Shard, ShardConfig, Want,
+    run,
+};
 use gillnet_streams::decode::DecodeLimits;
 use gillnet_streams::flow::FlowLimits;
 use std::sync::Arc;
@@ -54,7 +57,11 @@ impl Summary {
 
 impl Scan<'_> {
     /// Reads all inputs; a new consumer is made for each group of recordings, one after the other.
-    pub fn run(mut self, inputs: &Inputs, consumer: &mut dyn FnMut() -> Box<dyn Consumer>) -> anyhow::Result<Summary> {
+    pub fn run(
+        mut self,
+        inputs: &Inputs,
+        consumer: &mut dyn FnMut() -> Box<dyn Consumer>,
+    ) -> anyhow::Result<Summary> {
         let mut summary = Summary::default();
         let plan = Arc::new(Plan::new(std::mem::take(&mut self.wants), 1));
         let named = cli::names(self.config, false);
@@ -67,7 +74,10 @@ impl Scan<'_> {
                 }
             };
             let names = Arc::new(Names::new(named.clone()).map_err(exit::usage)?);
-            let within = Within { inner: consumer(), span: self.within };
+            let within = Within {
+                inner: consumer(),
+                span: self.within,
+            };
             let tap = self.tap.as_mut().map(|make| make());
             if !self.read(reading, &plan, names, Box::new(within), tap, &mut summary)? {
                 break;
@@ -86,7 +96,12 @@ impl Scan<'_> {
         tap: Option<FrameTap>,
         summary: &mut Summary,
     ) -> anyhow::Result<bool> {
-        let Reading { mut source, origin, numbers, history } = reading;
+        let Reading {
+            mut source,
+            origin,
+            numbers,
+            history,
+        } = reading;
         for (place, json) in history {
             if let Err(error) = names.import(&json, i64::MIN, i64::MAX) {
                 tracing::warn!("{place}: {error}");
@@ -166,6 +181,8 @@ pub fn report(summary: &Summary) {
 
 /// The wall clock in ns since the epoch.
 pub fn now() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)
 }

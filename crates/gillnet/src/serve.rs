@@ -31,7 +31,12 @@ const TRIES: u16 = 50;
 
 /// Listens, or says why not.
 pub async fn listen(listen: &Listen) -> anyhow::Result<TcpListener> {
-    let Listen { asked, usual, what, flag } = listen;
+    let Listen {
+        asked,
+        usual,
+        what,
+        flag,
+    } = listen;
     if let Some(asked) = asked {
         return TcpListener::bind(asked).await.with_context(|| {
             format!("the {what} cannot listen on {asked}; stop what does, or choose another address with {flag}")
@@ -42,15 +47,27 @@ pub async fn listen(listen: &Listen) -> anyhow::Result<TcpListener> {
         match TcpListener::bind(addr).await {
             Ok(listener) => {
                 if port != usual.port() {
-                    tracing::info!("port {} is taken; the {what} listen on {port}", usual.port());
+                    tracing::info!(
+                        "port {} is taken; the {what} listen on {port}",
+                        usual.port()
+                    );
                 }
                 return Ok(listener);
             }
             Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {}
-            Err(error) => return Err(error).with_context(|| format!("the {what} cannot listen on {addr}; choose another address with {flag}")),
+            Err(error) => {
+                return Err(error).with_context(|| {
+                    format!(
+                        "the {what} cannot listen on {addr}; choose another address with {flag}"
+                    )
+                });
+            }
         }
     }
-    anyhow::bail!("the {what} find no free port from {} on; choose an address with {flag}", usual.port())
+    anyhow::bail!(
+        "the {what} find no free port from {} on; choose an address with {flag}",
+        usual.port()
+    )
 }
 
 /// The figures of a session for Prometheus.
@@ -61,16 +78,50 @@ pub fn figures(session: &Arc<Session>) -> MetricsSource {
             return String::new();
         };
         let status = session.recorder();
-        let sum = |of: fn(&gillnet_recorder::RuleCounters) -> u64| status.rules.iter().map(|rule| of(&rule.counters)).sum();
+        let sum = |of: fn(&gillnet_recorder::RuleCounters) -> u64| {
+            status.rules.iter().map(|rule| of(&rule.counters)).sum()
+        };
         let extra: Extra = vec![
-            ("recorded_packets", "Frames written to the spool", sum(|c| c.recorded_packets)),
-            ("uploaded_objects", "Objects that are in their bucket", sum(|c| c.uploaded_objects)),
-            ("uploaded_packets", "Packets in them", sum(|c| c.uploaded_packets)),
-            ("uploaded_bytes", "Bytes put into buckets", sum(|c| c.uploaded_bytes)),
-            ("upload_conflicts", "Objects whose name another object had", sum(|c| c.conflicts)),
-            ("spool_given_up_packets", "Packets given up because the spool was full", sum(|c| c.given_up_packets)),
-            ("spool_dropped_packets", "Packets that disk or spool did not take", sum(|c| c.dropped_disk + c.dropped_limit)),
-            ("recorder_queue_dropped_packets", "Packets that found the recorder's queue full", status.dropped_queue),
+            (
+                "recorded_packets",
+                "Frames written to the spool",
+                sum(|c| c.recorded_packets),
+            ),
+            (
+                "uploaded_objects",
+                "Objects that are in their bucket",
+                sum(|c| c.uploaded_objects),
+            ),
+            (
+                "uploaded_packets",
+                "Packets in them",
+                sum(|c| c.uploaded_packets),
+            ),
+            (
+                "uploaded_bytes",
+                "Bytes put into buckets",
+                sum(|c| c.uploaded_bytes),
+            ),
+            (
+                "upload_conflicts",
+                "Objects whose name another object had",
+                sum(|c| c.conflicts),
+            ),
+            (
+                "spool_given_up_packets",
+                "Packets given up because the spool was full",
+                sum(|c| c.given_up_packets),
+            ),
+            (
+                "spool_dropped_packets",
+                "Packets that disk or spool did not take",
+                sum(|c| c.dropped_disk + c.dropped_limit),
+            ),
+            (
+                "recorder_queue_dropped_packets",
+                "Packets that found the recorder's queue full",
+                status.dropped_queue,
+            ),
         ];
         metrics_text(&session.control.board().read(), &extra)
     })
@@ -79,7 +130,12 @@ pub fn figures(session: &Arc<Session>) -> MetricsSource {
 /// Waits for a signal or the end of the source, and takes up changes of the configuration meanwhile.
 pub async fn until_stopped(shared: &Shared, file: Option<&Path>, session: &Arc<Session>) -> Done {
     let (mut changed, _watcher) = watch(file);
-    let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
+    let signals = [
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+        SignalKind::hangup(),
+    ]
+    .map(signal);
     let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = signals else {
         tracing::error!("signals cannot be awaited");
         return Done::Interrupted;
@@ -110,14 +166,21 @@ fn configure(shared: &Shared, file: Option<&Path>, session: &Arc<Session>) {
         return;
     };
     let config = Config::load(Some(file)).map(|(config, _)| config);
-    match tokio::task::block_in_place(|| config.and_then(|config| session.configure(shared, &config))) {
+    match tokio::task::block_in_place(|| {
+        config.and_then(|config| session.configure(shared, &config))
+    }) {
         Ok(()) => tracing::info!("the configuration {} was read again", file.display()),
         Err(error) => tracing::error!("the configuration stays as it was: {error:#}"),
     }
 }
 
 /// Tells of changes of a file. Its folder is watched, since editors and Kubernetes put a new file in the old one's place.
-fn watch(file: Option<&Path>) -> (tokio::sync::mpsc::UnboundedReceiver<()>, Option<notify::RecommendedWatcher>) {
+fn watch(
+    file: Option<&Path>,
+) -> (
+    tokio::sync::mpsc::UnboundedReceiver<()>,
+    Option<notify::RecommendedWatcher>,
+) {
     let (tell, told) = tokio::sync::mpsc::unbounded_channel();
     let Some(file) = file else {
         return (told, None);
@@ -137,11 +200,18 @@ fn watch(file: Option<&Path>) -> (tokio::sync::mpsc::UnboundedReceiver<()>, Opti
             let _ = tell.send(()); // nobody waits any more: the process ends
         }
     });
-    let watcher = watcher.and_then(|mut watcher| watcher.watch(&folder, notify::RecursiveMode::NonRecursive).map(|()| watcher));
+    let watcher = watcher.and_then(|mut watcher| {
+        watcher
+            .watch(&folder, notify::RecursiveMode::NonRecursive)
+            .map(|()| watcher)
+    });
     match watcher {
         Ok(watcher) => (told, Some(watcher)),
         Err(error) => {
-            tracing::warn!("{} is not watched ({error}); send SIGHUP to have it read again", folder.display());
+            tracing::warn!(
+                "{} is not watched ({error}); send SIGHUP to have it read again",
+                folder.display()
+            );
             (told, None)
         }
     }

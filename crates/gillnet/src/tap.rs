@@ -26,11 +26,20 @@ pub fn run(shared: &Shared, args: &TapArgs) -> anyhow::Result<Done> {
     }
     let (config, file) = shared.config()?;
     let doors = doors(&config, args)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     let done = runtime.block_on(async {
         let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, PORT));
         let asked = args.listen.or(config.api.listen);
-        let listener = serve::listen(&Listen { asked, usual, what: "dashboard and API", flag: "--listen" }).await?;
+        let listener = serve::listen(&Listen {
+            asked,
+            usual,
+            what: "dashboard and API",
+            flag: "--listen",
+        })
+        .await?;
         if args.local {
             live(shared, args, &config, file.as_deref(), listener, doors).await
         } else {
@@ -43,14 +52,19 @@ pub fn run(shared: &Shared, args: &TapArgs) -> anyhow::Result<Done> {
 
 /// The token: one's own where one is given, which any other address than loopback needs; else one made now.
 fn doors(config: &Config, args: &TapArgs) -> anyhow::Result<Doors> {
-    let own = match (&args.token_file, std::env::var("GILLNET_TOKEN"), &config.api.token) {
-        (Some(file), _, _) => Some(
-            std::fs::read_to_string(file).map_err(|e| exit::usage(anyhow::anyhow!("the token file {}: {e}", file.display())))?,
-        ),
-        (None, Ok(token), _) if !token.is_empty() => Some(token),
-        (None, _, Some(token)) => Some(token.read()?),
-        _ => None,
-    };
+    let own =
+        match (
+            &args.token_file,
+            std::env::var("GILLNET_TOKEN"),
+            &config.api.token,
+        ) {
+            (Some(file), _, _) => Some(std::fs::read_to_string(file).map_err(|e| {
+                exit::usage(anyhow::anyhow!("the token file {}: {e}", file.display()))
+            })?),
+            (None, Ok(token), _) if !token.is_empty() => Some(token),
+            (None, _, Some(token)) => Some(token.read()?),
+            _ => None,
+        };
     let listen = args.listen.or(config.api.listen);
     if own.is_none() && listen.is_some_and(|addr| !addr.ip().is_loopback()) {
         return Err(exit::usage(anyhow::anyhow!(
@@ -61,7 +75,10 @@ fn doors(config: &Config, args: &TapArgs) -> anyhow::Result<Doors> {
         Some(text) => Token::own(&text).map_err(|e| exit::usage(anyhow::anyhow!(e)))?,
         None => Token::random(),
     };
-    Ok(Doors { token, hosts: Vec::new() })
+    Ok(Doors {
+        token,
+        hosts: Vec::new(),
+    })
 }
 
 async fn live(
@@ -74,13 +91,30 @@ async fn live(
 ) -> anyhow::Result<Done> {
     let mut listens = vec![listener.local_addr()?];
     let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, worker::METRICS_PORT));
-    let metrics = serve::listen(&Listen { asked: args.metrics, usual, what: "metrics", flag: "--metrics" }).await?;
+    let metrics = serve::listen(&Listen {
+        asked: args.metrics,
+        usual,
+        what: "metrics",
+        flag: "--metrics",
+    })
+    .await?;
     listens.push(metrics.local_addr()?);
-    let start = Start { config, args: &args.capture, shown: true, listens };
+    let start = Start {
+        config,
+        args: &args.capture,
+        shown: true,
+        listens,
+    };
     let session = tokio::task::block_in_place(|| Session::start(shared, start))?;
     worker::say(&session);
-    let metrics = tokio::spawn(gillnet_api::serve_metrics(metrics, serve::figures(&session)));
-    let backend: Arc<dyn Backend> = Arc::new(LiveBackend::new(Arc::clone(&session), crate::cli::env(config)));
+    let metrics = tokio::spawn(gillnet_api::serve_metrics(
+        metrics,
+        serve::figures(&session),
+    ));
+    let backend: Arc<dyn Backend> = Arc::new(LiveBackend::new(
+        Arc::clone(&session),
+        crate::cli::env(config),
+    ));
     let served = show(listener, backend, doors, args)?;
     let done = serve::until_stopped(shared, file, &session).await;
     served.abort();
@@ -91,7 +125,12 @@ async fn live(
     Ok(done)
 }
 
-async fn recorded(args: &TapArgs, config: Config, listener: TcpListener, doors: Doors) -> anyhow::Result<Done> {
+async fn recorded(
+    args: &TapArgs,
+    config: Config,
+    listener: TcpListener,
+    doors: Doors,
+) -> anyhow::Result<Done> {
     let within = args.time.within()?;
     let (sources, access) = (args.pcap.clone(), args.access.clone());
     let backend = tokio::task::spawn_blocking(move || {
@@ -100,12 +139,23 @@ async fn recorded(args: &TapArgs, config: Config, listener: TcpListener, doors: 
     });
     let backend: Arc<dyn Backend> = Arc::new(backend.await??);
     if let Some(addr) = args.metrics {
-        let metrics = serve::listen(&Listen { asked: Some(addr), usual: addr, what: "metrics", flag: "--metrics" }).await?;
+        let metrics = serve::listen(&Listen {
+            asked: Some(addr),
+            usual: addr,
+            what: "metrics",
+            flag: "--metrics",
+        })
+        .await?;
         let shown = Arc::clone(&backend);
-        tokio::spawn(gillnet_api::serve_metrics(metrics, Arc::new(move || {
-            let frames = shown.status().counters.get("frames").copied().unwrap_or(0);
-            format!("# TYPE gillnet_received_packets_total counter\ngillnet_received_packets_total {frames}\n")
-        })));
+        tokio::spawn(gillnet_api::serve_metrics(
+            metrics,
+            Arc::new(move || {
+                let frames = shown.status().counters.get("frames").copied().unwrap_or(0);
+                format!(
+                    "# TYPE gillnet_received_packets_total counter\ngillnet_received_packets_total {frames}\n"
+                )
+            }),
+        ));
     }
     let served = show(listener, backend, doors, args)?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -119,21 +169,32 @@ async fn recorded(args: &TapArgs, config: Config, listener: TcpListener, doors: 
 }
 
 /// Serves the dashboard, prints its address and opens a browser.
-fn show(listener: TcpListener, backend: Arc<dyn Backend>, doors: Doors, args: &TapArgs) -> anyhow::Result<tokio::task::JoinHandle<()>> {
+fn show(
+    listener: TcpListener,
+    backend: Arc<dyn Backend>,
+    doors: Doors,
+    args: &TapArgs,
+) -> anyhow::Result<tokio::task::JoinHandle<()>> {
     let mut at = listener.local_addr()?;
     if at.ip().is_unspecified() {
         at.set_ip(Ipv4Addr::LOCALHOST.into());
     }
     let url = format!("http://{at}/?token={}", doors.token.secret());
     let served = tokio::spawn(async move {
-        if let Err(error) = gillnet_api::serve(listener, backend, doors, std::future::pending()).await {
+        if let Err(error) =
+            gillnet_api::serve(listener, backend, doors, std::future::pending()).await
+        {
             tracing::error!("the dashboard ended: {error}");
         }
     });
     println!("{url}");
     if !args.no_browser && std::env::var_os("DISPLAY").is_some() {
         // where there is no browser, the printed address is enough
-        let _ = std::process::Command::new("xdg-open").arg(&url).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn();
+        let _ = std::process::Command::new("xdg-open")
+            .arg(&url)
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn();
     }
     Ok(served)
 }

@@ -13,12 +13,26 @@ pub const METRICS_PORT: u16 = 49100;
 /// Runs the command.
 pub fn run(shared: &Shared, args: &WorkerArgs) -> anyhow::Result<Done> {
     let (config, file) = shared.config()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, METRICS_PORT));
-        let metrics = serve::listen(&Listen { asked: args.metrics, usual, what: "metrics", flag: "--metrics" }).await?;
+        let metrics = serve::listen(&Listen {
+            asked: args.metrics,
+            usual,
+            what: "metrics",
+            flag: "--metrics",
+        })
+        .await?;
         let listens = vec![metrics.local_addr()?];
-        let start = Start { config: &config, args: &args.capture, shown: false, listens };
+        let start = Start {
+            config: &config,
+            args: &args.capture,
+            shown: false,
+            listens,
+        };
         let session = tokio::task::block_in_place(|| Session::start(shared, start))?;
         say(&session);
         tracing::info!("metrics at http://{}/metrics", metrics.local_addr()?);
@@ -35,9 +49,16 @@ pub fn say(session: &Arc<Session>) {
     tracing::info!("capturing on {}", session.source);
     let status = session.recorder();
     if status.rules.is_empty() {
-        tracing::warn!("nothing is recorded: set RECORDING_KFL and GCS_BUCKET, or recording.rules in the configuration");
+        tracing::warn!(
+            "nothing is recorded: set RECORDING_KFL and GCS_BUCKET, or recording.rules in the configuration"
+        );
     }
     for rule in status.rules {
-        tracing::info!("recording `{}` to {}, flushed {}", rule.kfl, rule.destination, rule.flush);
+        tracing::info!(
+            "recording `{}` to {}, flushed {}",
+            rule.kfl,
+            rule.destination,
+            rule.flush
+        );
     }
 }

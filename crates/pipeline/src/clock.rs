@@ -19,7 +19,11 @@ const LOOK: i64 = 1_000_000_000;
 impl PacketClock {
     /// A clock that no packet has set yet.
     pub(crate) fn new() -> PacketClock {
-        PacketClock { now: i64::MIN, settled: i64::MIN, looked: i64::MIN }
+        PacketClock {
+            now: i64::MIN,
+            settled: i64::MIN,
+            looked: i64::MIN,
+        }
     }
 
     /// Takes the time of a packet or tick. After a jump nothing times out for `patience`, which is as long as anything

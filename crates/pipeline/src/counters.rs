@@ -86,6 +86,11 @@ impl Board {
 
     fn locked<T>(&self, use_it: impl FnOnce(&mut Counters) -> T) -> T {
         // numbers stay usable where a reader panicked
-        use_it(&mut self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+        use_it(
+            &mut self
+                .0
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner),
+        )
     }
 }

@@ -214,7 +214,9 @@ impl EntrySink for Emitter<'_> {
                 },
             };
             let names = &outlet.names;
-            gillnet_protocols::dns::learn(emit.record, &entry.ctx, |name, ip, ttl| names.learn_dns(name, ip, ttl, emit.ts));
+            gillnet_protocols::dns::learn(emit.record, &entry.ctx, |name, ip, ttl| {
+                names.learn_dns(name, ip, ttl, emit.ts)
+            });
             let matched = outlet.plan.entry(about.possible, &entry);
             if matched != 0 && !outlet.consumer.entry(&entry, matched) {
                 outlet.enough = true;

@@ -35,11 +35,18 @@ impl Plan {
 
     /// A plan of these wants. `generation` tells it from the plan before it.
     pub fn new(wants: Vec<Want>, generation: u32) -> Plan {
-        let protocols = wants.iter().fold(ProtocolSet::NONE, |set, w| set.union(w.filter.protocols()));
-        let record = wants.iter().filter(|w| w.record).fold(0, |mask, w| mask | w.mask());
+        let protocols = wants
+            .iter()
+            .fold(ProtocolSet::NONE, |set, w| set.union(w.filter.protocols()));
+        let record = wants
+            .iter()
+            .filter(|w| w.record)
+            .fold(0, |mask, w| mask | w.mask());
         Plan {
             record,
-            protocols: (0..64).filter(|p| protocols.contains(*p)).fold(0, |mask, p| mask | 1 << p),
+            protocols: (0..64)
+                .filter(|p| protocols.contains(*p))
+                .fold(0, |mask, p| mask | 1 << p),
             bodies: wants.iter().any(|w| w.bodies || w.filter.needs_bodies()),
             wants,
             generation,
@@ -81,7 +88,10 @@ impl Plan {
             open |= answer == Tri::Unknown;
             answer != Tri::No
         });
-        (possible, open && known.iter().any(|k| matches!(k, Knowledge::Unknown)))
+        (
+            possible,
+            open && known.iter().any(|k| matches!(k, Knowledge::Unknown)),
+        )
     }
 
     /// The wants of `possible` that the entry matches, as bits.

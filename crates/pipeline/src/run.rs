@@ -88,7 +88,12 @@ const BATCH: u32 = 1024;
 
 /// Runs until the source ends, fails for good, or is asked to stop. Faults after which the source goes on are given
 /// to `fault` and counted by the source.
-pub fn run(source: &mut dyn Source, shard: &mut Shard, control: &Control, fault: &mut dyn FnMut(&Error)) -> Ended {
+pub fn run(
+    source: &mut dyn Source,
+    shard: &mut Shard,
+    control: &Control,
+    fault: &mut dyn FnMut(&Error),
+) -> Ended {
     let mut left = BATCH;
     let ended = loop {
         match source.next() {

@@ -68,7 +68,11 @@ struct Asked {
     open: bool,
 }
 
-const NEVER: Asked = Asked { plan: u32::MAX, names: 0, open: false };
+const NEVER: Asked = Asked {
+    plan: u32::MAX,
+    names: 0,
+    open: false,
+};
 
 /// [`Flow::slot`] of a flow that has no stream state.
 const NONE: u32 = u32::MAX;
@@ -165,7 +169,8 @@ impl Shard {
         let counters = &mut self.streams.outlet.counters;
         self.seen += 1;
         counters.bytes += u64::from(frame.wire_len);
-        self.clock.advance(frame.ts, self.streams.config.limits.timeout);
+        self.clock
+            .advance(frame.ts, self.streams.config.limits.timeout);
         // borrowed, not moved out: the copy would wait for the stores before it
         let decoded = self.decoder.decode(frame);
         let packet = match &decoded {
@@ -174,16 +179,28 @@ impl Shard {
             Err(skip) => return self.streams.skipped(*skip),
         };
         self.flows.tick(frame.ts, &self.store, &mut self.streams);
-        let touch = self.flows.touch(packet, frame.ts, &self.store, &mut self.streams);
+        let touch = self
+            .flows
+            .touch(packet, frame.ts, &self.store, &mut self.streams);
         if touch.duplicate {
             return; // the flow table counts it
         }
         let flow = self.flows.get_mut(touch.flow);
         if touch.new || is_stale(&self.asked, touch.flow, &self.streams.outlet) {
-            ask(flow, touch, &mut self.asked, &mut self.streams, &mut self.own);
+            ask(
+                flow,
+                touch,
+                &mut self.asked,
+                &mut self.streams,
+                &mut self.own,
+            );
         }
         if !flow.wanted {
-            let reason = if flow.flags & OWN != 0 { Reason::Own } else { Reason::Unwanted };
+            let reason = if flow.flags & OWN != 0 {
+                Reason::Own
+            } else {
+                Reason::Unwanted
+            };
             self.streams.outlet.counters.drops.add(reason, 1);
             return;
         }
@@ -202,7 +219,8 @@ impl Shard {
         let pos = packet.payload_off.map_or(NO_POS, |off| at + u64::from(off));
         let slot = flow.slot;
         let stream = flow.stream;
-        self.flows.segment(touch, packet, pos, frame.ts, &self.store, &mut self.streams);
+        self.flows
+            .segment(touch, packet, pos, frame.ts, &self.store, &mut self.streams);
         if recording != 0 && slot != NONE {
             self.streams.outlet.record(stream, recording, at);
         }
@@ -253,9 +271,22 @@ impl Shard {
 
     /// The position in the ring of a stream's newest frame, where it runs or ended lately.
     pub fn newest_frame(&self, stream: u64) -> Option<u64> {
-        let running = self.streams.states.iter().flatten().find(|state| state.about.stream == stream);
-        let ended = || self.streams.ended.iter().rev().find(|(number, _)| *number == stream);
-        running.map(|state| state.about.last_pos).or_else(|| ended().map(|(_, pos)| *pos))
+        let running = self
+            .streams
+            .states
+            .iter()
+            .flatten()
+            .find(|state| state.about.stream == stream);
+        let ended = || {
+            self.streams
+                .ended
+                .iter()
+                .rev()
+                .find(|(number, _)| *number == stream)
+        };
+        running
+            .map(|state| state.about.last_pos)
+            .or_else(|| ended().map(|(_, pos)| *pos))
     }
 
     /// Whether the consumer has enough.
@@ -283,7 +314,10 @@ impl Shard {
         let drops = &mut counters.drops;
         drops.set(Reason::Kernel, source.kernel_dropped);
         drops.set(Reason::Duplicate, flow.duplicates + source.loopback_copies);
-        drops.set(Reason::Fragment, decode.fragments_refused + decode.datagrams_incomplete);
+        drops.set(
+            Reason::Fragment,
+            decode.fragments_refused + decode.datagrams_incomplete,
+        );
         drops.set(Reason::Retransmission, flow.retransmitted);
         drops.set(Reason::Gap, flow.gaps);
         drops.set(Reason::Overwritten, flow.overwritten_bytes);
@@ -331,12 +365,19 @@ fn header(frame: &Frame<'_>, prev: u64) -> FrameHeader {
 #[inline]
 fn is_stale(asked: &[Asked], flow: u32, outlet: &Outlet) -> bool {
     let asked = asked.get(flow as usize).unwrap_or(&NEVER);
-    asked.plan != outlet.plan.generation() || (asked.open && asked.names != outlet.names.generation())
+    asked.plan != outlet.plan.generation()
+        || (asked.open && asked.names != outlet.names.generation())
 }
 
 /// Asks once a flow what its ends are called and who can want it.
 #[cold]
-fn ask(flow: &mut Flow, touch: Touch, asked: &mut Vec<Asked>, streams: &mut Streams, own: &mut Option<OwnCheck>) {
+fn ask(
+    flow: &mut Flow,
+    touch: Touch,
+    asked: &mut Vec<Asked>,
+    streams: &mut Streams,
+    own: &mut Option<OwnCheck>,
+) {
     let index = touch.flow as usize;
     if asked.len() <= index {
         asked.resize(index + 1, NEVER);
@@ -347,7 +388,11 @@ fn ask(flow: &mut Flow, touch: Touch, asked: &mut Vec<Asked>, streams: &mut Stre
     let outlet = &mut streams.outlet;
     let (plan, names) = (outlet.plan.generation(), outlet.names.generation());
     if touch.new {
-        flow.flags = if own.as_mut().is_some_and(|is_own| is_own(&ends)) { OWN } else { 0 };
+        flow.flags = if own.as_mut().is_some_and(|is_own| is_own(&ends)) {
+            OWN
+        } else {
+            0
+        };
         flow.last_pos = NO_POS;
     }
     let known = ends.map(|(ip, port)| outlet.names.known(ip, port, flow.last_ts()));
@@ -358,7 +403,11 @@ fn ask(flow: &mut Flow, touch: Touch, asked: &mut Vec<Asked>, streams: &mut Stre
         Knowledge::Known(name) => name,
         Knowledge::KnownNone | Knowledge::Unknown => Arc::clone(&outlet.nameless),
     });
-    match streams.states.get_mut(flow.slot as usize).and_then(Option::as_mut) {
+    match streams
+        .states
+        .get_mut(flow.slot as usize)
+        .and_then(Option::as_mut)
+    {
         Some(state) => {
             state.about.possible = possible;
             state.about.names = names;
@@ -377,7 +426,11 @@ fn ask(flow: &mut Flow, touch: Touch, asked: &mut Vec<Asked>, streams: &mut Stre
                 possible,
                 recording: 0,
                 last_pos: NO_POS,
-                truncated_before: if touch.new { streams.truncated_before } else { None },
+                truncated_before: if touch.new {
+                    streams.truncated_before
+                } else {
+                    None
+                },
             };
             let stream = Stream::new(transport, (a.1, b.1));
             flow.slot = streams.insert(Box::new(State { about, stream }));
@@ -434,14 +487,29 @@ impl Streams {
         let slot = *self.slots.get(flow as usize)?;
         let State { about, stream } = &mut **self.states.get_mut(slot as usize)?.as_mut()?;
         let store = self.outlet.store.clone();
-        Some((stream, &self.config, store, Emitter { about, outlet: &mut self.outlet }))
+        Some((
+            stream,
+            &self.config,
+            store,
+            Emitter {
+                about,
+                outlet: &mut self.outlet,
+            },
+        ))
     }
 
     /// Lets requests that wait too long time out.
     fn look(&mut self, now: i64) {
         for state in self.states.iter_mut().flatten() {
             let State { about, stream } = &mut **state;
-            stream.tick(now, &self.config, &mut Emitter { about, outlet: &mut self.outlet });
+            stream.tick(
+                now,
+                &self.config,
+                &mut Emitter {
+                    about,
+                    outlet: &mut self.outlet,
+                },
+            );
         }
     }
 }
@@ -479,7 +547,11 @@ impl FlowSink for Streams {
         if let Some((stream, config, _, mut out)) = self.stream(flow) {
             stream.close(why, entry.last_ts(), config, &mut out);
         }
-        let Some(slot) = self.slots.get_mut(flow as usize).map(|slot| std::mem::replace(slot, NONE)) else {
+        let Some(slot) = self
+            .slots
+            .get_mut(flow as usize)
+            .map(|slot| std::mem::replace(slot, NONE))
+        else {
             return;
         };
         if let Some(state) = self.states.get_mut(slot as usize).and_then(Option::take) {
@@ -488,7 +560,8 @@ impl FlowSink for Streams {
             if self.ended.len() >= ENDED {
                 self.ended.pop_front();
             }
-            self.ended.push_back((state.about.stream, state.about.last_pos));
+            self.ended
+                .push_back((state.about.stream, state.about.last_pos));
         }
     }
 }

@@ -38,13 +38,17 @@ pub(super) fn identify(first: &[u8], transport: Transport, port_hint: bool) -> V
     }
 }
 
-/// Whether a message starts where a packet does, behind a gap in a TCP stream.
+/// The first sure start of a message behind a gap in a TCP stream: wherever it stands, as a segment may begin inside one.
 pub(super) fn start(bytes: &[u8]) -> Start {
-    match framed(bytes, Doubt::Bare) {
-        Verdict::Yes => Start::At(0),
-        Verdict::More => Start::Maybe(0),
-        Verdict::No => Start::No,
+    let mut perhaps = Start::No;
+    for at in 0..bytes.len() {
+        match framed(bytes.get(at..).unwrap_or_default(), Doubt::Bare) {
+            Verdict::Yes => return Start::At(at),
+            Verdict::More if perhaps == Start::No => perhaps = Start::Maybe(at),
+            Verdict::More | Verdict::No => {}
+        }
     }
+    perhaps
 }
 
 /// Whether what stands where a message is due can be one.

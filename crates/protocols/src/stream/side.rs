@@ -43,6 +43,8 @@ pub(super) struct Held {
     first_ts: i64,
     /// Time of the packet that brought the last, ns.
     last_ts: i64,
+    /// Behind a gap, where the bytes of further packets begin, with their times: a message may start in any of them.
+    further: Vec<(usize, i64)>,
 }
 
 /// What a call needs from outside.
@@ -141,6 +143,7 @@ impl Held {
             need,
             first_ts: piece.first_ts,
             last_ts: piece.ts,
+            further: Vec::new(),
         }
     }
 
@@ -152,6 +155,23 @@ impl Held {
     pub(super) fn extend(&mut self, bytes: &[u8], ts: i64) {
         self.bytes.extend_from_slice(bytes);
         self.last_ts = ts;
+    }
+
+    /// Forgets all but so many bytes.
+    fn truncate(&mut self, len: usize) {
+        self.bytes.truncate(len);
+        self.further.retain(|(from, _)| *from < len);
+    }
+
+    /// Forgets the first `n` bytes.
+    fn drop_first(&mut self, n: usize) {
+        let n = n.min(self.bytes.len());
+        self.bytes.drain(..n);
+        let gone = self.further.partition_point(|(from, _)| *from <= n);
+        if let Some((_, ts)) = self.further.drain(..gone).next_back() {
+            self.first_ts = ts;
+        }
+        self.further.iter_mut().for_each(|(from, _)| *from -= n);
     }
 }
 
@@ -221,8 +241,8 @@ impl Side {
     fn consume(&mut self, n: usize, before: usize, piece: &mut Piece<'_>) {
         match &mut self.held {
             Some(held) if n < before => {
-                held.bytes.truncate(before);
-                held.bytes.drain(..n);
+                held.truncate(before);
+                held.drop_first(n);
                 held.need = 0;
             }
             _ => {
@@ -330,6 +350,7 @@ impl Side {
         let room = MAX_START.saturating_sub(before).min(piece.data.len());
         let bytes = match &mut self.held {
             Some(held) => {
+                held.further.push((before, piece.ts));
                 held.extend(piece.data.get(..room).unwrap_or_default(), piece.ts);
                 &held.bytes
             }
@@ -354,7 +375,7 @@ impl Side {
                     self.resync = Some(Behind::Later(behind));
                 }
                 match &mut self.held {
-                    Some(held) => drop(held.bytes.drain(..at.min(held.bytes.len()))),
+                    Some(held) => held.drop_first(at),
                     None => {
                         let rest = piece.data.get(at..).unwrap_or_default();
                         self.held = Some(Box::new(Held::new(rest, 0, piece)));

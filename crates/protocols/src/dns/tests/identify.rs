@@ -177,5 +177,14 @@ fn behind_a_gap_only_a_sure_message_counts() {
     let resync = |bytes: &[u8]| dissector.resync(gillnet_streams::Dir::Up, bytes);
     assert_eq!(resync(&framed), Start::At(0));
     assert_eq!(resync(&framed[..9]), Start::Maybe(0));
-    assert_eq!(resync(&framed[3..]), Start::No);
+    // behind the rest of another, and where that other goes on
+    for rest in 0..framed.len() {
+        let bytes = [&framed[framed.len() - rest..], &framed].concat();
+        assert_eq!(resync(&bytes), Start::At(rest));
+        assert!(!matches!(
+            resync(&framed[framed.len() - rest..]),
+            Start::At(_)
+        ));
+    }
+    assert_eq!(resync(&[0xff; 100]), Start::Maybe(99));
 }
