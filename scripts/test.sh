@@ -30,7 +30,7 @@ step "lints" cargo clippy --workspace --all-targets --quiet -- -D warnings
 step "dashboard: lint" npm --prefix ui run --silent lint
 step "dashboard: unit tests" npm --prefix ui run --silent test
 step "dashboard: size" npm --prefix ui run --silent check-size
-step "unit and integration tests" cargo test --workspace --quiet -- --quiet
+step "unit and integration tests" cargo test --workspace --no-fail-fast --quiet
 step "release build" cargo build --release --quiet -p gillnet
 export GILLNET="$CARGO_TARGET_DIR/release/gillnet"
 step "accuracy against tshark" python3 crates/testkit/accuracy/accuracy.py "$GILLNET" "$GILLNET_CAPTURES" --known docs/accuracy.md

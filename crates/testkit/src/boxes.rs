@@ -222,7 +222,7 @@ impl Rig {
     pub(crate) fn frame(&mut self, frame: &Frame<'_>) {
         self.shard.frame(frame);
         self.frames += 1;
-        if self.frames % BATCH == 0 {
+        if self.frames.is_multiple_of(BATCH) {
             self.shard.end_of_batch();
         }
     }
