@@ -1,5 +1,6 @@
 //! The common part of every entry: who spoke with whom, when, and for how long.
 
+use crate::json::Digits;
 use crate::time::Rfc3339;
 use crate::{Ctx, ProtocolInfo, Value};
 use std::net::IpAddr;
@@ -241,7 +242,7 @@ crate::fields! {
         /// Time of the request's first packet.
         "", "timestamp", Time, Entry => |c, _| Value::Time(c.ts);
         /// Time of the request's first packet, RFC 3339 with nanoseconds.
-        "startTime", "", Str, Entry => |c, x| Value::Str(x.format(format_args!("{}", Rfc3339(c.ts))));
+        "startTime", "", Str, Entry => |c, x| moment(c.ts, x);
         /// From the request's first to the response's last packet, in µs; 0 where one is missing.
         "elapsedTime", "elapsed_time", Int, Entry => |c, x| c.elapsed(x);
         /// Bytes of the request.
@@ -255,7 +256,7 @@ crate::fields! {
         /// Bytes of the stream that are missing from this entry.
         "missingBytes", "", Int, Entry => |c, _| if c.missing == 0 { Value::Missing } else { Value::Int(size(c.missing)) };
         /// Since when the recording of the stream is whole, where what came before had left the ring: RFC 3339.
-        "truncatedBefore", "", Str, Entry => |c, x| c.truncated_before.map_or(Value::Missing, |ts| Value::Str(x.format(format_args!("{}", Rfc3339(ts)))));
+        "truncatedBefore", "", Str, Entry => |c, x| c.truncated_before.map_or(Value::Missing, |ts| moment(ts, x));
         /// Set by a script's test.
         "passed", "", Bool, Entry => |c, _| Value::Bool(c.passed);
         /// Set by a script's test.
@@ -288,7 +289,7 @@ impl<'a> End<'a> {
             ("ip", self.ip_value(ctx)),
             (
                 "port",
-                Value::Str(ctx.format(format_args!("{}", self.port))),
+                Value::Str(joined(ctx, &[Digits::new(u64::from(self.port)).as_str()])),
             ),
             ("name", Value::Str(&name.name)),
             ("namespace", Value::Str(&name.namespace)),
@@ -298,6 +299,20 @@ impl<'a> End<'a> {
             ("resolutionMechanism", Value::Str(name.mechanism.name())),
         ]))
     }
+}
+
+fn moment<'a>(ts: i64, ctx: &Ctx<'a>) -> Value<'a> {
+    Value::Str(ctx.text(ctx.arena.alloc(Rfc3339(ts).bytes())))
+}
+
+/// Text put together in the scratch space, at a fraction of what formatting costs.
+fn joined<'a>(ctx: &Ctx<'a>, parts: &[&str]) -> &'a str {
+    let len = parts.iter().map(|part| part.len()).sum();
+    let mut text = bumpalo::collections::String::with_capacity_in(len, ctx.arena);
+    for part in parts {
+        text.push_str(part);
+    }
+    text.into_bump_str()
 }
 
 /// A Kubernetes object as far as it is known: its metadata.
@@ -320,12 +335,10 @@ impl<'a> Common<'a> {
 
     /// Name of the stream's capture.
     pub fn stream_name(&self, ctx: &Ctx<'a>) -> &'a str {
-        let suffix = if self.transport == Transport::Udp {
-            "_udp"
-        } else {
-            ""
-        };
-        ctx.format(format_args!("{:012}{suffix}.pcap", self.stream))
+        joined(
+            ctx,
+            &[self.stream_digits().as_str(), self.suffix(), ".pcap"],
+        )
     }
 
     /// Elapsed µs, where both sides are there.
@@ -333,30 +346,45 @@ impl<'a> Common<'a> {
         self.end_ts.map(|end| (end - self.ts) / 1000)
     }
 
+    fn stream_digits(&self) -> Digits {
+        Digits::padded(self.stream, 12)
+    }
+
+    fn suffix(&self) -> &'static str {
+        if self.transport == Transport::Udp {
+            "_udp"
+        } else {
+            ""
+        }
+    }
+
     fn stream_value(&self, ctx: &Ctx<'a>) -> Value<'a> {
         Value::Str(self.stream_name(ctx))
     }
 
     fn id(&self, ctx: &Ctx<'a>) -> Value<'a> {
-        let suffix = if self.transport == Transport::Udp {
-            "_udp"
-        } else {
-            ""
-        };
-        let (worker, stream, index) = (&self.origin.worker, self.stream, self.index);
-        Value::Str(ctx.format(format_args!("{worker}/{stream:012}{suffix}.pcap-{index}")))
+        let (stream, index) = (self.stream_digits(), Digits::new(u64::from(self.index)));
+        let parts = [
+            &self.origin.worker,
+            "/",
+            stream.as_str(),
+            self.suffix(),
+            ".pcap-",
+            index.as_str(),
+        ];
+        Value::Str(joined(ctx, &parts))
     }
 
     fn entry_file(&self, ctx: &Ctx<'a>) -> Value<'a> {
-        let suffix = if self.transport == Transport::Udp {
-            "_udp"
-        } else {
-            ""
-        };
-        Value::Str(ctx.format(format_args!(
-            "{:012}{suffix}_pcap-{}_entry.json",
-            self.stream, self.index
-        )))
+        let (stream, index) = (self.stream_digits(), Digits::new(u64::from(self.index)));
+        let parts = [
+            stream.as_str(),
+            self.suffix(),
+            "_pcap-",
+            index.as_str(),
+            "_entry.json",
+        ];
+        Value::Str(joined(ctx, &parts))
     }
 
     fn elapsed(&self, _: &Ctx<'a>) -> Value<'a> {

@@ -77,10 +77,28 @@ impl Schema {
         self.position(|f| f.kfl2 == name)
     }
 
+    /// Index of the field with this JSON path, for a constant: one that is not there does not compile.
+    #[allow(clippy::cast_possible_truncation)] // a record has some dozen fields
+    pub const fn at(&self, path: &str) -> u16 {
+        let mut index = 0;
+        while !same(self.fields[index].json.as_bytes(), path.as_bytes()) {
+            index += 1;
+        }
+        index as u16
+    }
+
     #[allow(clippy::cast_possible_truncation)] // a record has some dozen fields
     fn position(&self, found: impl Fn(&Field) -> bool) -> Option<u16> {
         self.fields.iter().position(found).map(|i| i as u16)
     }
+}
+
+const fn same(a: &[u8], b: &[u8]) -> bool {
+    let mut at = 0;
+    while at < a.len() && at < b.len() && a[at] == b[at] {
+        at += 1;
+    }
+    at == a.len() && at == b.len()
 }
 
 /// Writes the field table of a record type, one line a field:
@@ -129,6 +147,13 @@ pub trait Record: Send + Sync + std::fmt::Debug {
     /// The value under a key of a map field, where that is cheaper than building the whole map.
     fn key<'a>(&'a self, field: u16, key: &str, ignore_case: bool, ctx: &Ctx<'a>) -> Value<'a> {
         self.get(field, ctx).key(key, ignore_case)
+    }
+
+    /// Appends the value of a map or of bytes as JSON, where that is cheaper than through [`Record::get`], and exactly as
+    /// that would be written. `false` where it is not, or there is no value: what was appended is then dropped.
+    fn write_json(&self, field: u16, ctx: &Ctx<'_>, out: &mut Vec<u8>) -> bool {
+        let _ = (field, ctx, out);
+        false
     }
 
     /// A copy that needs no byte store; heads and bodies are cut after `limit` bytes each.

@@ -17,19 +17,39 @@ fn civil(days: i64) -> (i64, u32, u32) {
 #[derive(Clone, Copy, Debug)]
 pub struct Rfc3339(pub i64);
 
-impl std::fmt::Display for Rfc3339 {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl Rfc3339 {
+    /// The text, without an allocation; it is ASCII.
+    pub fn bytes(self) -> [u8; 30] {
         let (seconds, ns) = (
             self.0.div_euclid(1_000_000_000),
             self.0.rem_euclid(1_000_000_000),
         );
         let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-        let (year, month, day) = civil(days);
-        let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ns:09}Z"
-        )
+        let (year, month, day) = civil(days); // the range of ns has years of four digits
+        let mut text = *b"0000-00-00T00:00:00.000000000Z";
+        put(&mut text[..4], year.unsigned_abs());
+        put(&mut text[5..7], u64::from(month));
+        put(&mut text[8..10], u64::from(day));
+        put(&mut text[11..13], (rest / 3600).unsigned_abs());
+        put(&mut text[14..16], (rest / 60 % 60).unsigned_abs());
+        put(&mut text[17..19], (rest % 60).unsigned_abs());
+        put(&mut text[20..29], ns.unsigned_abs());
+        text
+    }
+}
+
+/// Writes a number with leading zeros.
+#[inline]
+fn put(digits: &mut [u8], mut number: u64) {
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+}
+
+impl std::fmt::Display for Rfc3339 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(str::from_utf8(&self.bytes()).unwrap_or_default())
     }
 }
 

@@ -14,6 +14,7 @@ mod inputs;
 mod live;
 mod output;
 mod own;
+mod printer;
 mod query;
 mod recording;
 mod scan;

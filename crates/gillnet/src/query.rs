@@ -4,9 +4,9 @@ use crate::cli::{Format, QueryArgs, Shared};
 use crate::columns::Column;
 use crate::exit::{self, Done};
 use crate::inputs::Inputs;
-use crate::output::Output;
+use crate::printer::{Columns, Printer, Shape};
 use crate::scan::{self, Scan};
-use gillnet_entry::{Entry, Value, json};
+use gillnet_entry::Entry;
 use gillnet_pipeline::{Consumer, Matched, Want};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,32 +14,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub fn run(shared: &Shared, args: &QueryArgs) -> anyhow::Result<Done> {
     let config = shared.config()?.0;
     let filter = shared.filter(&config, &args.kfl, &args.language)?;
-    let columns = args
-        .columns
-        .iter()
-        .map(|c| Column::find(c))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(exit::usage)?;
-    let columns = if columns.is_empty() && args.output == Format::Table {
-        table_columns()?
-    } else {
-        columns
-    };
-    let bodies = !args.count && columns.is_empty();
+    let shape = shape(args)?;
+    let bodies = matches!(shape, Shape::Whole(_));
     let within = args.within()?;
     let inputs = Inputs::open(&args.sources, &args.access, &config, within)?;
     let limit = args.limit.or(filter.limit()).unwrap_or(u64::MAX);
-    let mut printer = Printer {
-        output: Output::default(),
-        format: if args.count { None } else { Some(args.output) },
-        columns,
-        found: 0,
-        limit,
-    };
-    if printer.format == Some(Format::Table) {
-        printer.head();
-    }
-    let home = Arc::new(Mutex::new(Some(printer)));
+    let home = Arc::new(Mutex::new(Some(Printer::new(shape, limit))));
     let want = Want {
         bit: 0,
         filter,
@@ -53,24 +33,14 @@ pub fn run(shared: &Shared, args: &QueryArgs) -> anyhow::Result<Done> {
         tap: None,
     };
     let summary = scan.run(&inputs, &mut || Box::new(Print::take(&home)))?;
-    let mut found = 0;
-    if let Some(mut printer) = take(&home) {
-        found = printer.found;
-        if args.count {
-            printer
-                .output
-                .buffer()
-                .extend_from_slice(format!("{found}\n").as_bytes());
-        }
-        printer.output.finish()?;
-    }
+    let found = take(&home).map_or(Ok(0), Printer::finish)?;
     scan::report(&summary);
     summary.outcome()?;
     Ok(if found == 0 { Done::Nothing } else { Done::Ok })
 }
 
-fn table_columns() -> anyhow::Result<Vec<Column>> {
-    let usual = [
+fn shape(args: &QueryArgs) -> anyhow::Result<Shape> {
+    const USUAL: [&str; 8] = [
         "startTime",
         "protocol",
         "src.ip",
@@ -80,19 +50,28 @@ fn table_columns() -> anyhow::Result<Vec<Column>> {
         "status",
         "elapsedTime",
     ];
-    usual.iter().map(|c| Column::find(c)).collect()
+    let columns = args
+        .columns
+        .iter()
+        .map(|c| Column::find(c))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(exit::usage)?;
+    Ok(match args.output {
+        _ if args.count => Shape::Count,
+        Format::Table if columns.is_empty() => Shape::Row(
+            USUAL
+                .into_iter()
+                .map(Column::find)
+                .collect::<Result<_, _>>()?,
+        ),
+        Format::Table => Shape::Row(columns),
+        Format::Jsonl if columns.is_empty() => Shape::Whole(Box::default()),
+        Format::Jsonl => Shape::Columns(Columns::new(columns)),
+    })
 }
 
 fn take(home: &Mutex<Option<Printer>>) -> Option<Printer> {
     home.lock().unwrap_or_else(PoisonError::into_inner).take()
-}
-
-struct Printer {
-    output: Output,
-    format: Option<Format>,
-    columns: Vec<Column>,
-    found: u64,
-    limit: u64,
 }
 
 /// The printer while a shard has it; it goes home when the shard is done, so that no entry takes a lock.
@@ -121,67 +100,5 @@ impl Consumer for Print {
         self.printer
             .as_mut()
             .is_some_and(|printer| printer.entry(entry))
-    }
-}
-
-impl Printer {
-    fn entry(&mut self, entry: &Entry<'_>) -> bool {
-        if self.found >= self.limit {
-            return false; // the shard ends its batch before it stops
-        }
-        self.found += 1;
-        match self.format {
-            None => return self.found < self.limit,
-            Some(Format::Table) => self.row(entry),
-            Some(Format::Jsonl) if self.columns.is_empty() => {
-                json::write_entry(entry, self.output.buffer())
-            }
-            Some(Format::Jsonl) => self.object(entry),
-        }
-        self.output.buffer().push(b'\n');
-        self.output.spill() && self.found < self.limit
-    }
-
-    fn object(&mut self, entry: &Entry<'_>) {
-        let out = self.output.buffer();
-        out.push(b'{');
-        for (i, column) in self.columns.iter().enumerate() {
-            if i > 0 {
-                out.push(b',');
-            }
-            json::write_str(&column.name, out);
-            out.push(b':');
-            json::write_value(&column.value(entry), out);
-        }
-        out.push(b'}');
-    }
-
-    fn head(&mut self) {
-        let out = self.output.buffer();
-        for (i, column) in self.columns.iter().enumerate() {
-            if i > 0 {
-                out.push(b'\t');
-            }
-            out.extend_from_slice(column.name.as_bytes());
-        }
-        out.push(b'\n');
-    }
-
-    fn row(&mut self, entry: &Entry<'_>) {
-        let out = self.output.buffer();
-        for (i, column) in self.columns.iter().enumerate() {
-            if i > 0 {
-                out.push(b'\t');
-            }
-            match column.value(entry) {
-                Value::Missing | Value::Null => out.push(b'-'),
-                // a tab or line end of the traffic must not make a column or row
-                Value::Str(text) => out.extend(
-                    text.bytes()
-                        .map(|b| if b.is_ascii_control() { b' ' } else { b }),
-                ),
-                other => json::write_value(&other, out),
-            }
-        }
     }
 }

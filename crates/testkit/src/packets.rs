@@ -47,20 +47,32 @@ impl Packet {
             }
     }
 
-    /// Whether it shows, as a later packet of the connection, that bytes of another were sent: it stands behind them or
+    /// Whether it brings the last byte of another, or one behind that, in the same direction.
+    pub fn reaches(&self, other: &Packet) -> bool {
+        self.is_with(other)
+            && self.src == other.src
+            && self.wire > 0
+            && self.end().wrapping_sub(other.end()).cast_signed() >= 0
+    }
+
+    /// Whether it shows, as a later packet of the connection, that another's bytes were sent: it ends behind them, or
     /// acknowledges them.
     pub fn proves(&self, other: &Packet) -> bool {
-        let (Some(mine), Some(theirs)) = (self.tcp, other.tcp) else {
-            return false;
+        let acknowledges = |head: TcpHeader| {
+            head.has(TcpHeader::ACK) && head.ack.wrapping_sub(other.end()).cast_signed() >= 0
         };
-        let behind = theirs.seq.wrapping_add(other.wire);
-        let beyond = |number: u32| number.wrapping_sub(behind).cast_signed() >= 0;
         self.is_with(other)
             && if self.src == other.src {
-                beyond(mine.seq) && self.wire > 0 || mine.has(TcpHeader::FIN)
+                self.reaches(other) && self.end() != other.end()
             } else {
-                mine.has(TcpHeader::ACK) && beyond(mine.ack)
+                self.tcp.is_some_and(acknowledges)
             }
+    }
+
+    /// The sequence number behind its payload.
+    fn end(&self) -> u32 {
+        let seq = self.tcp.map_or(0, |head| head.seq);
+        seq.wrapping_add(self.wire)
     }
 
     /// The packet in pieces, cut at these offsets of its payload.
@@ -99,7 +111,7 @@ impl Packet {
     }
 
     /// As a packet of IP, to be decoded anew.
-    pub fn bytes(&self) -> Vec<u8> {
+    fn bytes(&self) -> Vec<u8> {
         let mut l4 = Vec::new();
         l4.extend(self.src.port().to_be_bytes());
         l4.extend(self.dst.port().to_be_bytes());

@@ -360,13 +360,13 @@ impl Http1 {
     fn push_response(
         &mut self,
         ts: i64,
-        mut message: Message,
+        message: Message,
         limits: &Limits,
         out: &mut dyn EntrySink,
     ) {
-        message.early = self.responses.len() >= self.requests.due();
+        let early = self.responses.len() >= self.requests.due();
         let asked = self.requests.front().is_none_or(|request| request.complete);
-        if message.complete && !message.early && asked && self.responses.is_empty() {
+        if message.complete && !early && asked && self.responses.is_empty() {
             return self.answer(ts, message, out);
         }
         if let Some((since, old)) = self.responses.push(ts, message, limits, out) {
@@ -469,7 +469,7 @@ impl Http1 {
         {
             let ready = match self.requests.oldest() {
                 _ if self.requests.due() > self.requests.len() => true, // the one it answers is gone
-                Some((asked, request)) => request.complete || (response.early && asked > since),
+                Some((asked, request)) => request.complete || came_before(since, asked),
                 None => false,
             };
             if !ready {
@@ -482,19 +482,19 @@ impl Http1 {
         }
     }
 
-    /// A complete response takes its request. One that was there before any request waited may answer one that was
-    /// never seen: it takes none that was sent behind it.
-    fn answer(&mut self, since: i64, response: Message, out: &mut dyn EntrySink) {
-        if response.early
-            && self
-                .requests
-                .oldest()
-                .is_some_and(|(asked, _)| asked > since)
+    /// A complete response takes its request. It may answer one that was never seen, or one whose wait is over: it
+    /// takes none that was sent behind it.
+    fn answer(&mut self, since: i64, mut response: Message, out: &mut dyn EntrySink) {
+        if self
+            .requests
+            .oldest()
+            .is_some_and(|(asked, _)| came_before(since, asked))
         {
             return self.emit(since, Http::response_alone(response), Some(UNASKED), out);
         }
         match self.requests.pop() {
             Popped::Item(asked, request) => {
+                response.answers(request.verb);
                 let pair = Http {
                     request: Some(request),
                     response: Some(response),
@@ -546,6 +546,12 @@ impl Http1 {
             missing,
         });
     }
+}
+
+/// Whether a response that began at `since` was there before a request that began at `asked`. Times far apart tell
+/// nothing: the clock was set in between.
+fn came_before(since: i64, asked: i64) -> bool {
+    (1..=ANSWER_WAIT).contains(&asked.saturating_sub(since))
 }
 
 /// What follows the head of a request (RFC 9112 §6.3).

@@ -178,7 +178,7 @@ fn line_at(data: &[u8], from: usize) -> &[u8] {
 
 /// Whether the header line that starts at `from` has a name (lower case).
 #[inline]
-fn is_named(data: &[u8], from: usize, name: &[u8]) -> bool {
+pub(super) fn is_named(data: &[u8], from: usize, name: &[u8]) -> bool {
     let end = from + name.len();
     let colon = match data.get(end) {
         Some(b':') => true,

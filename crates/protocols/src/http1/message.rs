@@ -33,8 +33,6 @@ pub(super) struct Message {
     pub(super) verb: Verb,
     /// Its end has come.
     pub(super) complete: bool,
-    /// It began before anything was there that it could answer.
-    pub(super) early: bool,
     pub(super) flaw: Flaw,
 }
 
@@ -46,6 +44,8 @@ pub(super) enum Flaw {
     CutHead,
     /// Its Content-Length contradicts itself.
     Conflict,
+    /// It came before the request that says that it has no body, and was read as if it had one.
+    Misread,
 }
 
 #[derive(Debug, Default)]
@@ -89,7 +89,6 @@ impl Message {
             letters: head.letters,
             verb,
             complete: false,
-            early: false,
             flaw: match head.length {
                 _ if feed.last => Flaw::CutHead,
                 Length::Conflict(_) if head.coding == Coding::None => Flaw::Conflict,
@@ -111,12 +110,25 @@ impl Message {
         }
     }
 
+    /// Notes of a response what it answers; too late where its body was read already.
+    pub(super) fn answers(&mut self, verb: Verb) {
+        let bare = match verb {
+            Verb::Head => true,
+            Verb::Connect => matches!(self.status_code(), 200..300),
+            Verb::Other => false,
+        };
+        if bare && self.payload > 0 {
+            self.flaw = Flaw::Misread;
+        }
+    }
+
     /// What is wrong with it.
     pub(super) fn fault(&self) -> Option<Fault> {
         let msg = match self.flaw {
             Flaw::None => return None,
             Flaw::CutHead => "head is cut short",
             Flaw::Conflict => "conflicting Content-Length",
+            Flaw::Misread => "came before its request, so that what follows was taken for its body",
         };
         Some(Fault {
             kind: FaultKind::Dissection,

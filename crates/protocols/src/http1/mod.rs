@@ -8,6 +8,7 @@ mod head;
 mod identify;
 mod lines;
 mod message;
+mod pairs;
 mod record;
 #[cfg(test)]
 mod tests;

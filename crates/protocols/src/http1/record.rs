@@ -4,8 +4,9 @@ use super::body::{self, Body};
 use super::form;
 use super::head::StartLine;
 use super::message::Message;
+use super::pairs;
 use super::text::{self, Headers};
-use gillnet_entry::{Bytes, Ctx, ProtocolInfo, Record, Schema, Value};
+use gillnet_entry::{Bytes, Ctx, ProtocolInfo, Record, Schema, Value, json};
 
 /// A request and its response; one of them may be missing.
 #[derive(Debug)]
@@ -122,22 +123,40 @@ impl<'a> Read<'a> {
             .unwrap_or_default()
     }
 
+    /// The body as it came, in pieces; where one is gone from the store, up to there.
+    fn pieces(&self, ctx: &Ctx<'a>) -> impl Iterator<Item = &'a [u8]> {
+        let parts = self.message.body().filter(|part| !part.is_empty());
+        parts
+            .map(|part| part.get(ctx))
+            .take_while(|piece| !piece.is_empty())
+    }
+
     /// The body as it came.
     fn wire(&self, ctx: &Ctx<'a>) -> &'a [u8] {
-        let mut parts = self.message.body().filter(|part| !part.is_empty());
-        let first = parts.next().map_or(&[][..], |part| part.get(ctx));
-        let Some(second) = parts.next() else {
+        let mut pieces = self.pieces(ctx);
+        let first = pieces.next().unwrap_or_default();
+        let Some(second) = pieces.next() else {
             return first;
         };
         let mut bytes = bumpalo::collections::Vec::new_in(ctx.arena);
-        bytes.extend_from_slice(first);
-        for part in std::iter::once(second).chain(parts) {
-            match part.get(ctx) {
-                [] => break, // gone from the store: what follows would stand in the wrong place
-                part => bytes.extend_from_slice(part),
-            }
+        for piece in [first, second].into_iter().chain(pieces) {
+            bytes.extend_from_slice(piece);
         }
         bytes.into_bump_slice()
+    }
+
+    /// Whether the body is not as it came.
+    fn is_coded(&self) -> bool {
+        !self.header(b"content-encoding").is_empty()
+            || !self.header(b"transfer-encoding").is_empty()
+    }
+
+    fn write_body(&self, ctx: &Ctx<'a>, out: &mut Vec<u8>) -> bool {
+        let plain = !self.is_coded();
+        if plain {
+            json::write_base64_pieces(self.pieces(ctx), out);
+        }
+        plain
     }
 
     fn body(&self, ctx: &Ctx<'a>) -> Body<'a> {
@@ -146,9 +165,7 @@ impl<'a> Read<'a> {
 
     fn content_size(&self, ctx: &Ctx<'a>) -> Value<'a> {
         let sent = self.message.payload;
-        let coded = !self.header(b"content-encoding").is_empty()
-            || !self.header(b"transfer-encoding").is_empty();
-        if !coded || !self.message.body_is_whole() {
+        if !self.is_coded() || !self.message.body_is_whole() {
             return int(sent);
         }
         let body = self.body(ctx);
@@ -288,6 +305,30 @@ impl Record for Http {
             "request.headers" => self.request(ctx, header),
             "response.headers" => self.response(ctx, header),
             _ => self.get(field, ctx).key(key, ignore_case),
+        }
+    }
+
+    fn write_json(&self, field: u16, ctx: &Ctx<'_>, out: &mut Vec<u8>) -> bool {
+        const REQUEST_HEADERS: u16 = HTTP.at("request.headers");
+        const COOKIES: u16 = HTTP.at("request.cookies");
+        const QUERY: u16 = HTTP.at("request.queryString");
+        const SET_COOKIES: u16 = HTTP.at("response.cookies");
+        const RESPONSE_HEADERS: u16 = HTTP.at("response.headers");
+        const BODY: u16 = HTTP.at("response.content.text");
+        let message = match field {
+            REQUEST_HEADERS | COOKIES | QUERY => &self.request,
+            _ => &self.response,
+        };
+        let Some(read) = message.as_ref().map(|message| Read::new(message, ctx)) else {
+            return false;
+        };
+        match field {
+            REQUEST_HEADERS | RESPONSE_HEADERS => pairs::write_headers(read.head, out),
+            COOKIES => pairs::write_cookies(read.header(b"cookie"), out),
+            QUERY => pairs::write_query(query(read.target()), ctx, out),
+            SET_COOKIES => read.header(b"set-cookie").is_empty() && pairs::write_none(out),
+            BODY => read.write_body(ctx, out),
+            _ => false,
         }
     }
 

@@ -229,6 +229,26 @@ fn a_request_waits_so_long_and_no_longer() {
 }
 
 #[test]
+fn a_response_before_its_head_request_says_so() {
+    check(
+        &[
+            up("GET / HTTP/1.1\r\n\r\n"),
+            down("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+            Event::Wait(5_000_000),
+            down("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n"),
+            Event::Wait(-5_000_000),
+            up("HEAD / HTTP/1.1\r\n\r\n"),
+            Event::Wait(5_000_000),
+            down("HTTP/1."),
+        ],
+        &[
+            r#"Up 1-2 18/38 "GET" "/" 200"#,
+            r#"Up 6-13 19/45 dissection: came before its request, so that what follows was taken for its body "HEAD" "/" 200"#,
+        ],
+    );
+}
+
+#[test]
 fn a_response_may_last() {
     check(
         &[

@@ -1,10 +1,11 @@
 //! What stands in heads, targets and cookies, read when someone asks for it.
 
-use super::head::{letter, value};
+use super::head::{is_named, letter, value};
 use super::lines::Newlines;
 use gillnet_entry::{Ctx, Value};
 use hashbrown::HashMap;
 use std::ops::Range;
+use wide::u8x16;
 
 /// Pairs for which room is made at first.
 const USUAL: usize = 16;
@@ -63,7 +64,7 @@ impl<'a> Headers<'a> {
         loop {
             let (line, folded) = self.next_line()?;
             let bytes = self.head.get(line.clone())?;
-            if let Some(colon) = bytes.iter().position(|b| *b == b':').filter(|at| *at > 0) {
+            if let Some(colon) = colon(bytes).filter(|at| *at > 0) {
                 let at = line.start + colon;
                 let name = self.trim(line.start..at);
                 return Some(Line {
@@ -96,15 +97,30 @@ impl<'a> Headers<'a> {
             return None;
         }
         loop {
+            let starts = self.head.get(self.from).is_some_and(|b| b | 0x20 == first);
+            if !starts || !is_named(self.head, self.from, name) {
+                // one that is folded into the line before begins with a blank, so it is none that is looked for
+                self.from = self.newlines.next()? + 1;
+                continue;
+            }
             let (line, _) = self.next_line()?;
-            let line = self.head.get(line)?;
-            if line.first().is_some_and(|b| b | 0x20 == first)
-                && let Some(value) = value(line, name)
-            {
+            if let Some(value) = value(self.head.get(line)?, name) {
                 return Some(value);
             }
         }
     }
+}
+
+/// Where the first colon of a line is. Most names are short.
+#[inline]
+pub(super) fn colon(line: &[u8]) -> Option<usize> {
+    if let Some(start) = line.first_chunk() {
+        let colons = u8x16::new(*start).simd_eq(u8x16::splat(b':')).to_bitmask();
+        if colons != 0 {
+            return Some(colons.trailing_zeros() as usize);
+        }
+    }
+    memchr::memchr(b':', line)
 }
 
 impl<'a> Iterator for Headers<'a> {

@@ -8,6 +8,9 @@ use gillnet_streams::Dir;
 /// Bytes that are joined to find the start of a message behind a gap.
 const MAX_START: usize = 16 << 10;
 
+/// Packets among them of which it is known where they begin.
+const MAX_FURTHER: usize = 64;
+
 /// Bytes by which joined ones grow at least, so that a head is not looked through for each.
 const GROW: usize = 2048;
 
@@ -350,7 +353,9 @@ impl Side {
         let room = MAX_START.saturating_sub(before).min(piece.data.len());
         let bytes = match &mut self.held {
             Some(held) => {
-                held.further.push((before, piece.ts));
+                if held.further.len() < MAX_FURTHER {
+                    held.further.push((before, piece.ts));
+                }
                 held.extend(piece.data.get(..room).unwrap_or_default(), piece.ts);
                 &held.bytes
             }

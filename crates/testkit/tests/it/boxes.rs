@@ -10,12 +10,34 @@ fn fixture(name: &str) -> Pcap {
 
 #[test]
 fn frames() {
-    fixture("one_exchange.pcap").frames().check("");
+    fixture("one_exchange.pcap").frames().check(
+        "10.33.0.31:61959 > 120.52.183.165:80 tcp 0x18 1256301628 4032757599 231 bytes
+         120.52.183.165:80 > 10.33.0.31:61959 tcp 0x18 4032757599 1256301859 227 bytes",
+    );
+    fixture("ipv4.pcap").frames().check(
+        "10.0.0.1:58121 > 10.0.0.138:53 udp 32 bytes
+         10.0.0.138:53 > 10.0.0.1:58121 udp 122 bytes",
+    );
 }
 
 #[test]
 fn streams() {
-    fixture("missing_packet.pcap").streams().check("");
+    fixture("missing_packet.pcap").streams().check(
+        "0 > 0+1420
+         0 > gap 1420
+         0 > 2840+31
+         0 > 2871+1420
+         0 > 4291+1420
+         0 > 5711+1420
+         0 > 7131+1420
+         0 > 8551+1397
+         0 closed End 10.0.0.1:61541 81.218.72.15:80",
+    );
+    fixture("one_exchange.pcap").streams().check(
+        "0 > 0+231
+         0 < 0+227
+         0 closed End 10.33.0.31:61959 120.52.183.165:80",
+    );
 }
 
 #[test]

@@ -170,12 +170,20 @@ fn swapped_and_doubled() {
     for fixture in every_fixture() {
         fixture.agrees(&fixture.packets.doubled(), "doubled");
         for at in 0..fixture.packets.0.len() {
-            let listed = SWAPS
+            let Some(swapped) = fixture.packets.swapped(at) else {
+                continue;
+            };
+            if SWAPS
                 .iter()
-                .any(|(name, first, _)| *name == fixture.name && *first == at);
-            if let Some(swapped) = fixture.packets.swapped(at)
-                && !listed
+                .any(|(name, first, _)| *name == fixture.name && *first == at)
             {
+                let stale = contents(&swapped.outcome(), content) == fixture.contents;
+                assert!(
+                    !stale,
+                    "{} swapped at {at} makes no difference",
+                    fixture.name
+                );
+            } else {
                 fixture.agrees(&swapped, &format!("swapped at {at}"));
             }
         }
@@ -195,31 +203,46 @@ fn lost() {
     }
 }
 
-/// Whether others show that a packet is missing: one before it where it stands, one behind it that it was sent.
+/// Whether a packet brings new bytes, and others show that they are missing without it: one before it where they stand,
+/// one behind it that they were sent.
 fn is_missed(packets: &Packets, at: usize) -> bool {
     let (before, packet, after) = (&packets.0[..at], &packets.0[at], &packets.0[at + 1..]);
-    before.iter().any(|p| p.places(packet)) && after.iter().any(|p| p.proves(packet))
+    let again = before.iter().any(|p| p.reaches(packet));
+    !again && before.iter().any(|p| p.places(packet)) && after.iter().any(|p| p.proves(packet))
 }
+
+/// Exchanges behind a lost request that may read differently, and say so: its response and those that follow come
+/// before further requests, which wait for the lost bytes; one to HEAD then takes the next for its body.
+const MISREAD: usize = 2;
 
 /// What is there without a packet: the gap is counted, what ran while it was sent says what it misses, and what did not
 /// run then is as it was.
 fn without(whole: &Outcome, rest: &Outcome, lost: &Packet, how: &str) {
     let gaps = |outcome: &Outcome| outcome.drops.get(Reason::Gap);
-    assert!(gaps(rest) > gaps(whole), "{how}: the gap is not counted");
+    // it may lie beside one that was there
+    let enough = gaps(whole).max(1);
+    assert!(gaps(rest) >= enough, "{how}: the gap is not counted");
     let mut left = BTreeMap::<String, (i32, bool)>::new();
     for exchange in &rest.exchanges {
         let text = content(exchange).to_string();
         left.entry(text).or_insert((0, exchange.marked)).0 += 1;
     }
+    let mut misread = 0;
     for exchange in &whole.exchanges {
         let text = content(exchange).to_string();
         if let Some((count, _)) = left.get_mut(&text).filter(|(count, _)| *count > 0) {
             *count -= 1;
             continue;
         }
-        let end = exchange.end.unwrap_or(exchange.ts);
+        // what has no counterpart ran for as long as one might have come
+        let end = exchange.end.unwrap_or(i64::MAX);
         let ran = exchange.ts <= lost.ts && lost.ts <= end;
-        assert!(ran, "{how}: gone, though it did not run then:\n{text}");
+        let says_so = |e: &Exchange| e.ts == exchange.ts && e.marked;
+        if !ran {
+            misread += 1;
+            let named = rest.exchanges.iter().any(says_so) && misread <= MISREAD;
+            assert!(named, "{how}: gone, though it did not run then:\n{text}");
+        }
     }
     for (text, (count, marked)) in left {
         assert!(
