@@ -191,8 +191,11 @@ fn watch(
     };
     let mut known = std::fs::read(&path).ok();
     let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        if event.is_err_and(|error| error.paths.is_empty()) {
-            return;
+        match event {
+            // looking at the file is told as well: to look at it again because of that would never end
+            Ok(event) if event.kind.is_access() => return,
+            Err(error) if error.paths.is_empty() => return,
+            _ => {}
         }
         let content = std::fs::read(&path).ok();
         if content.is_some() && content != known {
