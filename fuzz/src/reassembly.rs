@@ -26,6 +26,8 @@ struct Sides {
     /// Value of the byte at offset 0, once one came.
     base: [Option<u8>; 2],
     ended: [bool; 2],
+    /// Bytes may have passed that nobody wanted.
+    passed: [bool; 2],
 }
 
 #[derive(Default)]
@@ -48,7 +50,12 @@ impl Check {
 impl StreamSink for Check {
     fn chunk(&mut self, flow: u32, chunk: &Chunk<'_>) {
         let (sides, d) = (self.side(flow), chunk.dir as usize);
-        assert!(!chunk.data.is_empty() && !sides.ended[d]);
+        assert!(!chunk.data.is_empty(), "bytes");
+        assert!(!sides.ended[d], "before the end");
+        if std::mem::take(&mut sides.passed[d]) {
+            assert!(chunk.offset >= sides.next[d], "in order");
+            sides.next[d] = chunk.offset;
+        }
         assert_eq!(chunk.offset, sides.next[d], "in order");
         let value = |i: usize| (chunk.offset as u8).wrapping_add(i as u8);
         let base = chunk.data[0].wrapping_sub(value(0));
@@ -183,6 +190,8 @@ pub fn run(data: &[u8]) {
         flows.get_mut(touch.flow).wanted = wanted;
         if wanted {
             flows.segment(touch, &packet, NO_POS, ts, &store, &mut check);
+        } else {
+            check.side(touch.flow).passed = [true; 2];
         }
         assert!(flows.held_bytes() <= limits().held_total);
         assert!(flows.live() <= limits().flows);

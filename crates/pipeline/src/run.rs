@@ -4,7 +4,7 @@ use crate::{Board, Plan, Shard};
 use gillnet_capture::{Error, Event, Source};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How others steer a running shard: stop it, swap its plan, read its counters.
 #[derive(Debug, Default)]
@@ -25,7 +25,7 @@ struct Ask {
 }
 
 impl Control {
-    /// Asks the shard to stop after its batch.
+    /// Asks the shard to stop: it first takes what the source had received until now.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Release);
     }
@@ -83,6 +83,9 @@ pub enum Ended {
     Failed(Error),
 }
 
+/// How long a source that is never silent is still read after it was asked to stop.
+const LAST_LOOK: Duration = Duration::from_millis(500);
+
 /// Frames between two looks at plan, stop flag and counters.
 const BATCH: u32 = 1024;
 
@@ -94,8 +97,10 @@ pub fn run(
     control: &Control,
     fault: &mut dyn FnMut(&Error),
 ) -> Ended {
+    let mut stopping: Option<Instant> = None;
     let mut left = BATCH;
     let ended = loop {
+        let mut silent = false;
         match source.next() {
             Ok(Event::Frame(frame)) => {
                 shard.frame(&frame);
@@ -104,7 +109,10 @@ pub fn run(
                     continue;
                 }
             }
-            Ok(Event::Tick(now)) => shard.tick(now),
+            Ok(Event::Tick(now)) => {
+                shard.tick(now);
+                silent = true;
+            }
             Ok(Event::End) => break Ended::Source,
             Err(error) if error.is_fatal() => break Ended::Failed(error),
             Err(error) => fault(&error),
@@ -117,8 +125,15 @@ pub fn run(
         shard.end_of_batch();
         shard.publish(source.stats(), &control.board);
         control.answer(shard);
-        if control.stop.load(Ordering::Acquire) || shard.has_enough() {
+        if shard.has_enough() {
             break Ended::Stopped;
+        }
+        if control.stop.load(Ordering::Acquire) {
+            // what came before the stop may still be in the kernel's ring: a tick says that it is empty
+            let asked = *stopping.get_or_insert_with(Instant::now);
+            if silent || asked.elapsed() >= LAST_LOOK {
+                break Ended::Stopped;
+            }
         }
     };
     shard.interfaces(source.interfaces());

@@ -1,6 +1,9 @@
 //! Writes the seeds of all targets into folders of their names: `seeds FOLDER`. They are made of the dissectors'
 //! fixtures and the filter language's test vectors.
 
+use gillnet_capture::write::{
+    PacketBlock, SectionBlock, interface_block, packet_block, section_block,
+};
 use gillnet_capture::{Event, Frame, Input, open_files};
 use gillnet_fuzz::reassembly::Record;
 use gillnet_fuzz::{decode, stream};
@@ -66,7 +69,15 @@ fn capture(path: &Path, folder: &Path) -> io::Result<()> {
     } else {
         "http"
     };
-    write(&folder.join("readers"), &name, &fs::read(path)?)?;
+    let (plain, readers) = (fs::read(path)?, folder.join("readers"));
+    write(&readers, &name, &plain)?;
+    write(&readers, &format!("{name}.gz"), &gzip(&plain)?)?;
+    write(
+        &readers,
+        &format!("{name}.zst"),
+        &zstd::encode_all(&plain[..], 1)?,
+    )?;
+    write(&readers, &format!("{name}ng"), &pcapng(path)?)?;
     let mut frames = Vec::new();
     let mut conversations = BTreeMap::<_, Conversation>::new();
     let mut decoder = Decoder::new(DecodeLimits::default());
@@ -87,6 +98,41 @@ fn capture(path: &Path, folder: &Path) -> io::Result<()> {
         write(&folder.join("reassembly"), &format!("{name}_{n}"), &seed)?;
     }
     Ok(())
+}
+
+fn gzip(plain: &[u8]) -> io::Result<Vec<u8>> {
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    io::Write::write_all(&mut packed, plain)?;
+    packed.finish()
+}
+
+/// A capture as pcapng, each frame with a comment.
+fn pcapng(path: &Path) -> io::Result<Vec<u8>> {
+    let mut source = open_files(vec![Input::File(path.to_owned())]).map_err(io::Error::other)?;
+    let (mut head, mut packets) = (Vec::new(), Vec::new());
+    section_block(
+        &mut head,
+        &SectionBlock {
+            application: Some("seeds"),
+            ..SectionBlock::default()
+        },
+    );
+    while let Event::Frame(frame) = source.next().map_err(io::Error::other)? {
+        let block = PacketBlock {
+            iface: frame.iface,
+            ts: frame.ts,
+            wire_len: frame.wire_len,
+            direction: frame.direction,
+            data: frame.data,
+            comment: Some("a frame"),
+            custom: &[],
+        };
+        packet_block(&mut packets, &block);
+    }
+    for interface in source.interfaces() {
+        interface_block(&mut head, interface);
+    }
+    Ok([head, packets].concat())
 }
 
 /// Appends a packet to its conversation.

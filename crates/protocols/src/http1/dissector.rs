@@ -360,13 +360,13 @@ impl Http1 {
     fn push_response(
         &mut self,
         ts: i64,
-        message: Message,
+        mut message: Message,
         limits: &Limits,
         out: &mut dyn EntrySink,
     ) {
-        let early = self.responses.len() >= self.requests.due();
+        message.early = self.responses.len() >= self.requests.due();
         let asked = self.requests.front().is_none_or(|request| request.complete);
-        if message.complete && !early && asked && self.responses.is_empty() {
+        if message.complete && !message.early && asked && self.responses.is_empty() {
             return self.answer(ts, message, out);
         }
         if let Some((since, old)) = self.responses.push(ts, message, limits, out) {
@@ -469,7 +469,7 @@ impl Http1 {
         {
             let ready = match self.requests.oldest() {
                 _ if self.requests.due() > self.requests.len() => true, // the one it answers is gone
-                Some((asked, request)) => request.complete || came_before(since, asked),
+                Some((asked, request)) => request.complete || came_before(since, response, asked),
                 None => false,
             };
             if !ready {
@@ -488,7 +488,7 @@ impl Http1 {
         if self
             .requests
             .oldest()
-            .is_some_and(|(asked, _)| came_before(since, asked))
+            .is_some_and(|(asked, _)| came_before(since, &response, asked))
         {
             return self.emit(since, Http::response_alone(response), Some(UNASKED), out);
         }
@@ -539,7 +539,9 @@ impl Http1 {
             record: &record,
             requester: self.requester.unwrap_or(Dir::Up),
             ts,
-            end_ts: response.filter(|_| request.is_some()).map(|m| m.last_ts),
+            end_ts: response
+                .filter(|_| request.is_some())
+                .map(|m| m.last_ts.max(ts)),
             request_size: request.map_or(0, Message::wire),
             response_size: response.map_or(0, Message::wire),
             fault: fault.or_else(flaw),
@@ -548,10 +550,11 @@ impl Http1 {
     }
 }
 
-/// Whether a response that began at `since` was there before a request that began at `asked`. Times far apart tell
-/// nothing: the clock was set in between.
-fn came_before(since: i64, asked: i64) -> bool {
-    (1..=ANSWER_WAIT).contains(&asked.saturating_sub(since))
+/// Whether a response that began at `since` was there before a request that began at `asked`. Where the request came
+/// first, times far apart tell nothing: the clock was set in between.
+fn came_before(since: i64, response: &Message, asked: i64) -> bool {
+    let before = asked.saturating_sub(since);
+    before > 0 && (response.early || before <= ANSWER_WAIT)
 }
 
 /// What follows the head of a request (RFC 9112 §6.3).

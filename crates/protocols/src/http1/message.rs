@@ -33,6 +33,8 @@ pub(super) struct Message {
     pub(super) verb: Verb,
     /// Its end has come.
     pub(super) complete: bool,
+    /// It began before anything was there that it could answer.
+    pub(super) early: bool,
     pub(super) flaw: Flaw,
 }
 
@@ -89,6 +91,7 @@ impl Message {
             letters: head.letters,
             verb,
             complete: false,
+            early: false,
             flaw: match head.length {
                 _ if feed.last => Flaw::CutHead,
                 Length::Conflict(_) if head.coding == Coding::None => Flaw::Conflict,
