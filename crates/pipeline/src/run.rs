@@ -83,6 +83,10 @@ pub enum Ended {
     Failed(Error),
 }
 
+/// How long a silent source is still read after it was asked to stop: the kernel hands over a block that is not full
+/// only after some 20 ms.
+const SETTLE: Duration = Duration::from_millis(150);
+
 /// How long a source that is never silent is still read after it was asked to stop.
 const LAST_LOOK: Duration = Duration::from_millis(500);
 
@@ -129,9 +133,9 @@ pub fn run(
             break Ended::Stopped;
         }
         if control.stop.load(Ordering::Acquire) {
-            // what came before the stop may still be in the kernel's ring: a tick says that it is empty
-            let asked = *stopping.get_or_insert_with(Instant::now);
-            if silent || asked.elapsed() >= LAST_LOOK {
+            // what came before the stop may still be in the kernel's ring
+            let waited = stopping.get_or_insert_with(Instant::now).elapsed();
+            if (silent && waited >= SETTLE) || waited >= LAST_LOOK {
                 break Ended::Stopped;
             }
         }
