@@ -6,16 +6,17 @@
 For each capture of FOLDER (http1_small, http1_conn, http1_large): `gillnet query http FILE --count`, the floor program,
 httpry, tshark's extraction of method, URI and status, and gillnet's JSON. The programs take turns; each figure is the
 median of the runs' CPU seconds (user and system), beside it GB/s, packets/s, entries/s, the largest RssAnon, and ratios.
+What programs print goes to /dev/null, where httpry's goes too; what it costs to hand JSON on through a pipe is a row apart.
 """
 import argparse, os, shutil, statistics, struct, subprocess, sys, threading, time
 
 BARS = {"http1_small": {"floor": 2.0, "httpry": 5.0}, "http1_conn": {"floor": 3.0, "httpry": 3.5}, "http1_large": {"floor": 2.0}}
 
 
-def run(command):
-    """CPU seconds, wall seconds, largest RssAnon in bytes, standard output."""
+def run(command, piped):
+    """CPU seconds, wall seconds, largest RssAnon in bytes, end of the standard output if it is piped."""
     before = time.monotonic()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE if piped else subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     anon = [0]
 
     def watch():
@@ -30,16 +31,15 @@ def run(command):
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    lines, tail = 0, b""
-    for chunk in iter(lambda: process.stdout.read1(1 << 20), b""):
-        lines += chunk.count(b"\n")
+    tail = b""
+    while piped and (chunk := process.stdout.read1(1 << 20)):
         tail = (tail + chunk)[-64:]
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     watcher.join()
     if process.returncode not in (0, 3):
         raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
-    return usage.ru_utime + usage.ru_stime, time.monotonic() - before, anon[0], tail.decode(errors="replace").strip(), lines
+    return usage.ru_utime + usage.ru_stime, time.monotonic() - before, anon[0], tail.decode(errors="replace").strip()
 
 
 def packets(path):
@@ -55,23 +55,25 @@ def packets(path):
 
 
 def programs(options, path):
-    yield "gillnet --count", [options.gillnet, "query", "http", path, "--count"], options.runs
-    yield "floor", [options.floor, path], options.runs
-    yield "gillnet 3 columns", [options.gillnet, "query", "http", path, "--columns", "method,url,status"], options.runs
-    yield "gillnet jsonl", [options.gillnet, "query", "http", path], options.runs
+    query = [options.gillnet, "query", "http", path]
+    yield "gillnet --count", [*query, "--count"], options.runs, True
+    yield "floor", [options.floor, path], options.runs, False
+    yield "gillnet 3 columns", [*query, "--columns", "method,url,status"], options.runs, False
+    yield "gillnet jsonl", query, options.runs, False
+    yield "gillnet jsonl, pipe", query, options.runs, True
     if shutil.which("httpry"):
-        yield "httpry", ["httpry", "-q", "-r", path, "-o", "/dev/null"], options.runs
+        yield "httpry", ["httpry", "-q", "-r", path, "-o", "/dev/null"], options.runs, False
     if not options.skip_slow:
         fields = ["-e", "http.request.method", "-e", "http.request.uri", "-e", "http.response.code"]
-        yield "tshark", ["tshark", "-n", "-r", path, "-Y", "http", "-T", "fields", *fields], 1
+        yield "tshark", ["tshark", "-n", "-r", path, "-Y", "http", "-T", "fields", *fields], 1, False
 
 
 def bench(options, name, path):
     rounds, figures = list(programs(options, path)), {}
     for turn in range(options.runs):
-        for title, command, times in rounds:
+        for title, command, times, piped in rounds:
             if turn < times:
-                figures.setdefault(title, []).append(run(command))
+                figures.setdefault(title, []).append(run(command, piped))
     size, frames = os.path.getsize(path), packets(path)
     entries = int(figures["gillnet --count"][0][3] or 0)
     print(f"\n{name}: {size / 1e9:.2f} GB, {frames} packets, {entries} entries")

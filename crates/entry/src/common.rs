@@ -1,6 +1,6 @@
 //! The common part of every entry: who spoke with whom, when, and for how long.
 
-use crate::json::Digits;
+use crate::json::{Digits, Members, write_long, write_pairs, write_str, write_uint};
 use crate::time::Rfc3339;
 use crate::{Ctx, ProtocolInfo, Value};
 use std::net::IpAddr;
@@ -168,13 +168,13 @@ pub struct Common<'a> {
 
 crate::fields! {
     /// The table of the common part.
-    pub static COMMON ("common"), fn get(&Common<'a>) {
+    pub static COMMON ("common"), fn get, text, write(&Common<'a>) {
         /// `<worker>/<stream>-<index>`: unique within one run of one worker.
-        "id", "", Str, Entry => |c, x| c.id(x);
+        "id", "", Str, Entry => |c, x| c.id(x), json |c, _, out| c.write_id(out);
         /// Position of the entry in its stream.
         "index", "index", Int, Entry => |c, _| Value::Int(i64::from(c.index));
         /// Name of the stream's capture: `000000017720.pcap`, `000000025277_udp.pcap`.
-        "stream", "stream", Str, Entry => |c, x| c.stream_value(x);
+        "stream", "stream", Str, Entry => |c, x| c.stream_value(x), json |c, _, out| c.write_stream(out);
         /// `ip:port` of the worker that saw it.
         "worker", "worker", Str, Flow => |c, _| Value::Str(&c.origin.worker);
         /// Address of the node that saw it.
@@ -190,7 +190,7 @@ crate::fields! {
         /// Whether the bytes were taken before encryption or after decryption.
         "tls", "", Bool, Flow => |c, _| Value::Bool(c.tls);
         /// The requester.
-        "src", "", Any, Flow => |c, x| c.src.map(x);
+        "src", "", Any, Flow => |c, x| c.src.map(x), json |c, _, out| c.src.write(out);
         /// Address of the requester.
         "", "src.ip", Str, Packet => |c, x| c.src.ip_value(x);
         /// Port of the requester.
@@ -210,7 +210,7 @@ crate::fields! {
         /// DNS name of the requester.
         "", "src.dns", Str, Flow => |c, _| Value::Str(&c.src.name.dns);
         /// The responder.
-        "dst", "", Any, Flow => |c, x| c.dst.map(x);
+        "dst", "", Any, Flow => |c, x| c.dst.map(x), json |c, _, out| c.dst.write(out);
         /// Address of the responder.
         "", "dst.ip", Str, Packet => |c, x| c.dst.ip_value(x);
         /// Port of the responder.
@@ -242,7 +242,7 @@ crate::fields! {
         /// Time of the request's first packet.
         "", "timestamp", Time, Entry => |c, _| Value::Time(c.ts);
         /// Time of the request's first packet, RFC 3339 with nanoseconds.
-        "startTime", "", Str, Entry => |c, x| moment(c.ts, x);
+        "startTime", "", Str, Entry => |c, x| moment(c.ts, x), json |c, _, out| write_moment(c.ts, out);
         /// From the request's first to the response's last packet, in µs; 0 where one is missing.
         "elapsedTime", "elapsed_time", Int, Entry => |c, x| c.elapsed(x);
         /// Bytes of the request.
@@ -262,7 +262,7 @@ crate::fields! {
         /// Set by a script's test.
         "failed", "", Bool, Entry => |c, _| Value::Bool(c.failed);
         /// Name of the entry's JSON file.
-        "entryFile", "", Str, Entry => |c, x| c.entry_file(x);
+        "entryFile", "", Str, Entry => |c, x| c.entry_file(x), json |c, _, out| c.write_entry_file(out);
         /// The recording it is in; empty when live.
         "record", "", Str, Flow => |c, _| Value::Str(c.record);
         /// How it was captured: `af_packet`.
@@ -272,6 +272,69 @@ crate::fields! {
         /// The capture as a map of source and backend.
         "", "capture", StrMap, Packet => |c, x| c.capture_map(x);
     }
+}
+
+/// The fields that only change with where an entry comes from and its protocol: they stand side by side.
+const SHARED: (usize, usize) = (COMMON.index("worker"), COMMON.index("tls") + 1);
+
+impl<'a> Common<'a> {
+    pub(crate) fn write_before_shared(&self, ctx: &Ctx<'a>, members: &mut Members<'_>) {
+        write::<0, { SHARED.0 }>(self, ctx, members);
+    }
+
+    pub(crate) fn write_shared(&self, ctx: &Ctx<'a>, members: &mut Members<'_>) {
+        write::<{ SHARED.0 }, { SHARED.1 }>(self, ctx, members);
+    }
+
+    pub(crate) fn write_behind_shared(&self, ctx: &Ctx<'a>, members: &mut Members<'_>) {
+        write::<{ SHARED.1 }, { usize::MAX }>(self, ctx, members);
+    }
+
+    fn write_id(&self, out: &mut Vec<u8>) -> bool {
+        write_str(&self.origin.worker, out);
+        out.pop(); // the quote
+        out.push(b'/');
+        self.write_stream_digits(out);
+        out.extend_from_slice(b".pcap-");
+        write_uint(u64::from(self.index), out);
+        out.push(b'"');
+        true
+    }
+
+    fn write_stream(&self, out: &mut Vec<u8>) -> bool {
+        out.push(b'"');
+        self.write_stream_digits(out);
+        out.extend_from_slice(b".pcap\"");
+        true
+    }
+
+    fn write_entry_file(&self, out: &mut Vec<u8>) -> bool {
+        out.push(b'"');
+        self.write_stream_digits(out);
+        out.extend_from_slice(b"_pcap-");
+        write_uint(u64::from(self.index), out);
+        out.extend_from_slice(b"_entry.json\"");
+        true
+    }
+
+    fn write_stream_digits(&self, out: &mut Vec<u8>) {
+        if self.stream < 1_000_000_000_000 {
+            write_pairs::<{ STREAM_DIGITS / 2 }>(self.stream, out);
+        } else {
+            write_long(self.stream, STREAM_DIGITS, out);
+        }
+        out.extend_from_slice(self.suffix().as_bytes());
+    }
+}
+
+/// Digits of a stream's number in names of files.
+const STREAM_DIGITS: usize = 12;
+
+fn write_moment(ts: i64, out: &mut Vec<u8>) -> bool {
+    out.push(b'"');
+    out.extend_from_slice(&Rfc3339(ts).bytes());
+    out.push(b'"');
+    true
 }
 
 fn size(bytes: u64) -> i64 {
@@ -299,6 +362,59 @@ impl<'a> End<'a> {
             ("resolutionMechanism", Value::Str(name.mechanism.name())),
         ]))
     }
+}
+
+impl End<'_> {
+    /// As [`End::map`].
+    fn write(&self, out: &mut Vec<u8>) -> bool {
+        let name = self.name;
+        out.extend_from_slice(b"{\"ip\":\"");
+        write_ip(self.ip, out);
+        out.extend_from_slice(b"\",\"port\":\"");
+        write_uint(u64::from(self.port), out);
+        out.extend_from_slice(b"\",\"name\":");
+        write_str(&name.name, out);
+        out.extend_from_slice(b",\"namespace\":");
+        write_str(&name.namespace, out);
+        out.extend_from_slice(b",\"pod\":");
+        write_object(&name.pod, &name.namespace, out);
+        out.extend_from_slice(b",\"endpointSlice\":null,\"service\":");
+        write_object(&name.service, &name.namespace, out);
+        out.extend_from_slice(b",\"resolutionMechanism\":\"");
+        out.extend_from_slice(name.mechanism.name().as_bytes());
+        out.extend_from_slice(b"\"}");
+        true
+    }
+}
+
+fn write_ip(ip: IpAddr, out: &mut Vec<u8>) {
+    match ip {
+        IpAddr::V4(ip) => {
+            for (i, octet) in ip.octets().into_iter().enumerate() {
+                if i > 0 {
+                    out.push(b'.');
+                }
+                write_uint(u64::from(octet), out);
+            }
+        }
+        IpAddr::V6(ip) => {
+            // writing to a Vec cannot fail
+            let _ = std::io::Write::write_fmt(out, format_args!("{ip}"));
+        }
+    }
+}
+
+/// As [`object`].
+fn write_object(name: &str, namespace: &str, out: &mut Vec<u8>) {
+    if name.is_empty() {
+        out.extend_from_slice(b"null");
+        return;
+    }
+    out.extend_from_slice(b"{\"metadata\":{\"name\":");
+    write_str(name, out);
+    out.extend_from_slice(b",\"namespace\":");
+    write_str(namespace, out);
+    out.extend_from_slice(b"}}");
 }
 
 fn moment<'a>(ts: i64, ctx: &Ctx<'a>) -> Value<'a> {
@@ -347,7 +463,7 @@ impl<'a> Common<'a> {
     }
 
     fn stream_digits(&self) -> Digits {
-        Digits::padded(self.stream, 12)
+        Digits::padded(self.stream, STREAM_DIGITS)
     }
 
     fn suffix(&self) -> &'static str {

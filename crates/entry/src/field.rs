@@ -1,5 +1,6 @@
 //! The field table: what a record's fields are called, hold and mean.
 
+use crate::json::{Members, write_value};
 use crate::{Bytes, Ctx, ProtocolInfo, Value};
 
 /// The type of a field.
@@ -77,14 +78,17 @@ impl Schema {
         self.position(|f| f.kfl2 == name)
     }
 
-    /// Index of the field with this JSON path, for a constant: one that is not there does not compile.
-    #[allow(clippy::cast_possible_truncation)] // a record has some dozen fields
-    pub const fn at(&self, path: &str) -> u16 {
+    /// Index of the field with this JSON path, for a constant: one that is not there does not compile. `usize::MAX` for
+    /// none.
+    pub const fn index(&self, path: &str) -> usize {
+        if path.is_empty() {
+            return usize::MAX;
+        }
         let mut index = 0;
         while !same(self.fields[index].json.as_bytes(), path.as_bytes()) {
             index += 1;
         }
-        index as u16
+        index
     }
 
     #[allow(clippy::cast_possible_truncation)] // a record has some dozen fields
@@ -103,12 +107,18 @@ const fn same(a: &[u8], b: &[u8]) -> bool {
 
 /// Writes the field table of a record type, one line a field:
 /// `"name in JSON and KFL1", "name in KFL2", Kind, Stage => |record, ctx| value;` under its documentation.
-/// Either name may be empty. Makes a static [`Schema`] and beside it `get(record, index, ctx)`.
+/// Either name may be empty. Where there is a cheaper way to a field's JSON than through its value, it stands behind
+/// that: `, json |record, ctx, out| done`, which appends exactly what the value would be written as, or gives `false`
+/// (what it appended is then dropped, and the value is taken).
+///
+/// Makes a static [`Schema`], `get(record, index, ctx)`, `text(record, index, ctx, out)`, which takes the cheaper way to
+/// one field's JSON where there is one, and `write::<FROM, TO>(record, ctx, members)`, which appends the fields with these
+/// indices to an entry's JSON.
 #[macro_export]
 macro_rules! fields {
     (
-        $(#[$meta:meta])* $vis:vis static $schema:ident ($name:literal), fn $get:ident($($record:tt)+) {
-            $( $(#[doc = $doc:literal])+ $json:literal, $kfl2:literal, $kind:ident, $stage:ident => $read:expr; )+
+        $(#[$meta:meta])* $vis:vis static $schema:ident ($name:literal), fn $get:ident, $text:ident, $write:ident($($record:tt)+) {
+            $( $(#[doc = $doc:literal])+ $json:literal, $kfl2:literal, $kind:ident, $stage:ident => $read:expr $(, json $json_text:expr)?; )+
         }
     ) => {
         $(#[$meta])*
@@ -130,6 +140,59 @@ macro_rules! fields {
             static READ: &[Read] = &[$($read),+];
             READ.get(usize::from(field)).map_or($crate::Value::Missing, |read| read(record, ctx))
         }
+
+        /// Appends the JSON of the field with this index where there is a cheaper way to it than through its value; else
+        /// `false`, and what was appended is to be dropped.
+        #[inline]
+        #[allow(dead_code)] // most records have no field like that
+        fn $text<'a>(record: $($record)+, field: u16, ctx: &$crate::Ctx<'a>, out: &mut Vec<u8>) -> bool {
+            type Text = for<'a> fn($($record)+, &$crate::Ctx<'a>, &mut Vec<u8>) -> bool;
+            static TEXT: &[&[Text]] = &[$(&[$($json_text)?]),+];
+            match TEXT.get(usize::from(field)) {
+                Some([text]) => text(record, ctx, out),
+                _ => false,
+            }
+        }
+
+        /// Appends the fields with these indices to an entry's JSON.
+        #[inline]
+        fn $write<'a, const FROM: usize, const TO: usize>(
+            record: $($record)+,
+            ctx: &$crate::Ctx<'a>,
+            members: &mut $crate::json::Members<'_>,
+        ) {
+            #[inline(always)]
+            fn value<'a>(
+                read: impl FnOnce($($record)+, &$crate::Ctx<'a>) -> $crate::Value<'a>,
+                record: $($record)+,
+                ctx: &$crate::Ctx<'a>,
+            ) -> $crate::Value<'a> {
+                read(record, ctx)
+            }
+            #[inline(always)]
+            #[allow(dead_code)] // where no field has a way of its own
+            fn text<'a>(
+                write: impl FnOnce($($record)+, &$crate::Ctx<'a>, &mut Vec<u8>) -> bool,
+                record: $($record)+,
+                ctx: &$crate::Ctx<'a>,
+                out: &mut Vec<u8>,
+            ) -> bool {
+                write(record, ctx, out)
+            }
+            $({
+                const KEY: usize = $crate::json::key_len($json);
+                const STEP: usize = $crate::json::step_len(&$schema, $json);
+                const FULL: usize = $crate::json::full_len($json);
+                const MEMBER: $crate::json::Member<KEY, STEP, FULL> = $crate::json::Member::new(&$schema, $json);
+                const INDEX: usize = $schema.index($json);
+                if INDEX >= FROM && INDEX < TO {
+                    let done = false $(|| members.attempt(&MEMBER, |out| text($json_text, record, ctx, out)))?;
+                    if !done {
+                        members.member(&MEMBER, value($read, record, ctx));
+                    }
+                }
+            })+
+        }
     };
 }
 
@@ -149,12 +212,13 @@ pub trait Record: Send + Sync + std::fmt::Debug {
         self.get(field, ctx).key(key, ignore_case)
     }
 
-    /// Appends the value of a map or of bytes as JSON, where that is cheaper than through [`Record::get`], and exactly as
-    /// that would be written. `false` where it is not, or there is no value: what was appended is then dropped.
-    fn write_json(&self, field: u16, ctx: &Ctx<'_>, out: &mut Vec<u8>) -> bool {
-        let _ = (field, ctx, out);
-        false
+    /// Appends the JSON of the field with this index.
+    fn write_field(&self, field: u16, ctx: &Ctx<'_>, out: &mut Vec<u8>) {
+        write_value(&self.get(field, ctx), out);
     }
+
+    /// Appends all fields that are in JSON to an entry's.
+    fn write_json<'a>(&'a self, ctx: &Ctx<'a>, members: &mut Members<'_>);
 
     /// A copy that needs no byte store; heads and bodies are cut after `limit` bytes each.
     fn detach(&self, store: &dyn Bytes, limit: usize) -> Box<dyn Record>;

@@ -1,5 +1,7 @@
 //! Moments as RFC 3339 text, without a calendar library: the hot path and JSON need no more.
 
+use crate::json::PAIRS;
+
 /// Days since the epoch to (year, month, day): the civil-from-days rule of the proleptic Gregorian calendar.
 fn civil(days: i64) -> (i64, u32, u32) {
     let z = days + 719_468;
@@ -27,24 +29,26 @@ impl Rfc3339 {
         let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
         let (year, month, day) = civil(days); // the range of ns has years of four digits
         let mut text = *b"0000-00-00T00:00:00.000000000Z";
-        put(&mut text[..4], year.unsigned_abs());
-        put(&mut text[5..7], u64::from(month));
-        put(&mut text[8..10], u64::from(day));
-        put(&mut text[11..13], (rest / 3600).unsigned_abs());
-        put(&mut text[14..16], (rest / 60 % 60).unsigned_abs());
-        put(&mut text[17..19], (rest % 60).unsigned_abs());
-        put(&mut text[20..29], ns.unsigned_abs());
+        put(&mut text, 0, year / 100);
+        put(&mut text, 2, year % 100);
+        put(&mut text, 5, month.into());
+        put(&mut text, 8, day.into());
+        put(&mut text, 11, rest / 3600);
+        put(&mut text, 14, rest / 60 % 60);
+        put(&mut text, 17, rest % 60);
+        for (at, unit) in [(20, 10_000_000), (22, 100_000), (24, 1000), (26, 10)] {
+            put(&mut text, at, ns / unit % 100);
+        }
+        text[28] = b'0' + (ns % 10) as u8;
         text
     }
 }
 
-/// Writes a number with leading zeros.
+/// Writes a number of two digits.
 #[inline]
-fn put(digits: &mut [u8], mut number: u64) {
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + (number % 10) as u8;
-        number /= 10;
-    }
+fn put(text: &mut [u8; 30], at: usize, number: i64) {
+    let pair = PAIRS.get(usize::try_from(number).unwrap_or(0));
+    text[at..at + 2].copy_from_slice(pair.unwrap_or(b"00"));
 }
 
 impl std::fmt::Display for Rfc3339 {

@@ -1,6 +1,6 @@
 //! Columns by name: a field's name in KFL2, its path in JSON, or the end of that path.
 
-use gillnet_entry::{COMMON, Entry, Schema, Value};
+use gillnet_entry::{COMMON, Entry, Schema, Value, json};
 use gillnet_protocols::REGISTRY;
 
 /// Where a column's value is found in entries of each protocol.
@@ -36,6 +36,14 @@ impl Column {
             None => self
                 .common
                 .map_or(Value::Missing, |index| entry.common(index)),
+        }
+    }
+
+    /// Appends its value in an entry as JSON.
+    pub fn write_json(&self, entry: &Entry<'_>, out: &mut Vec<u8>) {
+        match self.own.get(usize::from(entry.protocol)).copied().flatten() {
+            Some(index) => entry.record.write_field(index, &entry.ctx, out),
+            None => json::write_value(&self.value(entry), out),
         }
     }
 }

@@ -5,11 +5,26 @@ use std::io::Write;
 /// Bytes gathered before they are written.
 const BUFFER: usize = 64 << 10;
 
+/// What a pipe that output goes to is made to hold: each time that it is full costs a change of process, which with the
+/// usual 64 KiB takes longer than the bytes themselves. Any user may have this much (pipe-max-size, pipe(7)).
+const PIPE: usize = 1 << 20;
+
 /// Buffered standard output.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Output {
     buffer: Vec<u8>,
     failed: Option<std::io::Error>,
+}
+
+impl Default for Output {
+    fn default() -> Self {
+        // no pipe, or one that may not grow: it works as it is
+        let _ = rustix::pipe::fcntl_setpipe_size(std::io::stdout(), PIPE);
+        Output {
+            buffer: Vec::new(),
+            failed: None,
+        }
+    }
 }
 
 impl Output {

@@ -44,7 +44,7 @@ impl Columns {
     fn write(&self, entry: &Entry<'_>, out: &mut Vec<u8>) {
         for (column, before) in self.columns.iter().zip(&self.before) {
             out.extend_from_slice(before);
-            json::write_value(&column.value(entry), out);
+            column.write_json(entry, out);
         }
         out.push(b'}');
     }

@@ -543,6 +543,12 @@ mod tests {
         fn get<'a>(&'a self, _: u16, _: &Ctx<'a>) -> Value<'a> {
             Value::Missing
         }
+        fn write_json<'a>(
+            &'a self,
+            _: &gillnet_entry::Ctx<'a>,
+            _: &mut gillnet_entry::json::Members<'_>,
+        ) {
+        }
         fn detach(&self, _: &dyn gillnet_entry::Bytes, _: usize) -> Box<dyn Record> {
             Box::new(Empty)
         }

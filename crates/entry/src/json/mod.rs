@@ -1,100 +1,89 @@
 //! An entry as JSON: one loop over the field tables.
 
-mod flows;
-mod layout;
+mod members;
 mod text;
 
-use crate::{COMMON, Entry, Schema, Value};
-use flows::Flows;
-use layout::{Fields, Layout};
-pub(crate) use text::Digits;
-pub use text::{base64, write_base64, write_base64_pieces, write_str, write_text};
+use crate::{COMMON, Common, Entry, Origin, ProtocolInfo, Value};
+pub use members::{Member, Members, full_len, key_len, step_len};
+pub(crate) use text::{Digits, PAIRS, write_long, write_pairs, write_uint};
+pub use text::{
+    Room, base64, write_base64, write_base64_pieces, write_str, write_text, write_text_in,
+};
 
 /// Room for most entries without their bodies, in bytes.
 const ROOM: usize = 4096;
 
-/// Writes entries as JSON. To be made once for many: it keeps how tables are laid out, and what entries of a flow have
-/// in common.
-#[derive(Debug)]
+/// Writes entries as JSON. To be made once for many: it keeps what entries of one origin and protocol have in common.
+#[derive(Debug, Default)]
 pub struct Writer {
-    common: Layout,
-    /// Of the protocols met so far.
-    own: Vec<Layout>,
-    flows: Flows,
-}
-
-impl Default for Writer {
-    fn default() -> Self {
-        Writer {
-            common: Layout::of(&COMMON),
-            own: Vec::new(),
-            flows: Flows::default(),
-        }
-    }
+    shared: Option<Shared>,
 }
 
 impl Writer {
     /// Appends the whole entry as one JSON object.
     pub fn entry(&mut self, entry: &Entry<'_>, out: &mut Vec<u8>) {
+        let (common, ctx) = (entry.common, &entry.ctx);
         out.reserve(ROOM);
         out.push(b'{');
-        self.common(entry, out);
-        let own = layout(&mut self.own, entry.record.schema());
-        own.write(&own.fields, &Own(entry), out);
-        layout::close(out);
-    }
-
-    fn common(&mut self, entry: &Entry<'_>, out: &mut Vec<u8>) {
-        let [before, of_flow, after] = self.common.by_flow();
-        self.common.write(before, &Common(entry), out);
-        let known = self.flows.text(entry.common);
-        if known.is_empty() {
-            let from = out.len();
-            self.common.write(of_flow, &Common(entry), out);
-            known.extend_from_slice(&out[from..]);
-        } else {
-            out.extend_from_slice(known);
+        let mut members = Members::new(out, &COMMON);
+        common.write_before_shared(ctx, &mut members);
+        members.end();
+        match &self.shared {
+            Some(shared) if shared.has(common) => out.extend_from_slice(&shared.text),
+            _ => {
+                let from = out.len();
+                let mut members = Members::new(out, &COMMON);
+                common.write_shared(ctx, &mut members);
+                members.end();
+                let text = out.get(from..).unwrap_or_default().into();
+                self.shared = Some(Shared {
+                    origin: common.origin.clone(),
+                    info: common.info,
+                    tls: common.tls,
+                    text,
+                });
+            }
         }
-        self.common.write(after, &Common(entry), out);
+        let mut members = Members::new(out, &COMMON);
+        common.write_behind_shared(ctx, &mut members);
+        members.end();
+        let mut members = Members::new(out, entry.record.schema());
+        entry.record.write_json(ctx, &mut members);
+        members.end();
+        members::close(out);
     }
 }
 
-/// The common part of an entry.
-struct Common<'e, 'a>(&'e Entry<'a>);
+/// What entries of one origin and protocol have in common, as text.
+#[derive(Debug)]
+struct Shared {
+    origin: Origin,
+    info: &'static ProtocolInfo,
+    tls: bool,
+    text: Box<[u8]>,
+}
 
-/// The protocol's part of an entry.
-struct Own<'e, 'a>(&'e Entry<'a>);
-
-impl Fields for Common<'_, '_> {
-    fn get(&self, field: u16) -> Value<'_> {
-        self.0.common(field)
-    }
-
-    fn write(&self, _: u16, _: &mut Vec<u8>) -> bool {
-        false
+impl Shared {
+    fn has(&self, c: &Common<'_>) -> bool {
+        let Origin {
+            worker,
+            node,
+            node_ip,
+            cluster,
+            run,
+            backend,
+        } = &self.origin;
+        let o = c.origin;
+        let is_of = std::ptr::eq(self.info, c.info) && self.tls == c.tls;
+        let names = same(worker, &o.worker) && same(node, &o.node) && same(node_ip, &o.node_ip);
+        is_of && names && same(cluster, &o.cluster) && same(run, &o.run) && same(backend, o.backend)
     }
 }
 
-impl Fields for Own<'_, '_> {
-    fn get(&self, field: u16) -> Value<'_> {
-        self.0.own(field)
-    }
-
-    fn write(&self, field: u16, out: &mut Vec<u8>) -> bool {
-        self.0.record.write_json(field, &self.0.ctx, out)
-    }
-}
-
-/// The layout of a table, which is made where it is not known.
-fn layout<'l>(known: &'l mut Vec<Layout>, schema: &'static Schema) -> &'l Layout {
-    let at = known
-        .iter()
-        .position(|layout| std::ptr::eq(layout.schema, schema));
-    let at = at.unwrap_or_else(|| {
-        known.push(Layout::of(schema));
-        known.len() - 1
-    });
-    &known[at]
+/// Whether two texts are equal. An empty one points nowhere, and comparing nothing there with vector instructions costs
+/// some processors hundreds of cycles.
+fn same(a: &str, b: &str) -> bool {
+    a.len() == b.len() && (a.is_empty() || a == b)
 }
 
 /// Appends the whole entry as one JSON object; for many use a [`Writer`].
@@ -103,17 +92,14 @@ pub fn write_entry(entry: &Entry<'_>, out: &mut Vec<u8>) {
 }
 
 /// Appends one value.
+#[inline]
 pub fn write_value(value: &Value<'_>, out: &mut Vec<u8>) {
     match value {
         Value::Missing | Value::Null => out.extend_from_slice(b"null"),
         Value::Bool(v) => out.extend_from_slice(if *v { b"true" } else { b"false" }),
         Value::Int(v) | Value::Duration(v) => text::write_int(*v, out),
         Value::UInt(v) => text::write_uint(*v, out),
-        Value::Double(v) if v.is_finite() => {
-            // writing to a Vec cannot fail
-            let _ = std::io::Write::write_fmt(out, format_args!("{v}"));
-        }
-        Value::Double(_) => out.extend_from_slice(b"null"),
+        Value::Double(v) => write_double(*v, out),
         Value::Str(v) => write_str(v, out),
         Value::Bytes(v) => write_base64(v, out),
         Value::Time(v) => {
@@ -121,20 +107,34 @@ pub fn write_value(value: &Value<'_>, out: &mut Vec<u8>) {
             out.extend_from_slice(&crate::time::Rfc3339(*v).bytes());
             out.push(b'"');
         }
-        Value::List(items) => {
-            out.push(b'[');
-            for (i, item) in items.iter().enumerate() {
-                if i > 0 {
-                    out.push(b',');
-                }
-                write_value(item, out);
-            }
-            out.push(b']');
-        }
+        Value::List(items) => write_list(items, out),
         Value::Map(map) => write_map(map, out),
     }
 }
 
+#[cold]
+fn write_double(number: f64, out: &mut Vec<u8>) {
+    if number.is_finite() {
+        // writing to a Vec cannot fail
+        let _ = std::io::Write::write_fmt(out, format_args!("{number}"));
+    } else {
+        out.extend_from_slice(b"null");
+    }
+}
+
+#[inline(never)]
+fn write_list(items: &[Value<'_>], out: &mut Vec<u8>) {
+    out.push(b'[');
+    for (i, item) in items.iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        write_value(item, out);
+    }
+    out.push(b']');
+}
+
+#[inline(never)]
 fn write_map(map: &[(&str, Value<'_>)], out: &mut Vec<u8>) {
     out.push(b'{');
     let mut first = true;
@@ -156,36 +156,34 @@ fn write_map(map: &[(&str, Value<'_>)], out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        Bump, Bytes, Ctx, Field, Kind, Name, Nothing, Origin, ProtocolInfo, Record, Stage,
-    };
+    use crate::{Bump, Bytes, Ctx, Name, Nothing, ProtocolInfo, Record, Schema};
     use std::sync::Arc;
 
-    const fn field(json: &'static str, stage: Stage) -> Field {
-        Field {
-            json,
-            kfl2: "",
-            kind: Kind::Int,
-            stage,
-            doc: "",
+    crate::fields! {
+        /// Nested objects.
+        static NESTED ("nested"), fn get, text, write(&'a Nest) {
+            /// A member of the entry.
+            "a", "", Int, Entry => |_, _| Value::Int(1);
+            /// In no JSON.
+            "", "none", Int, Entry => |_, _| Value::Int(9);
+            /// Nested.
+            "b.c", "", Int, Entry => |_, _| Value::Int(1);
+            /// Nested twice.
+            "b.d.e", "", Int, Entry => |_, _| Value::Int(1), json |_, _, out| { out.push(b'2'); true };
+            /// Left out.
+            "b.d.missing", "", Int, Entry => |_, _| Value::Missing, json |_, _, out| { out.push(b'8'); false };
+            /// Given up, and written as its value.
+            "b.d.f", "", Int, Entry => |_, _| Value::Int(1), json |_, _, out| { out.push(b'8'); false };
+            /// Behind an inner object.
+            "b.g", "", Int, Entry => |_, _| Value::Int(1);
+            /// The one member of an object, left out.
+            "gone.missing", "", Int, Entry => |_, _| Value::Missing, json |_, _, _| false;
+            /// In objects that are not side by side.
+            "h.i.j", "", Int, Entry => |_, _| Value::Int(1);
+            /// Long.
+            "a_name_that_is_longer_than_others", "", Int, Entry => |_, _| Value::Int(1);
         }
     }
-
-    static NESTED: Schema = Schema {
-        name: "nested",
-        fields: &[
-            field("a", Stage::Entry),
-            field("", Stage::Entry),
-            field("b.c", Stage::Entry),
-            field("b.d.e", Stage::Entry),
-            field("b.d.missing", Stage::Entry),
-            field("b.d.f", Stage::Entry),
-            field("b.g", Stage::Entry),
-            field("gone.missing", Stage::Entry),
-            field("h.i.j", Stage::Entry),
-            field("a_name_that_is_longer_than_one_block_of_it", Stage::Entry),
-        ],
-    };
 
     static INFO: ProtocolInfo = ProtocolInfo {
         name: "nested",
@@ -212,11 +210,11 @@ mod tests {
         fn info(&self) -> &'static ProtocolInfo {
             &INFO
         }
-        fn get<'a>(&'a self, field: u16, _: &Ctx<'a>) -> Value<'a> {
-            match NESTED.fields[usize::from(field)].json {
-                path if path.ends_with("missing") => Value::Missing,
-                _ => Value::Int(1),
-            }
+        fn get<'a>(&'a self, field: u16, ctx: &Ctx<'a>) -> Value<'a> {
+            get(self, field, ctx)
+        }
+        fn write_json<'a>(&'a self, ctx: &Ctx<'a>, members: &mut Members<'_>) {
+            write::<0, { usize::MAX }>(self, ctx, members);
         }
         fn detach(&self, _: &dyn Bytes, _: usize) -> Box<dyn Record> {
             Box::new(Nest)
@@ -288,7 +286,7 @@ mod tests {
     fn paths_are_nested_objects_and_what_is_missing_is_left_out() {
         let (origin, name) = (Origin::default(), Arc::default());
         let text = json(&mut Writer::default(), &common(&origin, &name, 1, 1));
-        let own = r#","capture":{"backend":"","source":""},"a":1,"b":{"c":1,"d":{"e":1,"f":1},"g":1},"h":{"i":{"j":1}},"a_name_that_is_longer_than_one_block_of_it":1}"#;
+        let own = r#","capture":{"backend":"","source":""},"a":1,"b":{"c":1,"d":{"e":2,"f":1},"g":1},"h":{"i":{"j":1}},"a_name_that_is_longer_than_others":1}"#;
         assert!(text.ends_with(own), "{text}");
         let head = r#"{"id":"/000000000001.pcap-7","index":7,"stream":"000000000001.pcap","worker":"","node":{"ip":"","name":""},"protocol":{"#;
         assert!(text.starts_with(head), "{text}");
@@ -301,7 +299,46 @@ mod tests {
     }
 
     #[test]
-    fn what_a_flow_has_in_common_is_never_that_of_another() {
+    fn fields_are_written_as_their_values_are() {
+        let origin = Origin {
+            worker: "w\"1".into(),
+            node: "n".into(),
+            ..Origin::default()
+        };
+        let name = Arc::new(Name {
+            name: "n\u{e9}".into(),
+            namespace: "s".into(),
+            pod: "p".into(),
+            service: "v".into(),
+            ..Name::default()
+        });
+        for transport in [crate::Transport::Tcp, crate::Transport::Udp] {
+            for ip in ["10.255.0.1", "fe80::1:2"] {
+                let mut common = common(&origin, &name, 12_345, 65_535);
+                common.transport = transport;
+                common.src.ip = ip.parse().unwrap();
+                let text = json(&mut Writer::default(), &common);
+                let arena = Bump::new();
+                let ctx = Ctx {
+                    store: &Nothing,
+                    arena: &arena,
+                };
+                for (i, field) in COMMON.fields.iter().enumerate() {
+                    let value = common.get(u16::try_from(i).unwrap(), &ctx);
+                    if !field.json.is_empty() && !matches!(value, Value::Missing) {
+                        let mut member = Vec::new();
+                        write_value(&value, &mut member);
+                        let leaf = field.json.rsplit('.').next().unwrap();
+                        let member = format!("\"{leaf}\":{}", String::from_utf8(member).unwrap());
+                        assert!(text.contains(&member), "{member} in {text}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_entries_have_in_common_is_never_that_of_others() {
         let origins = ["a", "b"].map(|worker| Origin {
             worker: worker.into(),
             ..Origin::default()

@@ -29,6 +29,9 @@ const BLOCK: usize = 16;
 /// Appends a JSON string.
 #[inline]
 pub fn write_str(text: &str, out: &mut Vec<u8>) {
+    if text.is_empty() {
+        return out.extend_from_slice(b"\"\"");
+    }
     out.push(b'"');
     let from = out.len();
     if !copy_plain(text.as_bytes(), out) {
@@ -48,6 +51,122 @@ pub fn write_text(bytes: &[u8], out: &mut Vec<u8>) {
         escape(String::from_utf8_lossy(bytes).as_bytes(), out);
     }
     out.push(b'"');
+}
+
+/// Appends text from the wire as a JSON string as [`write_text`] does, where it is a part of more: what stands behind it
+/// is there to be copied too, and dropped again, so that most texts are done in a step or two.
+#[inline]
+pub fn write_text_in(bytes: &[u8], text: std::ops::Range<usize>, out: &mut Vec<u8>) {
+    let start = out.len();
+    out.push(b'"');
+    let mut from = text.start;
+    while let Some(block) = block(bytes, from) {
+        out.extend_from_slice(&block);
+        let (odd, left) = (odd(&block), text.end.saturating_sub(from));
+        if left <= BLOCK && odd & ((1 << left) - 1) == 0 {
+            out.truncate(start + 1 + text.len());
+            out.push(b'"');
+            return;
+        }
+        if left <= BLOCK || odd != 0 {
+            break;
+        }
+        from += BLOCK;
+    }
+    out.truncate(start);
+    write_text(bytes.get(text).unwrap_or_default(), out);
+}
+
+/// Room at the end of a text, for parts that are put into it one behind the other at little cost; what is left of it is
+/// dropped with it.
+#[derive(Debug)]
+pub struct Room<'o> {
+    out: &'o mut Vec<u8>,
+    /// Where the next part goes.
+    at: usize,
+}
+
+impl<'o> Room<'o> {
+    /// Room for so many bytes.
+    #[inline]
+    pub fn new(out: &'o mut Vec<u8>, bytes: usize) -> Self {
+        let at = out.len();
+        out.resize(at + bytes + 2 * BLOCK, 0);
+        Room { out, at }
+    }
+
+    /// Puts bytes.
+    ///
+    /// # Panics
+    /// Where there is no room for them.
+    #[inline(always)]
+    pub fn put<const LEN: usize>(&mut self, bytes: &[u8; LEN]) {
+        self.out[self.at..self.at + LEN].copy_from_slice(bytes);
+        self.at += LEN;
+    }
+
+    /// Puts the part of a text that is in this range as a JSON string, if it is ASCII that needs no escape. Else, and
+    /// where there may be no room for it, `false`: it is as it was.
+    #[inline(always)]
+    pub fn text_in(&mut self, bytes: &[u8], text: std::ops::Range<usize>) -> bool {
+        let (start, mut from) = (self.at, text.start);
+        self.put(b"\"");
+        while let (Some(block), Some(room)) = (
+            block(bytes, from),
+            self.out.get_mut(self.at..self.at + BLOCK),
+        ) {
+            room.copy_from_slice(&block);
+            let odd = odd(&block);
+            if from + BLOCK >= text.end {
+                let len = text.end.saturating_sub(from);
+                if odd & ((1 << len) - 1) != 0 {
+                    break;
+                }
+                self.at += len;
+                self.put(b"\"");
+                return true;
+            }
+            if odd != 0 {
+                break;
+            }
+            self.at += BLOCK;
+            from += BLOCK;
+        }
+        self.at = start;
+        false
+    }
+
+    /// Appends what there is no room for.
+    #[inline(never)]
+    pub fn beyond(&mut self, append: impl FnOnce(&mut Vec<u8>)) {
+        let room = self.out.len() - self.at;
+        self.out.truncate(self.at);
+        append(self.out);
+        self.at = self.out.len();
+        self.out.resize(self.at + room, 0);
+    }
+}
+
+/// The bytes from a place on; where there are less than a block of them, those behind them are 0.
+#[inline(always)]
+fn block(bytes: &[u8], from: usize) -> Option<[u8; BLOCK]> {
+    if let Some(block) = bytes.get(from..from + BLOCK) {
+        return block.try_into().ok();
+    }
+    let last = u128::from_le_bytes(*bytes.last_chunk()?);
+    let beyond = from + BLOCK - bytes.len();
+    (beyond <= BLOCK).then(|| {
+        last.checked_shr(8 * beyond as u32)
+            .unwrap_or(0)
+            .to_le_bytes()
+    })
+}
+
+impl Drop for Room<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.out.truncate(self.at);
+    }
 }
 
 /// Appends text that is ASCII and needs no escape, in one go; `false` where it is other text, after a part of it.
@@ -92,11 +211,17 @@ fn copy_plain(text: &[u8], out: &mut Vec<u8>) -> bool {
 /// Whether a block is ASCII and needs no escape.
 #[inline]
 fn is_plain(block: &[u8; BLOCK]) -> bool {
+    odd(block) == 0
+}
+
+/// A bit for each byte of a block that is not ASCII or needs an escape.
+#[inline]
+fn odd(block: &[u8; BLOCK]) -> u32 {
     let bytes = u8x16::new(*block);
     let control = bytes.min(u8x16::splat(0x1f)).simd_eq(bytes);
     let odd = control | bytes.simd_eq(u8x16::splat(b'"')) | bytes.simd_eq(u8x16::splat(b'\\'));
     // the mask is of highest bits: those of the bytes themselves tell what is not ASCII
-    (odd | bytes).to_bitmask() == 0
+    (odd | bytes).to_bitmask()
 }
 
 /// Whether the bytes of a word are ASCII and need no escape.
@@ -130,9 +255,40 @@ fn escape(text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// The most digits that a number has.
+const WIDTH: usize = 20;
+
+/// All numbers of two digits.
+pub(crate) static PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut i = 0;
+    while i < 100 {
+        pairs[i] = [b'0' + (i / 10) as u8, b'0' + (i % 10) as u8];
+        i += 1;
+    }
+    pairs
+};
+
+/// Writes a number before the place `at` of a text; gives where it starts.
+#[inline(always)]
+fn put(number: u64, mut at: usize, text: &mut [u8; 2 * WIDTH]) -> usize {
+    let mut rest = number;
+    while rest >= 10 {
+        at -= 2;
+        let pair = PAIRS[(rest % 100) as usize];
+        text[at..at + 2].copy_from_slice(&pair);
+        rest /= 100;
+    }
+    if rest > 0 || number == 0 {
+        at -= 1;
+        text[at] = b'0' + rest as u8;
+    }
+    at
+}
+
 /// A number in decimal, without an allocation.
 pub(crate) struct Digits {
-    text: [u8; 20],
+    text: [u8; 2 * WIDTH],
     from: usize,
 }
 
@@ -143,38 +299,16 @@ impl Digits {
 
     /// With leading zeros up to a width.
     pub(crate) fn padded(number: u64, width: usize) -> Digits {
-        const PAIRS: [[u8; 2]; 100] = {
-            let mut pairs = [[0; 2]; 100];
-            let mut i = 0;
-            while i < 100 {
-                pairs[i] = [b'0' + (i / 10) as u8, b'0' + (i % 10) as u8];
-                i += 1;
-            }
-            pairs
-        };
-        let mut text = [b'0'; 20];
-        let (mut from, mut rest) = (text.len(), number);
-        while rest >= 10 {
-            from -= 2;
-            text[from..from + 2].copy_from_slice(&PAIRS[(rest % 100) as usize]);
-            rest /= 100;
-        }
-        if rest > 0 || number == 0 {
-            from -= 1;
-            text[from] = b'0' + rest as u8;
-        }
+        let mut text = [b'0'; 2 * WIDTH];
+        let from = put(number, WIDTH, &mut text);
         Digits {
             text,
-            from: from.min(text.len().saturating_sub(width)),
+            from: from.min(WIDTH.saturating_sub(width)),
         }
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        str::from_utf8(self.as_bytes()).unwrap_or_default()
-    }
-
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        &self.text[self.from..]
+        str::from_utf8(&self.text[self.from..WIDTH]).unwrap_or_default()
     }
 }
 
@@ -187,8 +321,43 @@ pub(super) fn write_int(number: i64, out: &mut Vec<u8>) {
 }
 
 /// Appends a whole number.
-pub(super) fn write_uint(number: u64, out: &mut Vec<u8>) {
-    out.extend_from_slice(Digits::new(number).as_bytes());
+#[inline]
+pub(crate) fn write_uint(number: u64, out: &mut Vec<u8>) {
+    match number {
+        0..10 => out.push(b'0' + number as u8),
+        10..100 => out.extend_from_slice(&PAIRS[number as usize]),
+        100..1000 => {
+            out.push(b'0' + (number / 100) as u8);
+            out.extend_from_slice(&PAIRS[(number % 100) as usize]);
+        }
+        1000..10_000 => write_pairs::<2>(number, out),
+        _ => write_long(number, 1, out),
+    }
+}
+
+/// Appends a number with leading zeros, of two digits for each of so many pairs.
+#[inline]
+pub(crate) fn write_pairs<const PAIRS_OF_IT: usize>(number: u64, out: &mut Vec<u8>) {
+    let (mut text, mut rest) = ([[b'0'; 2]; PAIRS_OF_IT], number);
+    for pair in text.iter_mut().rev() {
+        *pair = PAIRS[(rest % 100) as usize];
+        rest /= 100;
+    }
+    out.extend_from_slice(text.as_flattened());
+}
+
+/// Appends a whole number with leading zeros up to a width.
+///
+/// The digits end in the middle of a text, a piece of which has a fixed size and so is cheap to copy.
+#[inline(never)]
+pub(crate) fn write_long(number: u64, width: usize, out: &mut Vec<u8>) {
+    let mut text = [b'0'; 2 * WIDTH];
+    let from = put(number, WIDTH, &mut text).min(WIDTH.saturating_sub(width));
+    let end = out.len() + WIDTH - from;
+    if let Some(piece) = text[from..].first_chunk::<WIDTH>() {
+        out.extend_from_slice(piece);
+        out.truncate(end);
+    }
 }
 
 /// Appends a JSON string holding base64 (RFC 4648 §4) of bytes.
@@ -199,7 +368,14 @@ pub fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Appends a JSON string holding base64 (RFC 4648 §4) of bytes that lie in pieces.
-pub fn write_base64_pieces<'p>(pieces: impl Iterator<Item = &'p [u8]>, out: &mut Vec<u8>) {
+pub fn write_base64_pieces<'p>(mut pieces: impl Iterator<Item = &'p [u8]>, out: &mut Vec<u8>) {
+    let Some(first) = pieces.next() else {
+        return write_base64(&[], out);
+    };
+    let Some(second) = pieces.next() else {
+        return write_base64(first, out);
+    };
+    let pieces = [first, second].into_iter().chain(pieces);
     out.push(b'"');
     // the bytes that do not fill a group of three yet
     let (mut group, mut filled) = ([0; 3], 0);
@@ -281,18 +457,62 @@ mod tests {
     }
 
     #[test]
+    fn a_part_of_a_text_is_written_as_it_is_alone() {
+        let bytes = "Host: a\r\nX: \"quoted\"\r\nLonger-Than-A-Block: and its value too \u{e9}\r\nEnd: \t1\r\n\r\n".as_bytes();
+        for from in 0..=bytes.len() {
+            for to in from..=bytes.len() {
+                let alone = text(|o| write_text(&bytes[from..to], o));
+                assert_eq!(text(|o| write_text_in(bytes, from..to, o)), alone);
+                let (mut out, mut odd) = (b"before".to_vec(), false);
+                let mut room = Room::new(&mut out, 2 * alone.len());
+                for _ in 0..2 {
+                    if !room.text_in(bytes, from..to) {
+                        odd = true;
+                        room.beyond(|o| write_text(&bytes[from..to], o));
+                    }
+                }
+                drop(room);
+                assert_eq!(
+                    String::from_utf8(out).unwrap(),
+                    format!("before{alone}{alone}")
+                );
+                let escaped = alone.contains('\\') || !alone.is_ascii();
+                assert_eq!(odd, escaped, "{from}..{to}");
+            }
+        }
+        assert_eq!(text(|o| write_text_in(b"ab", 3..9, o)), "\"\"");
+    }
+
+    #[test]
     fn what_is_not_utf8_is_replaced() {
         assert_eq!(text(|o| write_text(b"a\xffb\"", o)), "\"a\u{fffd}b\\\"\"");
     }
 
     #[test]
     fn numbers_are_exact() {
-        for n in [0, -1, 9, 10, 42, 99, 100, 101, 12_345, i64::MIN, i64::MAX] {
+        for n in [
+            0,
+            -1,
+            9,
+            10,
+            42,
+            99,
+            100,
+            101,
+            999,
+            1000,
+            9999,
+            10_000,
+            12_345,
+            i64::MIN,
+            i64::MAX,
+        ] {
             assert_eq!(text(|o| write_int(n, o)), n.to_string());
         }
         assert_eq!(text(|o| write_uint(u64::MAX, o)), u64::MAX.to_string());
         for n in [0, 7, 10, 999_999_999_999, 1_000_000_000_000] {
             assert_eq!(Digits::padded(n, 12).as_str(), format!("{n:012}"));
+            assert_eq!(text(|o| write_long(n, 12, o)), format!("{n:012}"));
         }
     }
 

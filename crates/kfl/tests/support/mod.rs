@@ -1,6 +1,7 @@
 //! Records with the fields that HTTP and DNS have, and tables of protocols that are only spoken of.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)] // each test binary uses its part
 
+use gillnet_entry::json::Members;
 use gillnet_entry::{
     Bump, Bytes, Common, Ctx, End, Entry, Kind, Mechanism, Name, Nothing, Origin, ProtocolInfo,
     Record, Schema, Stage, Transport, Value, fields,
@@ -65,7 +66,7 @@ impl Http {
 }
 
 fields! {
-    pub static HTTP ("http"), fn http_field(&'a Http) {
+    pub static HTTP ("http"), fn http_field, http_text, http_write(&'a Http) {
         /// Method.
         "request.method", "method", Str, Entry => |r, _| Value::Str(&r.method);
         /// Path and query.
@@ -142,6 +143,10 @@ impl Record for Http {
     fn get<'a>(&'a self, field: u16, ctx: &Ctx<'a>) -> Value<'a> {
         http_field(self, field, ctx)
     }
+
+    fn write_json<'a>(&'a self, ctx: &Ctx<'a>, members: &mut Members<'_>) {
+        http_write::<0, { usize::MAX }>(self, ctx, members);
+    }
     fn key<'a>(&'a self, field: u16, key: &str, ignore_case: bool, ctx: &Ctx<'a>) -> Value<'a> {
         match HTTP.fields.get(usize::from(field)).map(|f| f.json) {
             Some("request.headers") => find(&self.headers, key, ignore_case),
@@ -192,7 +197,7 @@ impl Dns {
 }
 
 fields! {
-    pub static DNS ("dns"), fn dns_field(&'a Dns) {
+    pub static DNS ("dns"), fn dns_field, dns_text, dns_write(&'a Dns) {
         /// Questions.
         "request.questions", "", Any, Entry => |r, c| r.questions(c);
         /// Names asked for.
@@ -225,6 +230,10 @@ impl Record for Dns {
     }
     fn get<'a>(&'a self, field: u16, ctx: &Ctx<'a>) -> Value<'a> {
         dns_field(self, field, ctx)
+    }
+
+    fn write_json<'a>(&'a self, ctx: &Ctx<'a>, members: &mut Members<'_>) {
+        dns_write::<0, { usize::MAX }>(self, ctx, members);
     }
     fn detach(&self, _: &dyn Bytes, _: usize) -> Box<dyn Record> {
         Box::new(self.clone())

@@ -1,5 +1,6 @@
 //! An exchange and its fields.
 
+use gillnet_entry::json::Members;
 use gillnet_entry::{Bytes, Ctx, Part, ProtocolInfo, Record, Schema, Value};
 
 static INFO: ProtocolInfo = ProtocolInfo {
@@ -26,7 +27,7 @@ pub(super) struct Exchange {
 
 gillnet_entry::fields! {
     /// Fields of an entry.
-    pub(super) static SCHEMA ("template"), fn get(&'a Exchange) {
+    pub(super) static SCHEMA ("template"), fn get, text, write(&'a Exchange) {
         /// Null where no request was seen, else the fields below.
         "request", "", Any, Entry => |r, _| if r.request.is_none() { Value::Null } else { Value::Missing };
         /// What is asked: `GET`, `SET`.
@@ -75,6 +76,10 @@ impl Record for Exchange {
 
     fn get<'a>(&'a self, field: u16, ctx: &Ctx<'a>) -> Value<'a> {
         get(self, field, ctx)
+    }
+
+    fn write_json<'a>(&'a self, ctx: &Ctx<'a>, members: &mut Members<'_>) {
+        write::<0, { usize::MAX }>(self, ctx, members);
     }
 
     fn detach(&self, store: &dyn Bytes, limit: usize) -> Box<dyn Record> {

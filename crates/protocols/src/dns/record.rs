@@ -3,6 +3,7 @@
 use super::codes;
 use super::value;
 use super::wire::{Message, Question, Section};
+use gillnet_entry::json::Members;
 use gillnet_entry::{Bytes, Ctx, Part, ProtocolInfo, Record, Schema, Value};
 
 /// How DNS is shown.
@@ -52,7 +53,7 @@ pub(super) struct Dns {
 
 gillnet_entry::fields! {
     /// Fields of a DNS entry.
-    pub(super) static SCHEMA ("dns"), fn get(&'a Dns) {
+    pub(super) static SCHEMA ("dns"), fn get, text, write(&'a Dns) {
         /// Null where no query was seen, else the fields below.
         "request", "", Any, Entry => |r, _| if r.query.is_none() { Value::Null } else { Value::Missing };
         /// Identifier of the query, which its response repeats.
@@ -197,6 +198,10 @@ impl Record for Dns {
 
     fn get<'a>(&'a self, field: u16, ctx: &Ctx<'a>) -> Value<'a> {
         get(self, field, ctx)
+    }
+
+    fn write_json<'a>(&'a self, ctx: &Ctx<'a>, members: &mut Members<'_>) {
+        write::<0, { usize::MAX }>(self, ctx, members);
     }
 
     fn detach(&self, store: &dyn Bytes, limit: usize) -> Box<dyn Record> {

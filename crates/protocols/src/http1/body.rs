@@ -1,7 +1,6 @@
 //! Bodies as someone reads them: chunked framing undone, content codings decoded, within a limit.
 
 use super::chunked::Chunks;
-use super::text::Headers;
 use gillnet_entry::Ctx;
 use std::io::Read;
 
@@ -19,18 +18,19 @@ pub(super) struct Body<'a> {
     pub(super) raw: bool,
 }
 
-/// Undoes what the head says about the bytes of a body as they came on the wire.
-pub(super) fn decode<'a>(head: &'a [u8], letters: u32, wire: &'a [u8], ctx: &Ctx<'a>) -> Body<'a> {
-    let field = |name: &[u8]| Headers::new(head).find(letters, name).unwrap_or_default();
+/// Undoes what Transfer-Encoding and Content-Encoding say about the bytes of a body as they came on the wire.
+pub(super) fn decode<'a>(
+    transfer: &[u8],
+    content: &[u8],
+    wire: &'a [u8],
+    ctx: &Ctx<'a>,
+) -> Body<'a> {
     let mut bytes = wire;
-    let transfer = field(b"transfer-encoding");
     if last_coding(transfer).eq_ignore_ascii_case(b"chunked") {
         bytes = unchunk(wire, ctx);
     }
     let transfer = codings(transfer).filter(|c| !c.eq_ignore_ascii_case(b"chunked"));
-    let applied: Vec<&[u8]> = codings(field(b"content-encoding"))
-        .chain(transfer)
-        .collect();
+    let applied: Vec<&[u8]> = codings(content).chain(transfer).collect();
     let plain = bytes;
     if bytes.is_empty() || applied.len() > MAX_CODINGS {
         return Body {
@@ -113,7 +113,12 @@ mod tests {
             store: &Nothing,
             arena: &arena,
         };
-        let body = decode(head.as_bytes(), u32::MAX, wire, &ctx);
+        let header = |name: &[u8]| {
+            let headers = super::super::text::Headers::new(head.as_bytes());
+            headers.find(u32::MAX, name).unwrap_or_default()
+        };
+        let (transfer, content) = (header(b"transfer-encoding"), header(b"content-encoding"));
+        let body = decode(transfer, content, wire, &ctx);
         (body.bytes.to_vec(), body.raw)
     }
 

@@ -9,6 +9,7 @@ mod identify;
 mod lines;
 mod message;
 mod pairs;
+mod read;
 mod record;
 #[cfg(test)]
 mod tests;

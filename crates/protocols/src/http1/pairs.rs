@@ -3,19 +3,44 @@
 //! What cannot be written in one go (a repeated name, a line folded over others) is left to the map: the functions
 //! then give `false`, and what they have appended is to be dropped.
 
-use super::lines::Newlines;
-use super::text::{colon, query_pairs};
-use gillnet_entry::{Ctx, json};
+use super::text::{Line, mark, query_pairs};
+use gillnet_entry::Ctx;
+use gillnet_entry::json::{self, Room};
 
 /// Most names that are told apart.
 const MOST: usize = 32;
 
+/// Marks of the names of a map so far.
+struct Names {
+    marks: [u64; MOST],
+    len: usize,
+}
+
+impl Names {
+    fn new() -> Self {
+        Names {
+            marks: [0; MOST],
+            len: 0,
+        }
+    }
+
+    /// Whether a name was surely not there before; from now on it was.
+    #[inline(always)]
+    fn is_new(&mut self, mark: u64) -> bool {
+        let (known, free) = self.marks.split_at_mut(self.len);
+        let Some(next) = free.first_mut().filter(|_| !known.contains(&mark)) else {
+            return false;
+        };
+        *next = mark;
+        self.len += 1;
+        true
+    }
+}
+
 /// A JSON object while it is written.
 struct Object<'o> {
     out: &'o mut Vec<u8>,
-    /// A mark of each name so far: names with different marks are different.
-    marks: [u64; MOST],
-    names: usize,
+    names: Names,
 }
 
 impl<'o> Object<'o> {
@@ -23,31 +48,24 @@ impl<'o> Object<'o> {
         out.push(b'{');
         Object {
             out,
-            marks: [0; MOST],
-            names: 0,
+            names: Names::new(),
         }
     }
 
     /// Appends a pair, unless the name may have been there before.
     #[inline]
     fn pair(&mut self, name: &[u8], value: &[u8]) -> bool {
-        let mark = mark(name);
-        let (known, free) = self.marks.split_at_mut(self.names);
-        let Some(next) = free
-            .first_mut()
-            .filter(|_| !known.contains(&mark) && name.is_ascii())
-        else {
-            return false;
-        };
-        *next = mark;
-        if self.names > 0 {
+        if self.names.len > 0 {
             self.out.push(b',');
         }
-        self.names += 1;
-        json::write_text(name, self.out);
-        self.out.push(b':');
-        json::write_text(value, self.out);
-        true
+        // letters that are not ASCII may have another form in the other case
+        let fits = self.names.is_new(mark(name)) && name.is_ascii();
+        if fits {
+            json::write_text(name, self.out);
+            self.out.push(b':');
+            json::write_text(value, self.out);
+        }
+        fits
     }
 
     fn end(self) -> bool {
@@ -56,42 +74,35 @@ impl<'o> Object<'o> {
     }
 }
 
-/// The last letters of a name, whatever their case, and its length.
-#[inline]
-fn mark(name: &[u8]) -> u64 {
-    let letters = match name.last_chunk() {
-        Some(last) => u64::from_le_bytes(*last),
-        None => name
-            .iter()
-            .fold(0, |letters, byte| letters << 8 | u64::from(*byte)),
-    };
-    (letters | u64::from_le_bytes([b' '; 8])).wrapping_add((name.len() as u64).rotate_right(8))
-}
-
-/// As `text::header_map`.
-pub(super) fn write_headers(head: &[u8], out: &mut Vec<u8>) -> bool {
-    let mut object = Object::new(out);
-    let mut newlines = Newlines::new(head, 0);
-    let mut next = newlines.next().map(|end| end + 1);
-    while let Some(from) = next {
-        let end = newlines.next();
-        next = end.map(|end| end + 1);
-        let line = head
-            .get(from..end.unwrap_or(head.len()))
-            .unwrap_or_default();
-        let pair = colon(line).and_then(|at| line.split_at_checked(at));
-        match (line, pair) {
-            ([b' ' | b'\t', ..], _) => return false,
-            (_, Some((name @ [_, ..], value))) => {
-                let value = value.get(1..).unwrap_or_default();
-                if !object.pair(name.trim_ascii(), value.trim_ascii()) {
-                    return false;
-                }
+/// As `text::header_map`; for a head and its lines.
+#[inline(never)] // alone it has the registers for its loop
+pub(super) fn write_headers(head: &[u8], lines: &[Line], out: &mut Vec<u8>) -> bool {
+    // of a line its quotes, colon and comma are more than what stands between its parts in the head
+    let mut room = Room::new(out, head.len() + 8 * lines.len() + 2);
+    let mut names = Names::new();
+    room.put(b"{");
+    for (i, line) in lines.iter().enumerate() {
+        if i > 0 {
+            room.put(b",");
+        }
+        if line.folded || !names.is_new(line.mark) {
+            return false;
+        }
+        if !room.text_in(head, line.name.clone()) {
+            let name = head.get(line.name.clone()).unwrap_or_default();
+            if !name.is_ascii() {
+                return false; // letters that may have another form in the other case
             }
-            _ => {} // the empty line, or no header
+            room.beyond(|out| json::write_text(name, out));
+        }
+        room.put(b":");
+        if !room.text_in(head, line.value.clone()) {
+            let value = head.get(line.value.clone()).unwrap_or_default();
+            room.beyond(|out| json::write_text(value, out));
         }
     }
-    object.end()
+    room.put(b"}");
+    true
 }
 
 /// As `text::cookie_map`.
@@ -120,15 +131,15 @@ pub(super) fn write_query<'a>(query: &'a [u8], ctx: &Ctx<'a>, out: &mut Vec<u8>)
         && object.end()
 }
 
-/// As a map of nothing.
-pub(super) fn write_none(out: &mut Vec<u8>) -> bool {
-    out.extend_from_slice(b"{}");
+/// What is the same in all entries.
+pub(super) fn write_constant(json: &[u8], out: &mut Vec<u8>) -> bool {
+    out.extend_from_slice(json);
     true
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::text::{cookie_map, header_map, query_map};
+    use super::super::text::{Headers, cookie_map, header_map, query_map};
     use super::*;
     use gillnet_entry::{Bump, Nothing, Value};
 
@@ -154,6 +165,11 @@ mod tests {
         out
     }
 
+    fn lines(head: &str) -> Vec<Line> {
+        let mut headers = Headers::new(head.as_bytes());
+        std::iter::from_fn(|| headers.next_header()).collect()
+    }
+
     #[test]
     fn heads_are_written_as_their_maps() {
         for (head, simple) in [
@@ -173,14 +189,16 @@ mod tests {
             ("GET / HTTP/1.1\r\n\u{e9}: 1\r\n\r\n", false),
         ] {
             let (written, map) = both(
-                |out| write_headers(head.as_bytes(), out),
+                |out| write_headers(head.as_bytes(), &lines(head), out),
                 |ctx| json(&header_map(head.as_bytes(), ctx)),
             );
             assert_eq!(written, simple.then_some(map), "{head:?}");
         }
         let many: String = (0..40).map(|i| format!("h{i}: {i}\n")).collect();
+        let many = format!("GET\n{many}");
         assert!(!write_headers(
-            format!("GET\n{many}").as_bytes(),
+            many.as_bytes(),
+            &lines(&many),
             &mut Vec::new()
         ));
     }

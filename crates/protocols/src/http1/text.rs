@@ -7,9 +7,6 @@ use hashbrown::HashMap;
 use std::ops::Range;
 use wide::u8x16;
 
-/// Pairs for which room is made at first.
-const USUAL: usize = 16;
-
 /// More names than this are grouped with a hash table.
 const FEW: usize = 24;
 
@@ -22,11 +19,18 @@ pub(super) struct Headers<'a> {
 }
 
 /// Where a header line stands in its head.
-struct Line {
-    name: Range<usize>,
-    value: Range<usize>,
+pub(super) struct Line {
+    pub(super) name: Range<usize>,
+    pub(super) value: Range<usize>,
+    /// See [`mark`].
+    pub(super) mark: u64,
     /// The value goes on over further lines.
-    folded: bool,
+    pub(super) folded: bool,
+}
+
+impl Line {
+    /// Lines for which room is made at first.
+    pub(super) const USUAL: usize = 16;
 }
 
 impl<'a> Headers<'a> {
@@ -41,7 +45,7 @@ impl<'a> Headers<'a> {
     }
 
     /// The next line with those folded into it, and whether there are such.
-    #[inline]
+    #[inline(always)]
     fn next_line(&mut self) -> Option<(Range<usize>, bool)> {
         let from = self.from;
         if from >= self.head.len() {
@@ -59,35 +63,41 @@ impl<'a> Headers<'a> {
     }
 
     /// The next header line.
-    #[inline]
-    fn next_header(&mut self) -> Option<Line> {
+    #[inline(always)]
+    pub(super) fn next_header(&mut self) -> Option<Line> {
         loop {
             let (line, folded) = self.next_line()?;
             let bytes = self.head.get(line.clone())?;
             if let Some(colon) = colon(bytes).filter(|at| *at > 0) {
                 let at = line.start + colon;
-                let name = self.trim(line.start..at);
+                let name = trim(self.head, line.start..at);
                 return Some(Line {
+                    mark: self.mark(&name),
                     name,
-                    value: self.trim(at + 1..line.end),
+                    value: trim(self.head, at + 1..line.end),
                     folded,
                 });
             }
         }
     }
 
-    /// A range without the blanks around it.
-    #[inline]
-    fn trim(&self, range: Range<usize>) -> Range<usize> {
-        let blank = |at: usize| self.head.get(at).is_some_and(u8::is_ascii_whitespace);
-        let Range { mut start, mut end } = range;
-        while start < end && blank(start) {
-            start += 1;
+    /// The [`mark`] of a name in this head. What stands before the name (a start line) is there to be read too.
+    #[inline(always)]
+    fn mark(&self, name: &Range<usize>) -> u64 {
+        match self.head.get(..name.end).and_then(<[u8]>::last_chunk) {
+            Some(last) => marked(u64::from_le_bytes(*last), name.len()),
+            None => mark(self.head.get(name.clone()).unwrap_or_default()),
         }
-        while start < end && blank(end - 1) {
-            end -= 1;
+    }
+
+    /// All header lines.
+    #[inline(never)] // alone it has the registers for its loop
+    pub(super) fn lines(mut self, ctx: &Ctx<'a>) -> &'a [Line] {
+        let mut lines = bumpalo::collections::Vec::with_capacity_in(Line::USUAL, ctx.arena);
+        while let Some(line) = self.next_header() {
+            lines.push(line);
         }
-        start..end
+        lines.into_bump_slice()
     }
 
     /// The value of the first line with this name (lower case), whose first letter must be among those of the head.
@@ -109,6 +119,46 @@ impl<'a> Headers<'a> {
             }
         }
     }
+}
+
+/// A range without the blanks around it: most often a space before and a carriage return behind it.
+#[inline(always)]
+fn trim(bytes: &[u8], range: Range<usize>) -> Range<usize> {
+    let blank = |at: usize| {
+        bytes
+            .get(at)
+            .is_some_and(|b| *b <= b' ' && b.is_ascii_whitespace())
+    };
+    let Range { mut start, mut end } = range;
+    while start < end && blank(start) {
+        start += 1;
+    }
+    while start < end && blank(end - 1) {
+        end -= 1;
+    }
+    start..end
+}
+
+/// Of a name, its last letters, whatever their case, and its length: names with different marks are different.
+#[inline(always)]
+pub(super) fn mark(name: &[u8]) -> u64 {
+    let last = match name.last_chunk() {
+        Some(last) => u64::from_le_bytes(*last),
+        // the first bytes of these are beyond the name
+        None => (name.iter()).fold(0, |last, byte| last >> 8 | u64::from(*byte) << 56),
+    };
+    marked(last, name.len())
+}
+
+/// The mark of a name of this length that ends with `last`; what it has beyond the name does not count.
+#[inline(always)]
+fn marked(last: u64, len: usize) -> u64 {
+    let letters = match len {
+        0 => 0,
+        1..8 => last >> (8 * (8 - len)),
+        _ => last,
+    };
+    (letters | u64::from_le_bytes([b' '; 8])).wrapping_add((len as u64).rotate_right(8))
 }
 
 /// Where the first colon of a line is. Most names are short.
@@ -295,7 +345,7 @@ fn group<'a>(
     if pairs.peek().is_none() {
         return Value::Map(&[]);
     }
-    let mut map = Map::with_capacity_in(USUAL, ctx.arena);
+    let mut map = Map::with_capacity_in(Line::USUAL, ctx.arena);
     // a bit for each first letter and length met: names that share none are surely different
     let (mut seen, mut repeated) = (0u64, false);
     for (name, value) in pairs {

@@ -1,0 +1,287 @@
+//! An exchange while its fields are read: each head is looked up once, however many of them there are.
+
+use super::body::{self, Body};
+use super::head::StartLine;
+use super::message::Message;
+use super::record::Http;
+use super::text::{self, Headers, Line};
+use gillnet_entry::{Ctx, Value, json};
+use std::cell::OnceCell;
+use std::ops::Range;
+
+/// An exchange and what was read of it so far.
+pub(super) struct View<'a> {
+    pub(super) http: &'a Http,
+    request: OnceCell<Read<'a>>,
+    response: OnceCell<Read<'a>>,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn new(http: &'a Http) -> Self {
+        View {
+            http,
+            request: OnceCell::new(),
+            response: OnceCell::new(),
+        }
+    }
+
+    fn read<'v>(
+        message: &'a Option<Message>,
+        read: &'v OnceCell<Read<'a>>,
+        ctx: &Ctx<'a>,
+    ) -> Option<&'v Read<'a>> {
+        let message = message.as_ref()?;
+        Some(read.get_or_init(|| Read::new(message, ctx)))
+    }
+
+    /// A field of the request.
+    #[inline]
+    pub(super) fn request(
+        &self,
+        ctx: &Ctx<'a>,
+        read: impl FnOnce(&Read<'a>) -> Value<'a>,
+    ) -> Value<'a> {
+        Self::read(&self.http.request, &self.request, ctx).map_or(Value::Missing, read)
+    }
+
+    /// A field of the request, where it has a body.
+    #[inline]
+    pub(super) fn posted(
+        &self,
+        ctx: &Ctx<'a>,
+        read: impl FnOnce(&Read<'a>) -> Value<'a>,
+    ) -> Value<'a> {
+        if self.http.is_posted() {
+            self.request(ctx, read)
+        } else {
+            Value::Missing
+        }
+    }
+
+    /// A field of the response.
+    #[inline]
+    pub(super) fn response(
+        &self,
+        ctx: &Ctx<'a>,
+        read: impl FnOnce(&Read<'a>) -> Value<'a>,
+    ) -> Value<'a> {
+        Self::read(&self.http.response, &self.response, ctx).map_or(Value::Missing, read)
+    }
+
+    /// A field of the request as JSON.
+    #[inline]
+    pub(super) fn write_request(
+        &self,
+        ctx: &Ctx<'a>,
+        write: impl FnOnce(&Read<'a>) -> bool,
+    ) -> bool {
+        Self::read(&self.http.request, &self.request, ctx).is_some_and(write)
+    }
+
+    /// A field of the response as JSON.
+    #[inline]
+    pub(super) fn write_response(
+        &self,
+        ctx: &Ctx<'a>,
+        write: impl FnOnce(&Read<'a>) -> bool,
+    ) -> bool {
+        Self::read(&self.http.response, &self.response, ctx).is_some_and(write)
+    }
+}
+
+/// A message with the bytes of its head.
+pub(super) struct Read<'a> {
+    pub(super) message: &'a Message,
+    pub(super) head: &'a [u8],
+    /// Where its header lines stand, once someone wanted all of them.
+    lines: OnceCell<&'a [Line]>,
+    /// Whether its body is not as it came, once someone asked.
+    coded: OnceCell<bool>,
+}
+
+impl<'a> Read<'a> {
+    pub(super) fn new(message: &'a Message, ctx: &Ctx<'a>) -> Self {
+        Read {
+            message,
+            head: message.head.get(ctx),
+            lines: OnceCell::new(),
+            coded: OnceCell::new(),
+        }
+    }
+
+    pub(super) fn method(&self) -> &'a [u8] {
+        match self.message.start {
+            StartLine::Request { method, .. } => {
+                self.head.get(..usize::from(method)).unwrap_or_default()
+            }
+            StartLine::Response { .. } => &[],
+        }
+    }
+
+    /// Where the target stands in the head.
+    fn target_range(&self) -> Range<usize> {
+        match self.message.start {
+            StartLine::Request { target, len, .. } => {
+                let from = usize::from(target);
+                from..from + len as usize
+            }
+            StartLine::Response { .. } => 0..0,
+        }
+    }
+
+    pub(super) fn target(&self) -> &'a [u8] {
+        self.head.get(self.target_range()).unwrap_or_default()
+    }
+
+    /// The path of the target, without the query.
+    pub(super) fn path(&self) -> &'a [u8] {
+        path(self.target())
+    }
+
+    pub(super) fn write_target(&self, out: &mut Vec<u8>) -> bool {
+        json::write_text_in(self.head, self.target_range(), out);
+        true // written, plain or not
+    }
+
+    pub(super) fn write_path(&self, out: &mut Vec<u8>) -> bool {
+        let (target, path) = (self.target(), self.path());
+        if target.starts_with(path) {
+            let from = self.target_range().start;
+            json::write_text_in(self.head, from..from + path.len(), out);
+        } else {
+            json::write_text(path, out);
+        }
+        true
+    }
+
+    pub(super) fn reason(&self) -> &'a [u8] {
+        let end = memchr::memchr(b'\n', self.head).unwrap_or(self.head.len());
+        let line = self.head.get(..end).unwrap_or_default();
+        let mut words = line.splitn(3, |b| *b == b' ').skip(2);
+        words.next().unwrap_or_default().trim_ascii()
+    }
+
+    pub(super) fn write_method(&self, out: &mut Vec<u8>) -> bool {
+        json::write_text_in(self.head, 0..self.method().len(), out);
+        true
+    }
+
+    /// Where the header lines stand.
+    pub(super) fn lines(&self, ctx: &Ctx<'a>) -> &'a [Line] {
+        self.lines
+            .get_or_init(|| Headers::new(self.head).lines(ctx))
+    }
+
+    /// The value of the first header with this name (lower case), empty where there is none.
+    pub(super) fn header(&self, name: &[u8]) -> &'a [u8] {
+        let value = match self.lines.get() {
+            Some(lines) => self
+                .find(lines, name)
+                .and_then(|line| self.head.get(line.value.clone())),
+            None => Headers::new(self.head).find(self.message.letters, name),
+        };
+        value.unwrap_or_default()
+    }
+
+    /// Appends what [`Read::header`] gives as text; `false` where the lines are not known, or it is folded over some.
+    pub(super) fn write_header(&self, name: &[u8], out: &mut Vec<u8>) -> bool {
+        let Some(lines) = self.lines.get() else {
+            return false;
+        };
+        match self.find(lines, name) {
+            Some(line) if line.folded => return false,
+            Some(line) => json::write_text_in(self.head, line.value.clone(), out),
+            None => out.extend_from_slice(b"\"\""),
+        }
+        true
+    }
+
+    #[inline]
+    fn find(&self, lines: &'a [Line], name: &[u8]) -> Option<&'a Line> {
+        if !self.message.may_have(name) {
+            return None;
+        }
+        let mark = text::mark(name);
+        let is_named = |line: &&Line| {
+            let own = self.head.get(line.name.clone());
+            line.mark == mark && own.is_some_and(|own| own.eq_ignore_ascii_case(name))
+        };
+        lines.iter().find(is_named)
+    }
+
+    /// The body as it came, in pieces; where one is gone from the store, up to there.
+    fn pieces(&self, ctx: &Ctx<'a>) -> impl Iterator<Item = &'a [u8]> {
+        let parts = self.message.body().filter(|part| !part.is_empty());
+        parts
+            .map(|part| part.get(ctx))
+            .take_while(|piece| !piece.is_empty())
+    }
+
+    /// The body as it came.
+    fn wire(&self, ctx: &Ctx<'a>) -> &'a [u8] {
+        let mut pieces = self.pieces(ctx);
+        let first = pieces.next().unwrap_or_default();
+        let Some(second) = pieces.next() else {
+            return first;
+        };
+        let mut bytes = bumpalo::collections::Vec::new_in(ctx.arena);
+        for piece in [first, second].into_iter().chain(pieces) {
+            bytes.extend_from_slice(piece);
+        }
+        bytes.into_bump_slice()
+    }
+
+    /// Whether the body is not as it came.
+    fn is_coded(&self) -> bool {
+        *self.coded.get_or_init(|| {
+            !self.header(b"content-encoding").is_empty()
+                || !self.header(b"transfer-encoding").is_empty()
+        })
+    }
+
+    /// Appends the body in base64, where it is as it came.
+    pub(super) fn write_body(&self, ctx: &Ctx<'a>, out: &mut Vec<u8>) -> bool {
+        let plain = !self.is_coded();
+        if plain {
+            json::write_base64_pieces(self.pieces(ctx), out);
+        }
+        plain
+    }
+
+    /// The body, decoded.
+    pub(super) fn body(&self, ctx: &Ctx<'a>) -> Body<'a> {
+        let transfer = self.header(b"transfer-encoding");
+        let content = self.header(b"content-encoding");
+        body::decode(transfer, content, self.wire(ctx), ctx)
+    }
+
+    /// Bytes of the body, decoded; as sent, where it was not kept whole.
+    pub(super) fn content_size(&self, ctx: &Ctx<'a>) -> u64 {
+        let sent = self.message.payload;
+        if !self.is_coded() || !self.message.body_is_whole() {
+            return sent;
+        }
+        let body = self.body(ctx);
+        if body.raw {
+            sent
+        } else {
+            body.bytes.len() as u64
+        }
+    }
+}
+
+/// The path of a target in any of its forms (RFC 9112 §3.2).
+fn path(target: &[u8]) -> &[u8] {
+    let end = memchr::memchr2(b'?', b'#', target).unwrap_or(target.len());
+    let path = target.get(..end).unwrap_or_default();
+    if path.starts_with(b"/") {
+        return path;
+    }
+    let Some(scheme) = memchr::memmem::find(path, b"://") else {
+        return path; // `*`, or the authority of a CONNECT
+    };
+    let rest = path.get(scheme + 3..).unwrap_or_default();
+    memchr::memchr(b'/', rest)
+        .and_then(|at| rest.get(at..))
+        .unwrap_or(b"/")
+}
