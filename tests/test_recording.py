@@ -1,6 +1,7 @@
 """Recording to a bucket, and what is in it afterwards."""
 
 import collections
+import gzip
 import json
 import signal
 import subprocess
@@ -110,6 +111,28 @@ def test_a_rule_keeps_exactly_the_streams_that_match_and_those_whole(host, web, 
     # a moment apart for packets of usual size, some µs for those of 64 KiB, more where it was interrupted in between
     usual = [ns <= 1000 for ns, size in apart if size < 2000]
     assert sum(usual) / len(usual) >= 0.9 and max(apart)[0] < 10_000_000, f"{sum(usual)} of {len(usual)} within 1 µs, at most {max(apart)}"
+
+
+def test_a_full_object_is_sealed_before_its_time(host, web, recorder, gillnet, tmp_path):
+    """At 128 MiB: over 100 MB in one object, which tshark reads to its end."""
+    bucket = tmp_path / "bucket"
+    flights = recorder(capture={"ring": {"size": "256Mi", "kernel": "64Mi"}}, recording={"flush": "0 0 0 1 1 *", "objectSize": "128Mi"},
+                       scripting={"env": {"RECORDING_KFL": "http", "GCS_BUCKET": f"file://{bucket}"}})
+    for _ in range(50):
+        curl(host, f"{web}/large.txt")
+        time.sleep(0.1)  # loopback moves gigabytes a second, more than two processors take in beside it
+    sealed = wait_for("an object while it records", lambda: objects(bucket))
+    assert flights.metric("drops_total{reason=\"kernel\"}") == 0
+    with gzip.open(sealed[0]) as file:
+        assert sum(len(chunk) for chunk in iter(lambda: file.read(1 << 20), b"")) > 100_000_000
+    kept = settle(flights, bucket)
+    assert len(kept) > len(sealed), "what came after it is in another"
+    for path in kept:
+        assert f"packets={count(path, 'frame')} " in tshark_comment(path)
+        assert count(path, "_ws.malformed") == 0
+    assert count(merged(kept, tmp_path), "http.response.code == 200") == 50
+    run = query(gillnet, "http and response.status == 200 and error == nil", bucket, "--count")
+    assert (run.stdout.strip(), run.returncode) == ("50", 0), run.stderr
 
 
 def nanoseconds(epoch):

@@ -124,7 +124,7 @@ fn full(entry: &Entry<'_>) -> Vec<u8> {
     let mut notes = Vec::new();
     if let Some(since) = entry.common.truncated_before {
         notes.push(format!(
-            "what came before {} had left the ring when the stream matched",
+            "what came before {} is not in the recording: it had left the ring when the stream matched, or the recorder lost it",
             gillnet_entry::time::Rfc3339(since)
         ));
     }

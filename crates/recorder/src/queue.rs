@@ -229,8 +229,9 @@ impl Handle {
         batches
             .full
             .push_back(std::mem::replace(&mut self.batch, spare));
-        drop(batches);
+        // before anyone can take the batch out, and its bytes off
         let queued = self.shared.queued.fetch_add(len, Ordering::Relaxed) + len;
+        drop(batches);
         if queued >= WAKE_AT {
             self.shared.bell.ring();
         }

@@ -53,7 +53,7 @@ pub struct Frame<'a> {
 /// What had left the ring before a stream matched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LostBefore {
-    /// Packets that are missing, where that is known; the recording says 0 where it is not.
+    /// Packets that are missing, where that is known.
     pub packets: Option<u64>,
     /// Since when the recording of the stream is whole: nanoseconds since the Unix epoch.
     pub since: i64,

@@ -217,7 +217,18 @@ fn write_loop(shared: &Arc<Shared>) {
     }
 }
 
+/// What seals and uploads may wait, and gives way to what the host is there for: by default a tenth of a processor that
+/// others want too.
+const NICE: i32 = 10;
+
+/// Lets this thread give way to others.
+fn give_way() {
+    // of a thread, not of the process (sched(7)); refused, it works as it is
+    let _ = rustix::process::nice(NICE);
+}
+
 fn seal_loop(shared: &Arc<Shared>) {
+    give_way();
     let mut heard = 0;
     let mut mended = Instant::now();
     while !shared.is_stopped() {
@@ -261,6 +272,7 @@ fn start_uploaders(shared: &Arc<Shared>) {
 }
 
 fn upload_loop(shared: &Arc<Shared>, mut uploader: Uploader) {
+    give_way();
     let mut heard = 0;
     let mut hurries = false;
     while !shared.is_stopped() {

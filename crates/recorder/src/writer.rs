@@ -308,7 +308,13 @@ impl Writer {
     fn end(&mut self, stream: u64) {
         if let Some(live) = self.streams.remove(&stream) {
             for active in at_work(&mut self.rules, live.rules) {
-                active.holes.remove(&stream);
+                // where a full disk took its log away, what it lost is counted, but said nowhere
+                let has = |log: &&mut ActiveLog| log.said.streams.contains(&stream);
+                if let Some(packets) = active.holes.remove(&stream)
+                    && let Some(log) = active.logs.iter_mut().rev().find(has)
+                {
+                    log.put(|out| record::put_hole(out, stream, packets));
+                }
             }
         }
     }

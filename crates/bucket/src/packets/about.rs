@@ -160,10 +160,32 @@ impl StreamId {
 /// Packets of a stream that are not in the recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Missing {
-    /// How many.
-    pub packets: u64,
+    /// How many, where that is known.
+    pub packets: Option<u64>,
     /// They were before this time, in nanoseconds since the Unix epoch.
     pub before: i64,
+    /// Why they are missing.
+    pub cause: Cause,
+}
+
+/// Why packets are missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The ring had gone round when the stream matched.
+    Ring,
+    /// The recorder could not take them: its queue or the disk was full.
+    Lost,
+}
+
+impl Cause {
+    const ALL: [Cause; 2] = [Cause::Ring, Cause::Lost];
+
+    const fn text(self) -> &'static str {
+        match self {
+            Cause::Ring => " had left the ring",
+            Cause::Lost => " were lost by the recorder",
+        }
+    }
 }
 
 /// The beginning of a stream in an object. Shown, it is the comment of its first packet:
@@ -174,21 +196,27 @@ pub struct StreamStart {
     pub id: StreamId,
     /// What is missing before it.
     pub missing: Option<Missing>,
+    /// How many packets behind its last one in the object were lost by the recorder.
+    pub lost_behind: u64,
     /// Whether an earlier object of the run has its beginning.
     pub continued: bool,
 }
 
-const MISSING_TEXT: &str = " had left the ring";
+const BEHIND: &str = " packets behind its last were lost by the recorder";
 
 impl fmt::Display for StreamStart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "stream {}", self.id)?;
-        if let Some(Missing { packets, before }) = self.missing {
-            write!(
-                f,
-                "; {packets} packets before {}{MISSING_TEXT}",
-                Rfc3339(before)
-            )?;
+        if let Some(missing) = self.missing {
+            f.write_str("; ")?;
+            if let Some(packets) = missing.packets {
+                write!(f, "{packets} ")?;
+            }
+            let before = Rfc3339(missing.before);
+            write!(f, "packets before {before}{}", missing.cause.text())?;
+        }
+        if self.lost_behind > 0 {
+            write!(f, "; {}{BEHIND}", self.lost_behind)?;
         }
         if self.continued {
             f.write_str("; continued")
@@ -207,22 +235,36 @@ impl StreamStart {
         let mut start = Self {
             id: StreamId::parse(parts.next()?)?,
             missing: None,
+            lost_behind: 0,
             continued: false,
         };
         for part in parts {
             if part == "continued" {
                 start.continued = true;
-            } else if let Some((packets, before)) = part
-                .strip_suffix(MISSING_TEXT)
-                .and_then(|part| part.split_once(" packets before "))
-            {
-                let (Ok(packets), Some(before)) = (packets.parse(), parse_time(before)) else {
-                    continue;
-                };
-                start.missing = Some(Missing { packets, before });
+            } else if let Some(packets) = part.strip_suffix(BEHIND) {
+                start.lost_behind = packets.parse().unwrap_or(0);
+            } else {
+                start.missing = Missing::parse(part).or(start.missing);
             }
         }
         Some(start)
+    }
+}
+
+impl Missing {
+    fn parse(text: &str) -> Option<Missing> {
+        let of = |cause: &Cause| Some((*cause, text.strip_suffix(cause.text())?));
+        let (cause, text) = Cause::ALL.iter().find_map(of)?;
+        let (packets, before) = text.split_once("packets before ")?;
+        let packets = match packets.trim_end() {
+            "" => None,
+            number => Some(number.parse().ok()?),
+        };
+        Some(Missing {
+            packets,
+            before: parse_time(before)?,
+            cause,
+        })
     }
 }
 
@@ -289,26 +331,29 @@ mod tests {
 
     #[test]
     fn stream_comments_round_trip() {
-        for udp in [false, true] {
-            for missing in [
-                None,
-                Some(Missing {
-                    packets: 12,
-                    before: 1_700_000_000_000_000_001,
-                }),
-            ] {
-                for continued in [false, true] {
-                    let start = StreamStart {
-                        id: StreamId { number: 17720, udp },
-                        missing,
-                        continued,
-                    };
-                    assert_eq!(
-                        StreamStart::parse(&start.to_string()),
-                        Some(start),
-                        "{start}"
-                    );
-                }
+        let some = |packets, cause| {
+            Some(Missing {
+                packets,
+                before: 1_700_000_000_000_000_001,
+                cause,
+            })
+        };
+        let missing = [
+            None,
+            some(Some(12), Cause::Ring),
+            some(None, Cause::Ring),
+            some(Some(1), Cause::Lost),
+        ];
+        for (udp, continued) in [(false, false), (true, true), (true, false)] {
+            for (missing, lost_behind) in missing.into_iter().flat_map(|m| [(m, 0), (m, 3)]) {
+                let start = StreamStart {
+                    id: StreamId { number: 17720, udp },
+                    missing,
+                    lost_behind,
+                    continued,
+                };
+                let text = start.to_string();
+                assert_eq!(StreamStart::parse(&text), Some(start), "{text}");
             }
         }
         let start = StreamStart {
@@ -317,9 +362,21 @@ mod tests {
                 udp: true,
             },
             missing: None,
+            lost_behind: 0,
             continued: true,
         };
         assert_eq!(start.to_string(), "stream 000000025277_udp.pcap; continued");
+        let start = StreamStart {
+            missing: some(None, Cause::Ring),
+            lost_behind: 2,
+            continued: false,
+            ..start
+        };
+        assert_eq!(
+            start.to_string(),
+            "stream 000000025277_udp.pcap; packets before 2023-11-14T22:13:20.000000001Z had left the ring; \
+             2 packets behind its last were lost by the recorder"
+        );
         assert_eq!(StreamStart::parse("stream x.pcap"), None);
         assert_eq!(StreamStart::parse("a comment of somebody"), None);
         assert_eq!(StreamId::parse("18446744073709551616.pcap"), None);

@@ -10,6 +10,6 @@ mod member;
 mod read;
 mod write;
 
-pub use about::{About, Missing, StreamId, StreamStart, Totals};
+pub use about::{About, Cause, Missing, StreamId, StreamStart, Totals};
 pub use read::{HEAD_BYTES, Unpacker, read_about};
 pub use write::{Packet, PacketWriter, Written};

@@ -2,7 +2,9 @@
 
 use gillnet_bucket::{
     layout::{Hour, ObjectName},
-    packets::{About, Missing, Packet, PacketWriter, StreamId, StreamStart, Totals, Written},
+    packets::{
+        About, Cause, Missing, Packet, PacketWriter, StreamId, StreamStart, Totals, Written,
+    },
 };
 use gillnet_capture::{Interface, LinkType, PacketDirection};
 
@@ -46,6 +48,7 @@ pub(crate) fn stream(number: u64, packets: impl IntoIterator<Item = (u64, i64)>)
     let start = StreamStart {
         id: StreamId { number, udp: true },
         missing: None,
+        lost_behind: 0,
         continued: false,
     };
     Stream {
@@ -57,7 +60,11 @@ pub(crate) fn stream(number: u64, packets: impl IntoIterator<Item = (u64, i64)>)
 
 impl Stream {
     pub(crate) fn missing(mut self, packets: u64, before: i64) -> Self {
-        self.start.missing = Some(Missing { packets, before });
+        self.start.missing = Some(Missing {
+            packets: Some(packets),
+            before,
+            cause: Cause::Ring,
+        });
         self
     }
 

@@ -235,6 +235,7 @@ fn what_an_object_says_of_itself_must_be_true() {
                 udp: false,
             },
             missing: None,
+            lost_behind: 0,
             continued: false,
         })
         .unwrap();

@@ -8,7 +8,8 @@ use std::path::Path;
 
 use foldhash::fast::RandomState;
 use gillnet_bucket::packets::{
-    About, Missing, Packet, PacketWriter, StreamId, StreamStart as Beginning, Totals, Written,
+    About, Cause, Missing, Packet, PacketWriter, StreamId, StreamStart as Beginning, Totals,
+    Written,
 };
 use gillnet_capture::{Interface, LinkType};
 use sha2::{Digest, Sha256};
@@ -260,36 +261,38 @@ impl Stream {
 
     /// What the object says before a frame whose time is `ts`.
     fn beginning(&self, at: usize, ts: i64) -> Option<Beginning> {
-        let missing = self.hole(at).map(|packets| Missing {
+        let hole = self.hole(at);
+        let lost = |packets| Missing {
             packets,
             before: ts,
-        });
+            cause: Cause::Lost,
+        };
         let id = StreamId {
             number: self.number,
             udp: self.start.is_some_and(|(start, _)| start.udp),
         };
         if at > 0 {
-            return missing.map(|missing| Beginning {
+            return hole.map(|packets| Beginning {
                 id,
-                missing: Some(missing),
+                missing: Some(lost(Some(packets))),
+                lost_behind: 0,
                 continued: true,
             });
         }
-        let lost = self.start.and_then(|(start, _)| start.lost_before);
-        let missing = match (lost, missing) {
-            (Some(lost), Some(hole)) => Some(Missing {
-                packets: lost.packets.unwrap_or(0) + hole.packets,
-                before: ts,
+        let before = self.start.and_then(|(start, _)| start.lost_before);
+        let missing = match (before, hole) {
+            (Some(before), Some(hole)) => Some(lost(before.packets.map(|packets| packets + hole))),
+            (Some(before), None) => Some(Missing {
+                packets: before.packets,
+                before: before.since,
+                cause: Cause::Ring,
             }),
-            (Some(lost), None) => Some(Missing {
-                packets: lost.packets.unwrap_or(0),
-                before: lost.since,
-            }),
-            (None, hole) => hole,
+            (None, hole) => hole.map(|packets| lost(Some(packets))),
         };
         Some(Beginning {
             id,
             missing,
+            lost_behind: self.hole(self.frames.len()).unwrap_or(0),
             continued: self.start.is_none_or(|(_, continued)| continued),
         })
     }

@@ -501,6 +501,28 @@ fn a_full_disk_drops_counts_and_goes_on() {
 }
 
 #[test]
+fn what_is_lost_at_the_end_of_a_stream_is_said_too() {
+    let world = World::new(0);
+    let mut small = config();
+    small.queue_bytes = 3000;
+    let mut desk = Desk::open(&world, small, &[rule("a", "5m")]);
+    let (id, bit) = (desk.id("a"), desk.id("a").bit());
+    desk.begin(id, 1, None);
+    let taken = (0..40).filter(|_| desk.frame(bit, 1, 100)).count();
+    desk.drain();
+    // what the queue refuses, with nothing behind it
+    desk.handle.end(1);
+    desk.flush();
+    let packets = &desk.objects()[0].1;
+    assert_eq!(packets.len(), taken);
+    let lost = 40 - taken;
+    let comment = format!(
+        "stream 000000000001.pcap; {lost} packets behind its last were lost by the recorder"
+    );
+    assert_eq!(packets[0].comment.as_deref(), Some(comment.as_str()));
+}
+
+#[test]
 fn a_bucket_that_is_away_fills_the_spool_and_the_oldest_goes_first() {
     let world = World::new(0);
     let mut small = config();

@@ -19,8 +19,10 @@ use libc::{c_int, c_void, tpacket_hdr_v1, tpacket3_hdr};
 
 use crate::filter::Insn;
 
-/// Bytes of a block of the ring: frames of up to 64 KiB (GSO) and more must fit in.
-pub(super) const BLOCK: usize = 1 << 20;
+/// Bytes of a block of the ring: frames of up to 64 KiB (GSO) and more must fit in. Small, and handed over soon
+/// ([`super::LiveConfig::block_timeout`]), since what is done with a block at once keeps a processor from the host's own
+/// work for as long.
+pub(super) const BLOCK: usize = 256 << 10;
 /// Bytes kept free before each frame, for a VLAN tag to be put back.
 pub(super) const RESERVE: usize = 4;
 

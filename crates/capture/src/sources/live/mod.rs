@@ -61,7 +61,7 @@ impl Default for LiveConfig {
             filter: None,
             ring_bytes: 64 << 20,
             snaplen: MAX_FRAME,
-            block_timeout: Duration::from_millis(20),
+            block_timeout: Duration::from_millis(5),
             tick: Duration::from_millis(50),
         }
     }
