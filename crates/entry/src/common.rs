@@ -1,6 +1,7 @@
 //! The common part of every entry: who spoke with whom, when, and for how long.
 
-use crate::json::{Digits, Members, write_long, write_pairs, write_str, write_uint};
+use crate::digits::{Digits, write_long, write_pairs, write_uint};
+use crate::json::{Members, write_str};
 use crate::time::Rfc3339;
 use crate::{Ctx, ProtocolInfo, Value};
 use std::net::IpAddr;

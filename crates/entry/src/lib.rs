@@ -6,6 +6,7 @@
 
 mod bytes;
 mod common;
+mod digits;
 pub mod drops;
 mod entry;
 mod field;

@@ -1,6 +1,6 @@
 //! Moments as RFC 3339 text, without a calendar library: the hot path and JSON need no more.
 
-use crate::json::PAIRS;
+use crate::digits::PAIRS;
 
 /// Days since the epoch to (year, month, day): the civil-from-days rule of the proleptic Gregorian calendar.
 fn civil(days: i64) -> (i64, u32, u32) {

@@ -3,9 +3,9 @@
 mod members;
 mod text;
 
+use crate::digits::write_uint;
 use crate::{COMMON, Common, Entry, Origin, ProtocolInfo, Value};
 pub use members::{Member, Members, full_len, key_len, step_len};
-pub(crate) use text::{Digits, PAIRS, write_long, write_pairs, write_uint};
 pub use text::{
     Room, base64, write_base64, write_base64_pieces, write_str, write_text, write_text_in,
 };
@@ -98,7 +98,7 @@ pub fn write_value(value: &Value<'_>, out: &mut Vec<u8>) {
         Value::Missing | Value::Null => out.extend_from_slice(b"null"),
         Value::Bool(v) => out.extend_from_slice(if *v { b"true" } else { b"false" }),
         Value::Int(v) | Value::Duration(v) => text::write_int(*v, out),
-        Value::UInt(v) => text::write_uint(*v, out),
+        Value::UInt(v) => write_uint(*v, out),
         Value::Double(v) => write_double(*v, out),
         Value::Str(v) => write_str(v, out),
         Value::Bytes(v) => write_base64(v, out),
