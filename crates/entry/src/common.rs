@@ -1,6 +1,6 @@
 //! The common part of every entry: who spoke with whom, when, and for how long.
 
-use crate::digits::{Digits, write_long, write_pairs, write_uint};
+use crate::digits::{Digits, write_uint};
 use crate::json::{Members, write_str};
 use crate::time::Rfc3339;
 use crate::{Ctx, ProtocolInfo, Value};
@@ -319,11 +319,7 @@ impl<'a> Common<'a> {
     }
 
     fn write_stream_digits(&self, out: &mut Vec<u8>) {
-        if self.stream < 1_000_000_000_000 {
-            write_pairs::<{ STREAM_DIGITS / 2 }>(self.stream, out);
-        } else {
-            write_long(self.stream, STREAM_DIGITS, out);
-        }
+        self.stream_digits().write(out);
         out.extend_from_slice(self.suffix().as_bytes());
     }
 }

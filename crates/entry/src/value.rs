@@ -1,9 +1,10 @@
 //! The value of a field.
 
 /// What a field holds when it is read. Borrowed from the entry, the store or the scratch space; never allocated apart.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Value<'a> {
     /// The entry has no such field: left out of JSON, false or the default in KFL.
+    #[default]
     Missing,
     /// There, and null.
     Null,

@@ -29,9 +29,14 @@ impl Column {
         })
     }
 
+    /// Its field in the protocol's part of an entry.
+    fn own(&self, entry: &Entry<'_>) -> Option<u16> {
+        self.own.get(usize::from(entry.protocol)).copied().flatten()
+    }
+
     /// Its value in an entry.
     pub fn value<'a>(&self, entry: &Entry<'a>) -> Value<'a> {
-        match self.own.get(usize::from(entry.protocol)).copied().flatten() {
+        match self.own(entry) {
             Some(index) => entry.own(index),
             None => self
                 .common
@@ -41,7 +46,7 @@ impl Column {
 
     /// Appends its value in an entry as JSON.
     pub fn write_json(&self, entry: &Entry<'_>, out: &mut Vec<u8>) {
-        match self.own.get(usize::from(entry.protocol)).copied().flatten() {
+        match self.own(entry) {
             Some(index) => entry.record.write_field(index, &entry.ctx, out),
             None => json::write_value(&self.value(entry), out),
         }

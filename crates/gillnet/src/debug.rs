@@ -24,7 +24,7 @@ pub fn run(shared: &Shared, args: &DebugArgs) -> anyhow::Result<Done> {
         &config,
         (i64::MIN, i64::MAX),
     )?;
-    let mut output = Output::default();
+    let mut output = Output::stdout();
     match args.what {
         DebugWhat::Entries => {
             let filter = compile(&crate::cli::env(&config), "", &Options::default())
@@ -41,7 +41,7 @@ pub fn run(shared: &Shared, args: &DebugArgs) -> anyhow::Result<Done> {
                 within: (i64::MIN, i64::MAX),
                 tap: None,
             };
-            let summary = scan.run(&inputs, &mut || Box::new(Lines(Output::default())))?;
+            let summary = scan.run(&inputs, &mut || Box::new(Lines(Output::stdout())))?;
             scan::report(&summary);
             summary.outcome()?;
         }

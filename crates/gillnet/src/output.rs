@@ -16,8 +16,9 @@ pub struct Output {
     failed: Option<std::io::Error>,
 }
 
-impl Default for Output {
-    fn default() -> Self {
+impl Output {
+    /// Standard output; a pipe is made to hold more.
+    pub fn stdout() -> Output {
         // no pipe, or one that may not grow: it works as it is
         let _ = rustix::pipe::fcntl_setpipe_size(std::io::stdout(), PIPE);
         Output {
@@ -25,9 +26,7 @@ impl Default for Output {
             failed: None,
         }
     }
-}
 
-impl Output {
     /// The buffer to append to; call [`Output::spill`] after.
     pub fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.buffer

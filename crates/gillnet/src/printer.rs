@@ -62,7 +62,7 @@ pub struct Printer {
 impl Printer {
     /// A printer of at most `limit` entries; a table's head is printed at once.
     pub fn new(shape: Shape, limit: u64) -> Printer {
-        let mut output = Output::default();
+        let mut output = Output::stdout();
         if let Shape::Row(columns) = &shape {
             let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
             output

@@ -84,7 +84,7 @@ pub enum Ended {
 }
 
 /// How long a silent source is still read after it was asked to stop: the kernel hands over a block that is not full
-/// only after some 20 ms.
+/// only after a while.
 const SETTLE: Duration = Duration::from_millis(150);
 
 /// How long a source that is never silent is still read after it was asked to stop.

@@ -33,13 +33,7 @@ pub fn write_str(text: &str, out: &mut Vec<u8>) {
     if text.is_empty() {
         return out.extend_from_slice(b"\"\"");
     }
-    out.push(b'"');
-    let from = out.len();
-    if !copy_plain(text.as_bytes(), out) {
-        out.truncate(from);
-        escape(text.as_bytes(), out);
-    }
-    out.push(b'"');
+    write_text(text.as_bytes(), out);
 }
 
 /// Appends bytes from the wire as a JSON string; what is not UTF-8 is replaced as `String::from_utf8_lossy` does.

@@ -162,9 +162,16 @@ impl Head {
     }
 }
 
+/// Whether a header with this name (lower case) may be in a head with these [`Head::letters`]; `false` is sure.
+#[inline]
+pub(super) fn may_have(letters: u32, name: &[u8]) -> bool {
+    name.first()
+        .is_some_and(|first| letters & letter(*first) != 0)
+}
+
 /// The bit of a first letter in [`Head::letters`].
 #[inline]
-pub(super) fn letter(first: u8) -> u32 {
+fn letter(first: u8) -> u32 {
     1u32.wrapping_shl(u32::from(first))
 }
 

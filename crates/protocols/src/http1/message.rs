@@ -1,6 +1,6 @@
 //! One message: where its head and body stand. Nothing of it is copied while it stands in the byte store.
 
-use super::head::{Coding, Head, Length, StartLine, letter};
+use super::head::{Coding, Head, Length, StartLine};
 use crate::{EntrySink, Feed};
 use gillnet_entry::drops::Reason;
 use gillnet_entry::{Bytes, Fault, FaultKind, Part, Span};
@@ -98,12 +98,6 @@ impl Message {
                 _ => Flaw::None,
             },
         }
-    }
-
-    /// Whether a header may be there; `false` is sure.
-    pub(super) fn may_have(&self, name: &[u8]) -> bool {
-        name.first()
-            .is_some_and(|first| self.letters & letter(*first) != 0)
     }
 
     /// Whether it is a response.

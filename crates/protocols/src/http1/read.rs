@@ -1,11 +1,11 @@
 //! An exchange while its fields are read: each head is looked up once, however many of them there are.
 
 use super::body::{self, Body};
-use super::head::StartLine;
+use super::head::{StartLine, may_have};
 use super::message::Message;
 use super::record::Http;
 use super::text::{self, Headers, Line};
-use gillnet_entry::{Ctx, Value, json};
+use gillnet_entry::{Ctx, json};
 use std::cell::OnceCell;
 use std::ops::Range;
 
@@ -25,68 +25,47 @@ impl<'a> View<'a> {
         }
     }
 
-    fn read<'v>(
-        message: &'a Option<Message>,
-        read: &'v OnceCell<Read<'a>>,
-        ctx: &Ctx<'a>,
-    ) -> Option<&'v Read<'a>> {
-        let message = message.as_ref()?;
-        Some(read.get_or_init(|| Read::new(message, ctx)))
-    }
-
-    /// A field of the request.
+    /// What is read of the request, a value or whether it was written; nothing where there is none.
     #[inline]
-    pub(super) fn request(
+    pub(super) fn request<T: Default>(
         &self,
         ctx: &Ctx<'a>,
-        read: impl FnOnce(&Read<'a>) -> Value<'a>,
-    ) -> Value<'a> {
-        Self::read(&self.http.request, &self.request, ctx).map_or(Value::Missing, read)
+        read: impl FnOnce(&Read<'a>) -> T,
+    ) -> T {
+        of(&self.http.request, &self.request, ctx, read)
     }
 
-    /// A field of the request, where it has a body.
+    /// As [`View::request`], where it has a body.
     #[inline]
-    pub(super) fn posted(
-        &self,
-        ctx: &Ctx<'a>,
-        read: impl FnOnce(&Read<'a>) -> Value<'a>,
-    ) -> Value<'a> {
-        if self.http.is_posted() {
-            self.request(ctx, read)
-        } else {
-            Value::Missing
+    pub(super) fn posted<T: Default>(&self, ctx: &Ctx<'a>, read: impl FnOnce(&Read<'a>) -> T) -> T {
+        match &self.http.request {
+            Some(message) if message.payload > 0 => self.request(ctx, read),
+            _ => T::default(),
         }
     }
 
-    /// A field of the response.
+    /// As [`View::request`], of the response.
     #[inline]
-    pub(super) fn response(
+    pub(super) fn response<T: Default>(
         &self,
         ctx: &Ctx<'a>,
-        read: impl FnOnce(&Read<'a>) -> Value<'a>,
-    ) -> Value<'a> {
-        Self::read(&self.http.response, &self.response, ctx).map_or(Value::Missing, read)
+        read: impl FnOnce(&Read<'a>) -> T,
+    ) -> T {
+        of(&self.http.response, &self.response, ctx, read)
     }
+}
 
-    /// A field of the request as JSON.
-    #[inline]
-    pub(super) fn write_request(
-        &self,
-        ctx: &Ctx<'a>,
-        write: impl FnOnce(&Read<'a>) -> bool,
-    ) -> bool {
-        Self::read(&self.http.request, &self.request, ctx).is_some_and(write)
-    }
-
-    /// A field of the response as JSON.
-    #[inline]
-    pub(super) fn write_response(
-        &self,
-        ctx: &Ctx<'a>,
-        write: impl FnOnce(&Read<'a>) -> bool,
-    ) -> bool {
-        Self::read(&self.http.response, &self.response, ctx).is_some_and(write)
-    }
+#[inline]
+fn of<'a, T: Default>(
+    message: &'a Option<Message>,
+    known: &OnceCell<Read<'a>>,
+    ctx: &Ctx<'a>,
+    read: impl FnOnce(&Read<'a>) -> T,
+) -> T {
+    let Some(message) = message else {
+        return T::default();
+    };
+    read(known.get_or_init(|| Read::new(message, ctx)))
 }
 
 /// A message with the bytes of its head.
@@ -198,7 +177,7 @@ impl<'a> Read<'a> {
 
     #[inline]
     fn find(&self, lines: &'a [Line], name: &[u8]) -> Option<&'a Line> {
-        if !self.message.may_have(name) {
+        if !may_have(self.message.letters, name) {
             return None;
         }
         let mark = text::mark(name);

@@ -20,37 +20,37 @@ gillnet_entry::fields! {
     /// The fields of HTTP.
     pub(super) static HTTP ("http"), fn get, text, write(&View<'a>) {
         /// The request; null where only the response was seen.
-        "request", "", Any, Entry => |h, _| absent(h.http.request.as_ref());
+        "request", "", Any, Entry => |h, _| absent(&h.http.request);
         /// Method of the request.
-        "request.method", "method", Str, Entry => |h, x| h.request(x, |r| Value::Str(x.text(r.method()))), json |h, x, out| h.write_request(x, |r| r.write_method(out));
+        "request.method", "method", Str, Entry => |h, x| h.request(x, |r| Value::Str(x.text(r.method()))), json |h, x, out| h.request(x, |r| r.write_method(out));
         /// Target of the request as it stands on the wire: path and query.
-        "request.url", "url", Str, Entry => |h, x| h.request(x, |r| Value::Str(x.text(r.target()))), json |h, x, out| h.write_request(x, |r| r.write_target(out));
+        "request.url", "url", Str, Entry => |h, x| h.request(x, |r| Value::Str(x.text(r.target()))), json |h, x, out| h.request(x, |r| r.write_target(out));
         /// Target of the request as it stands on the wire.
-        "request.targetUri", "", Str, Entry => |h, x| h.request(x, |r| Value::Str(x.text(r.target()))), json |h, x, out| h.write_request(x, |r| r.write_target(out));
+        "request.targetUri", "", Str, Entry => |h, x| h.request(x, |r| Value::Str(x.text(r.target()))), json |h, x, out| h.request(x, |r| r.write_target(out));
         /// Path of the request, without the query.
-        "request.path", "path", Str, Entry => |h, x| h.request(x, |r| Value::Str(x.text(r.path()))), json |h, x, out| h.write_request(x, |r| r.write_path(out));
+        "request.path", "path", Str, Entry => |h, x| h.request(x, |r| Value::Str(x.text(r.path()))), json |h, x, out| h.request(x, |r| r.write_path(out));
         /// The parts of the path between slashes.
         "request.pathSegments", "", StrList, Entry => |h, x| h.request(x, |r| segments(r.path(), x));
         /// Version of HTTP that the request names: `HTTP/1.1`.
         "request.httpVersion", "", Str, Entry => |h, _| h.http.request.as_ref().map_or(Value::Missing, version);
         /// Headers of the request; values of a repeated name are joined with a comma.
-        "request.headers", "request.headers", Headers, Entry => |h, x| h.request(x, |r| values::header_map(r.head, x)), json |h, x, out| h.write_request(x, |r| pairs::write_headers(r.head, r.lines(x), out));
+        "request.headers", "request.headers", Headers, Entry => |h, x| h.request(x, |r| values::header_map(r.head, x)), json |h, x, out| h.request(x, |r| pairs::write_headers(r.head, r.lines(x), out));
         /// Cookies that the request carries.
-        "request.cookies", "request.cookies", StrMap, Entry => |h, x| h.request(x, |r| values::cookie_map(r.header(b"cookie"), x)), json |h, x, out| h.write_request(x, |r| pairs::write_cookies(r.header(b"cookie"), out));
+        "request.cookies", "request.cookies", StrMap, Entry => |h, x| h.request(x, |r| values::cookie_map(r.header(b"cookie"), x)), json |h, x, out| h.request(x, |r| pairs::write_cookies(r.header(b"cookie"), out));
         /// The query, decoded; values of a repeated name are a list.
-        "request.queryString", "query_string", StrMap, Entry => |h, x| h.request(x, |r| values::query_map(query(r.target()), x)), json |h, x, out| h.write_request(x, |r| pairs::write_query(query(r.target()), x, out));
+        "request.queryString", "query_string", StrMap, Entry => |h, x| h.request(x, |r| values::query_map(query(r.target()), x)), json |h, x, out| h.request(x, |r| pairs::write_query(query(r.target()), x, out));
         /// Bytes of the request's head.
         "request.headersSize", "request_headers_size", Int, Entry => |h, _| head_size(&h.http.request);
         /// Bytes of the request's body as sent, without chunked framing.
         "request.bodySize", "request_body_size", Int, Entry => |h, _| body_size(&h.http.request);
         /// Type of the request's body.
-        "request.postData.mimeType", "", Str, Entry => |h, x| h.posted(x, |r| Value::Str(values::unfold(r.header(b"content-type"), x))), json |h, x, out| h.http.is_posted() && h.write_request(x, |r| r.write_header(b"content-type", out));
+        "request.postData.mimeType", "", Str, Entry => |h, x| h.posted(x, |r| Value::Str(values::unfold(r.header(b"content-type"), x))), json |h, x, out| h.posted(x, |r| r.write_header(b"content-type", out));
         /// Fields of a form in the request's body: name, value, fileName, contentType.
         "request.postData.params", "", Any, Entry => |h, x| h.posted(x, |r| form::params(r.header(b"content-type"), r.body(x).bytes, x));
         /// The request's body as text, decoded.
         "request.postData.text", "", Str, Entry => |h, x| h.posted(x, |r| Value::Str(x.text(r.body(x).bytes)));
         /// The response; null where only the request was seen.
-        "response", "", Any, Entry => |h, _| absent(h.http.response.as_ref());
+        "response", "", Any, Entry => |h, _| absent(&h.http.response);
         /// Status code.
         "response.status", "status_code", Int, Entry => |h, _| h.http.response.as_ref().map_or(Value::Missing, |m| Value::Int(i64::from(m.status_code())));
         /// Reason phrase.
@@ -58,23 +58,23 @@ gillnet_entry::fields! {
         /// Version of HTTP that the response names: `HTTP/1.1`.
         "response.httpVersion", "", Str, Entry => |h, _| h.http.response.as_ref().map_or(Value::Missing, version);
         /// Headers of the response; values of a repeated name are joined with a comma.
-        "response.headers", "response.headers", Headers, Entry => |h, x| h.response(x, |r| values::header_map(r.head, x)), json |h, x, out| h.write_response(x, |r| pairs::write_headers(r.head, r.lines(x), out));
+        "response.headers", "response.headers", Headers, Entry => |h, x| h.response(x, |r| values::header_map(r.head, x)), json |h, x, out| h.response(x, |r| pairs::write_headers(r.head, r.lines(x), out));
         /// Cookies that the response sets.
-        "response.cookies", "response.cookies", StrMap, Entry => |h, x| h.response(x, |r| values::set_cookie_map(r.head, r.message.letters, x)), json |h, x, out| h.write_response(x, |r| r.header(b"set-cookie").is_empty() && pairs::write_constant(b"{}", out));
+        "response.cookies", "response.cookies", StrMap, Entry => |h, x| h.response(x, |r| values::set_cookie_map(r.head, r.message.letters, x)), json |h, x, out| h.response(x, |r| r.header(b"set-cookie").is_empty() && pairs::write_constant(b"{}", out));
         /// Where the response redirects to: its Location.
-        "response.redirectURL", "", Str, Entry => |h, x| h.response(x, |r| Value::Str(values::unfold(r.header(b"location"), x))), json |h, x, out| h.write_response(x, |r| r.write_header(b"location", out));
+        "response.redirectURL", "", Str, Entry => |h, x| h.response(x, |r| Value::Str(values::unfold(r.header(b"location"), x))), json |h, x, out| h.response(x, |r| r.write_header(b"location", out));
         /// Bytes of the response's head.
         "response.headersSize", "response_headers_size", Int, Entry => |h, _| head_size(&h.http.response);
         /// Bytes of the response's body as sent, without chunked framing.
         "response.bodySize", "response_body_size", Int, Entry => |h, _| body_size(&h.http.response);
         /// Type of the response's body.
-        "response.content.mimeType", "", Str, Entry => |h, x| h.response(x, |r| Value::Str(values::unfold(r.header(b"content-type"), x))), json |h, x, out| h.write_response(x, |r| r.write_header(b"content-type", out));
+        "response.content.mimeType", "", Str, Entry => |h, x| h.response(x, |r| Value::Str(values::unfold(r.header(b"content-type"), x))), json |h, x, out| h.response(x, |r| r.write_header(b"content-type", out));
         /// Bytes of the response's body, decoded; as sent, where it was not kept whole.
         "response.content.size", "", Int, Entry => |h, x| h.response(x, |r| int(r.content_size(x)));
         /// How `text` is written: base64.
-        "response.content.encoding", "", Str, Entry => |h, x| h.response(x, |_| Value::Str("base64")), json |h, _, out| h.http.response.is_some() && pairs::write_constant(b"\"base64\"", out);
+        "response.content.encoding", "", Str, Entry => |h, x| h.response(x, |_| Value::Str("base64")), json |h, x, out| h.response(x, |_| pairs::write_constant(b"\"base64\"", out));
         /// The response's body, decoded, in base64; raw, where its coding could not be undone.
-        "response.content.text", "", Bytes, Entry => |h, x| h.response(x, |r| Value::Bytes(r.body(x).bytes)), json |h, x, out| h.write_response(x, |r| r.write_body(x, out));
+        "response.content.text", "", Bytes, Entry => |h, x| h.response(x, |r| Value::Bytes(r.body(x).bytes)), json |h, x, out| h.response(x, |r| r.write_body(x, out));
         /// Version of HTTP: `HTTP/1.1`.
         "", "http_version", Str, Entry => |h, _| h.http.request.as_ref().or(h.http.response.as_ref()).map_or(Value::Missing, version);
     }
@@ -88,13 +88,6 @@ impl Http {
         }
     }
 
-    /// Whether there is a request with a body.
-    pub(super) fn is_posted(&self) -> bool {
-        self.request
-            .as_ref()
-            .is_some_and(|message| message.payload > 0)
-    }
-
     pub(super) fn response_alone(response: Message) -> Http {
         Http {
             request: None,
@@ -104,7 +97,7 @@ impl Http {
 }
 
 /// Null where a message is missing, so that JSON says so; else its fields speak.
-fn absent<'a>(message: Option<&Message>) -> Value<'a> {
+fn absent<'a>(message: &Option<Message>) -> Value<'a> {
     if message.is_none() {
         Value::Null
     } else {

@@ -1,6 +1,6 @@
 //! What stands in heads, targets and cookies, read when someone asks for it.
 
-use super::head::{is_named, letter, value};
+use super::head::{is_named, may_have, value};
 use super::lines::Newlines;
 use gillnet_entry::{Ctx, Value};
 use hashbrown::HashMap;
@@ -103,7 +103,7 @@ impl<'a> Headers<'a> {
     /// The value of the first line with this name (lower case), whose first letter must be among those of the head.
     pub(super) fn find(mut self, letters: u32, name: &[u8]) -> Option<&'a [u8]> {
         let first = *name.first()?;
-        if letters & letter(first) == 0 {
+        if !may_have(letters, name) {
             return None;
         }
         loop {

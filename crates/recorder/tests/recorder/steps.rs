@@ -63,6 +63,13 @@ fn config() -> RecorderConfig {
 }
 
 impl Desk {
+    /// One rule, and a queue that some twenty frames fill.
+    fn with_small_queue() -> Self {
+        let mut small = config();
+        small.queue_bytes = 3000;
+        Desk::open(&World::new(0), small, &[rule("a", "5m")])
+    }
+
     fn open(world: &Arc<World>, config: RecorderConfig, rules: &[Rule]) -> Self {
         let deps = Deps {
             clock: Arc::new(SimClock(Arc::clone(world))),
@@ -431,10 +438,7 @@ fn packets_are_grouped_by_stream_and_say_what_is_missing() {
 
 #[test]
 fn frames_that_the_queue_refuses_are_counted_and_said_in_the_stream() {
-    let world = World::new(0);
-    let mut small = config();
-    small.queue_bytes = 3000;
-    let mut desk = Desk::open(&world, small, &[rule("a", "5m")]);
+    let mut desk = Desk::with_small_queue();
     let (id, bit) = (desk.id("a"), desk.id("a").bit());
     desk.begin(id, 1, None);
     let taken = (0..40).filter(|_| desk.frame(bit, 1, 100)).count();
@@ -502,10 +506,7 @@ fn a_full_disk_drops_counts_and_goes_on() {
 
 #[test]
 fn what_is_lost_at_the_end_of_a_stream_is_said_too() {
-    let world = World::new(0);
-    let mut small = config();
-    small.queue_bytes = 3000;
-    let mut desk = Desk::open(&world, small, &[rule("a", "5m")]);
+    let mut desk = Desk::with_small_queue();
     let (id, bit) = (desk.id("a"), desk.id("a").bit());
     desk.begin(id, 1, None);
     let taken = (0..40).filter(|_| desk.frame(bit, 1, 100)).count();
