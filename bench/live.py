@@ -3,7 +3,7 @@
 
     live.py GILLNET [--runs 7] [--seconds 8] [--connections 16] [--size 1000]
 
-Two network namespaces joined by a veth pair, nginx in one, hey in the other, at half the rate of requests that hey
+Two network namespaces joined by a veth pair, nginx in one, h2load in the other, at half the rate of requests that it
 reaches uncaptured. The three take turns; each figure is the median of the runs. CPU is user and system time of the
 capturing process from before the load until all frames are taken in; of gillnet that of its shard, which takes frames,
 reassembles, dissects, filters and hands over to the recorder; what seals, compresses and uploads stands beside.
@@ -64,12 +64,17 @@ class Pair:
 
     def load(self, connections, seconds, rate=None):
         """Requests a second that were reached, and the 99th percentile of latency in ms."""
-        limit = ["-q", f"{rate / connections:.3f}"] if rate else []
-        out = self.run(1, "hey", "-c", connections, "-z", f"{seconds}s", *limit, self.url).stdout
-        codes = re.findall(r"\[(\d+)\]\t(\d+) responses", out)
-        if [code for code, _ in codes] != ["200"]:
-            raise SystemExit(f"hey did not get what it asked for:\n{out}")
-        return float(re.search(r"Requests/sec:\s*([\d.]+)", out)[1]), float(re.search(r"99%+ in ([\d.]+) secs", out)[1]) * 1000
+        log = self.folder / "load/latencies"
+        log.parent.mkdir(exist_ok=True)
+        log.unlink(missing_ok=True)
+        limit = [f"--rps={rate / connections:.2f}"] if rate else []
+        out = self.run(1, "h2load", "--h1", "-t1", "-c", connections, "-D", seconds, *limit, "--log-file", log, self.url).stdout
+        # a request a line: when it began, its status, microseconds until its end
+        answers = [line.split() for line in log.read_text().splitlines()]
+        if not answers or any(status != "200" for _, status, _ in answers):
+            raise SystemExit(f"h2load did not get what it asked for:\n{out}")
+        latencies = sorted(int(time) for _, _, time in answers)
+        return len(answers) / seconds, latencies[int(len(latencies) * 0.99)] / 1000
 
     def close(self):
         stop(self.nginx)

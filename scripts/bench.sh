@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/deps.sh
-deps_apt nginx-light wrk hey tcpdump ethtool iproute2 tshark httpry python3
+deps_apt nginx-light wrk hey nghttp2-client tcpdump ethtool iproute2 tshark httpry python3
 data=${BENCH_DATA:-bench/data}
 for name in http1_small http1_conn http1_large; do
     [ -f "$data/$name.pcap" ] || bench/workloads.sh "$data" $name

@@ -16,6 +16,7 @@ mod mem;
 mod own;
 mod sources;
 mod store;
+mod view;
 pub mod write;
 
 pub use error::Error;
@@ -26,6 +27,7 @@ pub use sources::expand::{ArchiveMember, Input, expand};
 pub use sources::live::{LiveConfig, LiveSource, open_live};
 pub use sources::open_files;
 pub use store::{FrameHeader, MAX_FRAME, Ring, Store, StoredFrame};
+pub use view::FileView;
 
 /// Result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

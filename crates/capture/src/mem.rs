@@ -53,6 +53,13 @@ impl Region {
         self
     }
 
+    /// The first `len` bytes, which are mapped.
+    pub(crate) fn bytes(&self, len: usize) -> &[u8] {
+        // SAFETY: callers map what they ask for, read-only and private, and never unmap it while `self` lives; the
+        // slice lives no longer than `self`. A file that is cut short is the guard's concern.
+        unsafe { std::slice::from_raw_parts(self.base(), len.min(self.len)) }
+    }
+
     /// Whether a file was found to have become shorter since this was asked last.
     pub(crate) fn has_shrunk(&self) -> bool {
         self.guard.as_ref().is_some_and(Guard::take_replaced)

@@ -6,9 +6,8 @@ use crate::exit::Done;
 use crate::live::Session;
 use anyhow::Context;
 use gillnet_api::{Extra, MetricsSource, metrics_text};
-use notify::Watcher;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -129,7 +128,7 @@ pub fn figures(session: &Arc<Session>) -> MetricsSource {
 
 /// Waits for a signal or the end of the source, and takes up changes of the configuration meanwhile.
 pub async fn until_stopped(shared: &Shared, file: Option<&Path>, session: &Arc<Session>) -> Done {
-    let (mut changed, _watcher) = watch(file);
+    let mut watched = file.map(Watched::new);
     let signals = [
         SignalKind::interrupt(),
         SignalKind::terminate(),
@@ -141,20 +140,18 @@ pub async fn until_stopped(shared: &Shared, file: Option<&Path>, session: &Arc<S
         return Done::Interrupted;
     };
     let mut beat = tokio::time::interval(Duration::from_millis(200));
+    beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             _ = interrupt.recv() => return Done::Interrupted,
             _ = terminate.recv() => return Done::Ok,
             _ = hangup.recv() => configure(shared, file, session),
-            Some(()) = changed.recv() => {
-                // editors write in steps: what follows at once belongs to the same change
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                while changed.try_recv().is_ok() {}
-                configure(shared, file, session);
-            }
             _ = beat.tick() => {
                 if session.has_ended() {
                     return Done::Ok;
+                }
+                if let Some(watched) = &mut watched && watched.has_changed().await {
+                    configure(shared, file, session);
                 }
             }
         }
@@ -174,48 +171,38 @@ fn configure(shared: &Shared, file: Option<&Path>, session: &Arc<Session>) {
     }
 }
 
-/// Tells of changes of a file. Its folder is watched, since editors and Kubernetes put a new file in the old one's place.
-fn watch(
-    file: Option<&Path>,
-) -> (
-    tokio::sync::mpsc::UnboundedReceiver<()>,
-    Option<notify::RecommendedWatcher>,
-) {
-    let (tell, told) = tokio::sync::mpsc::unbounded_channel();
-    let Some(file) = file else {
-        return (told, None);
-    };
-    let path: PathBuf = std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf());
-    let Some(folder) = path.parent().map(Path::to_path_buf) else {
-        return (told, None);
-    };
-    let mut known = std::fs::read(&path).ok();
-    let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        match event {
-            // looking at the file is told as well: to look at it again because of that would never end
-            Ok(event) if event.kind.is_access() => return,
-            Err(error) if error.paths.is_empty() => return,
-            _ => {}
+/// A file that is looked at again and again. Looking costs less than being told of what happens in its folder, in which
+/// a busy neighbour may write, and sees every way of changing it: in place, by renaming, through a link, on a network.
+struct Watched<'a> {
+    path: &'a Path,
+    /// What it held when it was last taken up.
+    known: Option<Vec<u8>>,
+    /// What it held when it was last looked at.
+    seen: Option<Vec<u8>>,
+}
+
+impl<'a> Watched<'a> {
+    fn new(path: &'a Path) -> Self {
+        let known = std::fs::read(path).ok();
+        Self {
+            path,
+            seen: known.clone(),
+            known,
         }
-        let content = std::fs::read(&path).ok();
-        if content.is_some() && content != known {
-            known = content;
-            let _ = tell.send(()); // nobody waits any more: the process ends
+    }
+
+    /// Whether it holds something new. Editors write in steps: what changes is left alone until the next look.
+    async fn has_changed(&mut self) -> bool {
+        let Ok(now) = tokio::fs::read(self.path).await else {
+            return false; // away, perhaps about to be put in place again
+        };
+        let settled = self.seen.as_ref() == Some(&now);
+        let changed = settled && self.known.as_ref() != Some(&now);
+        if changed {
+            self.known = Some(now);
+        } else if !settled {
+            self.seen = Some(now);
         }
-    });
-    let watcher = watcher.and_then(|mut watcher| {
-        watcher
-            .watch(&folder, notify::RecursiveMode::NonRecursive)
-            .map(|()| watcher)
-    });
-    match watcher {
-        Ok(watcher) => (told, Some(watcher)),
-        Err(error) => {
-            tracing::warn!(
-                "{} is not watched ({error}); send SIGHUP to have it read again",
-                folder.display()
-            );
-            (told, None)
-        }
+        changed
     }
 }

@@ -1,6 +1,7 @@
 //! Time, as the recorder asks for it.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Nanoseconds in a second.
 pub(crate) const SECOND: u64 = 1_000_000_000;
@@ -13,6 +14,8 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> i64;
     /// Nanoseconds since some moment; never goes back.
     fn monotonic(&self) -> u64;
+    /// Waits so many nanoseconds.
+    fn rest(&self, time: u64);
 }
 
 /// The machine's own clocks.
@@ -35,5 +38,9 @@ impl Clock for SystemClock {
 
     fn monotonic(&self) -> u64 {
         u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn rest(&self, time: u64) {
+        thread::sleep(Duration::from_nanos(time));
     }
 }

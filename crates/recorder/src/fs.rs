@@ -6,6 +6,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 
+use gillnet_capture::FileView;
+
 /// A file of the spool. What is written is there after a crash of the process when `write` returned,
 /// and after a loss of power when [`File::sync`] did.
 pub trait File: Write + Send {
@@ -14,6 +16,12 @@ pub trait File: Write + Send {
     /// # Errors
     /// Those of the system.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// The whole file, as long as it is now, to be read where it lies. Nobody writes to it meanwhile.
+    ///
+    /// # Errors
+    /// Those of the system.
+    fn view(&self) -> io::Result<Box<dyn View>>;
 
     /// Cuts the file; later writes go to its new end.
     ///
@@ -26,6 +34,26 @@ pub trait File: Write + Send {
     /// # Errors
     /// Those of the system.
     fn sync(&mut self) -> io::Result<()>;
+}
+
+/// A file's bytes in memory.
+pub trait View {
+    /// All of them.
+    fn bytes(&self) -> &[u8];
+
+    /// Whether all that was read of them since this was asked last was really there; pages that the disk did not
+    /// give are zeros.
+    fn is_whole(&self) -> bool;
+}
+
+impl View for FileView {
+    fn bytes(&self) -> &[u8] {
+        self.bytes()
+    }
+
+    fn is_whole(&self) -> bool {
+        self.is_whole()
+    }
 }
 
 /// The few things that the spool asks of a file system.
@@ -123,6 +151,10 @@ impl File for DiskFile {
                 other => return other,
             }
         }
+    }
+
+    fn view(&self) -> io::Result<Box<dyn View>> {
+        Ok(Box::new(FileView::new(&self.0)?))
     }
 
     fn truncate(&mut self, len: u64) -> io::Result<()> {

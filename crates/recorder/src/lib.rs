@@ -31,7 +31,7 @@ use std::time::Duration;
 use gillnet_bucket::{Bucket, BucketError};
 
 pub use clock::{Clock, SystemClock};
-pub use fs::{Disk, File, Fs};
+pub use fs::{Disk, File, Fs, View};
 pub use queue::Handle;
 pub use record::{Frame, LostBefore, RecordedName, StreamStart};
 pub use recorder::{Left, Recorder};

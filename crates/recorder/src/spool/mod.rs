@@ -313,7 +313,7 @@ impl Spool {
     }
 
     /// Runs a step that writes; where the disk is full, again with the room that was kept for it.
-    fn with_reserve<T>(&self, step: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    fn with_reserve<T>(&self, mut step: impl FnMut() -> io::Result<T>) -> io::Result<T> {
         match step() {
             Err(error) if is_full(&error) && lock(&self.state).has_reserve => {
                 lock(&self.state).has_reserve = false;

@@ -17,15 +17,19 @@ use sha2::{Digest, Sha256};
 use super::inventory::Closed;
 use super::sealed::{Part, PartFile, Progress, SIDECAR, Sidecar};
 use super::{RETRY_MAX, RETRY_MIN, Spool, backoff};
-use crate::fs::{File, is_full};
+use crate::clock::SECOND;
+use crate::fs::{File, View, is_full};
 use crate::queue::lock;
 use crate::record::{self, Frame, LogHead, Record, RecordedName, StreamStart};
 use crate::status::Fault;
 
-/// A log is read in pieces of this size.
-const PIECE: usize = 256 << 10;
-/// Frames of a stream that lie no farther apart are read together.
-const NEAR: u64 = 4 << 10;
+/// Sealing is a long calculation beside those for whom the host is there: after so many bytes of frames, about a tenth of
+/// a millisecond of it, it rests.
+const STRETCH: usize = 32 << 10;
+/// So many times as long as it worked.
+const REST: u64 = 2;
+/// But not longer (nanoseconds): it may have been kept from its processor.
+const MAX_REST: u64 = SECOND / 1000;
 
 /// What [`Spool::seal_next`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,8 +99,12 @@ impl Spool {
 
     /// The rule that a log is of, as its head says.
     fn rule_of(&self, closed: &Closed) -> Option<String> {
-        let log = self.fs.open(&closed.path).ok()?;
-        LogReader::new(&*log).head().ok()?.map(|head| head.rule)
+        let log = self.fs.open(&closed.path).ok()?.view().ok()?;
+        let (_, bytes) = LogReader::new(log.bytes()).next()?;
+        match record::decode(bytes)? {
+            Record::Head(head) => Some(head.rule),
+            _ => None,
+        }
     }
 
     /// Makes the object of a log and removes the log. `None` where there is no frame in it.
@@ -110,9 +118,11 @@ impl Spool {
         let log = match self.fs.open(&closed.path) {
             // removed although the removal said that it failed
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            other => other?,
+            other => other?.view()?,
         };
-        let index = Index::read(&*log)?;
+        let mut pace = Pace::new(self);
+        let index = Index::read(log.bytes(), &mut pace);
+        readable(&*log)?;
         if index.cut > 0 {
             tracing::warn!(log = %closed.path.display(), bytes = index.cut, "the log's end is torn and was cut off");
         }
@@ -120,7 +130,8 @@ impl Spool {
             self.fs.remove(&closed.path)?;
             return Ok(None);
         };
-        let files = self.with_reserve(|| self.write_files(&closed.id, head, &index, &*log))?;
+        let files =
+            self.with_reserve(|| self.write_files(&closed.id, head, &index, &*log, &mut pace))?;
         self.fs.sync_dir(&self.folders.sealed)?;
         let side = Sidecar::new(head.clone(), self.clock.now(), index.totals.packets, files);
         closed.committed = Some(Box::new(side.clone()));
@@ -159,7 +170,8 @@ impl Spool {
         id: &str,
         head: &LogHead,
         index: &Index,
-        log: &dyn File,
+        log: &dyn View,
+        pace: &mut Pace<'_>,
     ) -> io::Result<Vec<PartFile>> {
         let name = head.object_name();
         let file = |part: Part, size, sha256: &[u8]| {
@@ -173,7 +185,9 @@ impl Spool {
             }
         };
         let packets = self.write_file(&self.local(id, Part::Packets), |out| {
-            index.write_packets(head, log, out)
+            let written = index.write_packets(head, log.bytes(), out, pace)?;
+            readable(log)?;
+            Ok(written)
         })?;
         let mut files = vec![file(Part::Packets, packets.packed, &packets.sha256)];
         let ends: Vec<_> = index.ends.iter().copied().collect();
@@ -223,7 +237,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 /// Where a frame's record is in its log.
 #[derive(Clone, Copy)]
 struct Place {
-    offset: u64,
+    offset: usize,
     len: u32,
 }
 
@@ -314,12 +328,14 @@ struct Index {
 }
 
 impl Index {
-    fn read(log: &dyn File) -> io::Result<Self> {
+    fn read(log: &[u8], pace: &mut Pace<'_>) -> Self {
         let mut index = Self::default();
         let mut by_number = HashMap::default();
         let mut described: HashMap<u32, Interface> = HashMap::new();
         let mut reader = LogReader::new(log);
-        while let Some((offset, bytes)) = reader.next()? {
+        while let Some((offset, bytes)) = reader.next() {
+            // without compression it is a tenth of the work
+            pace.went(bytes.len() / 10);
             let len = bytes.len() as u32;
             match record::decode(bytes) {
                 Some(Record::Head(head)) => index.head = Some(*head),
@@ -348,9 +364,9 @@ impl Index {
                 Some(Record::End(_)) | None => {}
             }
         }
-        index.cut = reader.cut;
+        index.cut = reader.rest.len() as u64;
         index.totals.streams = index.streams.iter().map(Stream::beginnings).sum();
-        Ok(index)
+        index
     }
 
     fn stream(
@@ -392,8 +408,9 @@ impl Index {
     fn write_packets(
         &self,
         head: &LogHead,
-        log: &dyn File,
+        log: &[u8],
         out: Box<dyn File>,
+        pace: &mut Pace<'_>,
     ) -> io::Result<(Box<dyn File>, Written)> {
         let name = head.object_name();
         let about = About {
@@ -403,21 +420,11 @@ impl Index {
             totals: self.totals,
         };
         let mut object = PacketWriter::new(out, &about)?;
-        let mut buffer = Vec::new();
         for stream in &self.streams {
-            let mut at = 0;
-            while let Some((offset, count)) =
-                run(stream.frames.get(at..).unwrap_or_default(), &mut buffer)
-            {
-                read_exact_at(log, &mut buffer, offset)?;
-                for place in stream.frames.get(at..at + count).unwrap_or_default() {
-                    let from = (place.offset - offset) as usize;
-                    let bytes = buffer
-                        .get(from..from + place.len as usize)
-                        .unwrap_or_default();
-                    self.write_packet(&mut object, stream, at, bytes)?;
-                    at += 1;
-                }
+            for (at, place) in stream.frames.iter().enumerate() {
+                let bytes = log.get(place.offset..place.offset + place.len as usize);
+                self.write_packet(&mut object, stream, at, bytes.unwrap_or_default())?;
+                pace.went(place.len as usize);
             }
         }
         object.finish()
@@ -458,111 +465,74 @@ impl Index {
     }
 }
 
-/// Frames at the start of `frames` that are read together: where from, and how many of them;
-/// `buffer` gets the length to read.
-fn run(frames: &[Place], buffer: &mut Vec<u8>) -> Option<(u64, usize)> {
-    let first = frames.first()?;
-    let mut end = first.offset;
-    let near = |place: &&Place| {
-        let fits = place.offset.saturating_sub(end) <= NEAR
-            && place.offset + u64::from(place.len) <= first.offset + PIECE as u64;
-        let takes = fits || place.offset == first.offset;
-        if takes {
-            end = place.offset + u64::from(place.len);
-        }
-        takes
-    };
-    let count = frames.iter().take_while(near).count();
-    buffer.resize((end - first.offset) as usize, 0);
-    Some((first.offset, count))
+/// When sealing rests.
+struct Pace<'a> {
+    spool: &'a Spool,
+    /// Bytes since the last rest, and when that ended.
+    bytes: usize,
+    since: u64,
 }
 
-fn read_exact_at(log: &dyn File, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
-    while !buffer.is_empty() {
-        let got = log.read_at(buffer, offset)?;
-        if got == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+impl<'a> Pace<'a> {
+    fn new(spool: &'a Spool) -> Self {
+        let since = spool.clock.monotonic();
+        Self {
+            spool,
+            bytes: 0,
+            since,
         }
-        buffer = buffer.get_mut(got..).unwrap_or_default();
-        offset += got as u64;
     }
-    Ok(())
+
+    /// So many bytes are done. Where another log waits already, there is no rest.
+    fn went(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        if self.bytes < STRETCH {
+            return;
+        }
+        let clock = &self.spool.clock;
+        if lock(&self.spool.state).closed.is_empty() {
+            let worked = clock.monotonic() - self.since;
+            clock.rest((REST * worked).min(MAX_REST));
+        }
+        self.bytes = 0;
+        self.since = clock.monotonic();
+    }
+}
+
+/// What was read as zeros because the disk did not give it is neither a torn end nor a frame.
+fn readable(log: &dyn View) -> io::Result<()> {
+    if log.is_whole() {
+        Ok(())
+    } else {
+        Err(io::Error::other("the disk did not give all of the log"))
+    }
 }
 
 /// Reads a log from its start.
 struct LogReader<'a> {
-    log: &'a dyn File,
-    buffer: Vec<u8>,
-    /// Where in `buffer` the next record begins, and where what was read ends.
-    at: usize,
-    end: usize,
-    /// Where in the log `buffer` begins.
-    offset: u64,
-    /// Bytes behind the last whole record, once the end is reached.
-    cut: u64,
+    /// Where in the log `rest` begins.
+    offset: usize,
+    /// What is left; at the end, what is torn.
+    rest: &'a [u8],
 }
 
 impl<'a> LogReader<'a> {
-    fn new(log: &'a dyn File) -> Self {
+    fn new(log: &'a [u8]) -> Self {
         Self {
-            log,
-            buffer: vec![0; PIECE],
-            at: 0,
-            end: 0,
             offset: 0,
-            cut: 0,
+            rest: log,
         }
     }
 
     /// The next record with its place; `None` at the end, or where what follows is torn.
-    fn next(&mut self) -> io::Result<Option<(u64, &[u8])>> {
-        loop {
-            let rest = self.buffer.get(self.at..self.end).unwrap_or_default();
-            let len = record::record_len(rest);
-            if let Some(record) = len.and_then(|len| rest.get(..len)) {
-                if !record::intact(record) {
-                    return self.torn();
-                }
-                let (from, to) = (self.at, self.at + record.len());
-                self.at = to;
-                return Ok(self
-                    .buffer
-                    .get(from..to)
-                    .map(|record| (self.offset + from as u64, record)));
-            }
-            // more than a length is there, and it can't be one
-            if rest.len() >= record::HEADER && len.is_none() || !self.fill(len.unwrap_or(0))? {
-                return self.torn();
-            }
+    fn next(&mut self) -> Option<(usize, &'a [u8])> {
+        let (record, rest) = record::split(self.rest)?;
+        if !record::intact(record) {
+            return None;
         }
-    }
-
-    /// What is left is no record: counts it.
-    fn torn(&mut self) -> io::Result<Option<(u64, &[u8])>> {
-        self.cut = (self.end - self.at) as u64;
-        Ok(None)
-    }
-
-    /// Reads on, with room for a record of this length. `false` at the end.
-    fn fill(&mut self, len: usize) -> io::Result<bool> {
-        self.buffer.copy_within(self.at..self.end, 0);
-        self.offset += self.at as u64;
-        self.end -= self.at;
-        self.at = 0;
-        if self.buffer.len() < len {
-            self.buffer.resize(len, 0);
-        }
-        let room = self.buffer.get_mut(self.end..).unwrap_or_default();
-        let got = self.log.read_at(room, self.offset + self.end as u64)?;
-        self.end += got;
-        Ok(got > 0)
-    }
-
-    /// What the log says of itself.
-    fn head(&mut self) -> io::Result<Option<LogHead>> {
-        Ok(match self.next()?.map(|(_, bytes)| record::decode(bytes)) {
-            Some(Some(Record::Head(head))) => Some(*head),
-            _ => None,
-        })
+        let offset = self.offset;
+        self.offset += record.len();
+        self.rest = rest;
+        Some((offset, record))
     }
 }

@@ -1,6 +1,7 @@
 //! A simulated world: clocks, a disk and buckets that fail as a seed says.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind as Io, Write};
 use std::ops::Range;
@@ -10,7 +11,7 @@ use std::time::SystemTime;
 
 use gillnet_bucket::layout::{FORMAT_KEY, ObjectName, Part};
 use gillnet_bucket::{Body, Bucket, BucketError, ErrorKind, ObjectMeta, PutError};
-use gillnet_recorder::{Buckets, Clock, File, Fs};
+use gillnet_recorder::{Buckets, Clock, File, Fs, View};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
@@ -282,6 +283,8 @@ fn split(path: &Path) -> (&Path, &str) {
 pub(crate) struct SimClock(pub(crate) Arc<World>);
 
 impl Clock for SimClock {
+    fn rest(&self, _: u64) {}
+
     fn now(&self) -> i64 {
         self.0.state().wall
     }
@@ -334,6 +337,22 @@ impl Write for SimFile {
     }
 }
 
+/// A view whose disk may fail once, before it is asked whether it did.
+struct SimView {
+    bytes: Vec<u8>,
+    whole: Cell<bool>,
+}
+
+impl View for SimView {
+    fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    fn is_whole(&self) -> bool {
+        self.whole.replace(true)
+    }
+}
+
 impl File for SimFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         let state = &mut *self.world.state();
@@ -343,6 +362,18 @@ impl File for SimFile {
         let len = rest.len().min(buf.len());
         buf[..len].copy_from_slice(&rest[..len]);
         Ok(len)
+    }
+
+    fn view(&self) -> io::Result<Box<dyn View>> {
+        let state = &mut *self.world.state();
+        state.disk()?;
+        let mut bytes = state.inodes[&self.id].data.clone();
+        let whole = Cell::new(state.disk().is_ok());
+        if !whole.get() {
+            let from = state.rng.random_range(0..=bytes.len());
+            bytes[from..].fill(0);
+        }
+        Ok(Box::new(SimView { bytes, whole }))
     }
 
     fn truncate(&mut self, len: u64) -> io::Result<()> {
