@@ -140,6 +140,7 @@ pub async fn until_stopped(shared: &Shared, file: Option<&Path>, session: &Arc<S
         return Done::Interrupted;
     };
     let mut beat = tokio::time::interval(Duration::from_millis(200));
+    // two looks at the configuration are always a beat apart
     beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 use gillnet_capture::FileView;
@@ -11,12 +11,6 @@ use gillnet_capture::FileView;
 /// A file of the spool. What is written is there after a crash of the process when `write` returned,
 /// and after a loss of power when [`File::sync`] did.
 pub trait File: Write + Send {
-    /// Reads at an offset; 0 at the end.
-    ///
-    /// # Errors
-    /// Those of the system.
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
-
     /// The whole file, as long as it is now, to be read where it lies. Nobody writes to it meanwhile.
     ///
     /// # Errors
@@ -111,19 +105,15 @@ pub trait Fs: Send + Sync {
     /// # Errors
     /// Those of the system; [`io::ErrorKind::FileTooLarge`] above the limit.
     fn read(&self, path: &Path, limit: usize) -> io::Result<Vec<u8>> {
-        let file = self.open(path)?;
-        let mut out = Vec::new();
-        let mut piece = vec![0; limit.min(8 << 10)];
-        loop {
-            let got = file.read_at(&mut piece, out.len() as u64)?;
-            out.extend_from_slice(piece.get(..got).unwrap_or_default());
-            if out.len() > limit {
-                return Err(io::ErrorKind::FileTooLarge.into());
-            }
-            if got == 0 {
-                return Ok(out);
-            }
+        let view = self.open(path)?.view()?;
+        if view.bytes().len() > limit {
+            return Err(io::ErrorKind::FileTooLarge.into());
         }
+        let bytes = view.bytes().to_vec();
+        if !view.is_whole() {
+            return Err(io::Error::other("the disk did not give all of the file"));
+        }
+        Ok(bytes)
     }
 }
 
@@ -144,15 +134,6 @@ impl Write for DiskFile {
 }
 
 impl File for DiskFile {
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        loop {
-            match self.0.read_at(buf, offset) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                other => return other,
-            }
-        }
-    }
-
     fn view(&self) -> io::Result<Box<dyn View>> {
         Ok(Box::new(FileView::new(&self.0)?))
     }

@@ -354,16 +354,6 @@ impl View for SimView {
 }
 
 impl File for SimFile {
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        let state = &mut *self.world.state();
-        state.disk()?;
-        let data = &state.inodes[&self.id].data;
-        let rest = data.get(offset as usize..).unwrap_or_default();
-        let len = rest.len().min(buf.len());
-        buf[..len].copy_from_slice(&rest[..len]);
-        Ok(len)
-    }
-
     fn view(&self) -> io::Result<Box<dyn View>> {
         let state = &mut *self.world.state();
         state.disk()?;
