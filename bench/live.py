@@ -166,7 +166,8 @@ class Gillnet:
 
     def figures(self):
         by = threads(self.process.pid)
-        return {"cpu": by["shard"], "beside": by[""] - by["shard"]}
+        taking = by["shard"] + by["ring"]
+        return {"cpu": taking, "beside": by[""] - taking}
 
     def stop(self):
         found = {"captured": self.metric("received_packets_total"), "dropped": self.metric('drops_total{reason="kernel"}')}

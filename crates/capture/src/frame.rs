@@ -174,6 +174,15 @@ pub trait Source: Send {
     /// Counters up to now.
     fn stats(&mut self) -> SourceStats;
 
+    /// From now on nobody wants but what passes an expression in the syntax of pcap-filter(7) (empty: everything is
+    /// wanted). A source may yield more; by default it does.
+    ///
+    /// # Errors
+    /// Why it can't be told; it then yields all it did at first.
+    fn narrow(&mut self, _wanted: &str) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// The store that frames' positions point into; `None` where frames are not mapped and the
     /// caller copies what it keeps.
     fn store(&self) -> Option<Store>;

@@ -16,6 +16,7 @@ mod mem;
 mod own;
 mod sources;
 mod store;
+pub mod turns;
 mod view;
 pub mod write;
 
@@ -26,7 +27,7 @@ pub use own::OwnSockets;
 pub use sources::expand::{ArchiveMember, Input, expand};
 pub use sources::live::{LiveConfig, LiveSource, open_live};
 pub use sources::open_files;
-pub use store::{FrameHeader, MAX_FRAME, Ring, Store, StoredFrame};
+pub use store::{Ahead, FrameHeader, MAX_FRAME, Ring, Store, StoredFrame};
 pub use view::FileView;
 
 /// Result of this crate's functions.

@@ -117,6 +117,15 @@ impl Region {
         Ok(())
     }
 
+    /// Has the system provide the pages of `at..at + len`, of a writable mapping, before anyone writes there. What they
+    /// hold stays. Refused (before Linux 5.14, say), whoever writes there first waits for them.
+    pub(crate) fn provide(&self, at: usize, len: usize) {
+        if at.checked_add(len).is_some_and(|end| end <= self.len) {
+            // SAFETY: the range is inside this region; the advice changes no byte.
+            unsafe { libc::madvise(self.base().add(at).cast(), len, libc::MADV_POPULATE_WRITE) };
+        }
+    }
+
     /// Unmaps `at..at + len`; the addresses stay reserved.
     pub(crate) fn unmap(&self, at: usize, len: usize) {
         if len > 0 && at.checked_add(len).is_some_and(|end| end <= self.len) {

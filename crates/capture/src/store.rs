@@ -44,6 +44,11 @@ const HEADER: u64 = 32;
 /// needs one fence a stride, not one a frame.
 const STRIDE: u64 = 64 << 10;
 
+/// How far [`Ahead`] goes before the writer, and how many bytes of pages it asks for at a time: in between others come to
+/// their turn.
+const AHEAD: u64 = 32 << 20;
+const PIECE: u64 = 64 << 10;
+
 /// What a ring keeps of a frame beside its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameHeader {
@@ -461,6 +466,16 @@ impl Ring {
         self.store.clone()
     }
 
+    /// What has its pages at hand before they are written, on another thread.
+    #[must_use]
+    pub fn ahead(&self) -> Ahead {
+        Ahead {
+            store: self.store(),
+            done: 0,
+            far: AHEAD.min(self.size / 4),
+        }
+    }
+
     /// As [`Store::get`], borrowed so that no append can come between.
     #[must_use]
     #[inline]
@@ -522,6 +537,36 @@ impl Ring {
         self.store.marks.tail.store(tail, Ordering::Relaxed);
         // Other threads must see the tail move before they can see a byte behind it change.
         fence(Ordering::SeqCst);
+    }
+}
+
+/// Goes ahead of the writer of a ring and has the system provide the pages that it writes next. That costs several times
+/// as much as to fill them: for the first time a page must be made and cleared, and each time the disk has got it, it is
+/// watched for changes again.
+#[derive(Debug)]
+pub struct Ahead {
+    store: Store,
+    /// Up to this position pages were asked for.
+    done: u64,
+    far: u64,
+}
+
+impl Ahead {
+    /// Asks for pages up to some way ahead of the writer. To be called again and again, at least once while the writer
+    /// goes that way (32 MiB).
+    pub fn step(&mut self) {
+        let mask = self.store.mask;
+        loop {
+            let head = self.store.head();
+            let from = self.done.max(head) & !(PIECE - 1);
+            if from + PIECE > head + self.far {
+                return;
+            }
+            self.store
+                .region()
+                .provide((from & mask) as usize, PIECE as usize);
+            self.done = from + PIECE;
+        }
     }
 }
 

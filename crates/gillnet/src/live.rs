@@ -9,7 +9,9 @@ use crate::scan;
 use anyhow::Context;
 use gillnet_api::{LiveStore, RecordingStatus};
 use gillnet_bucket::{Access, Bucket, BucketError, Credentials, Destination, Key, connect};
-use gillnet_capture::{LiveConfig, Ring, Source, Store, expand, open_files, open_live};
+use gillnet_capture::{
+    Ahead, LiveConfig, Ring, Source, Store, expand, open_files, open_live, turns,
+};
 use gillnet_entry::time::Rfc3339;
 use gillnet_entry::{Entry, Origin, OwnedEntry};
 use gillnet_kfl::{Filter, Options};
@@ -20,9 +22,10 @@ use gillnet_pipeline::{
 use gillnet_recorder::{
     Buckets, Deps, Disk, NameHistory, RecordedName, Recorder, RecorderConfig, Schedule, SystemClock,
 };
+use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -86,6 +89,7 @@ impl Session {
             check_destination(rule, &buckets)?;
         }
         let ring = ring(config, &dir)?;
+        let ahead = ring.ahead();
         let store = ring.store();
         let (mut source, what) = source(config, args)?;
         let recorder_config = recorder_config(config, &dir, &identity)?;
@@ -131,9 +135,13 @@ impl Session {
         });
         let control = Arc::new(Control::default());
         let steer = Arc::clone(&control);
+        let running = provide(ahead)?;
         let thread = std::thread::Builder::new()
             .name("shard".into())
             .spawn(move || {
+                // for as long as this thread runs
+                let _running = running;
+                turns::in_short_stretches();
                 run(&mut *source, &mut shard, &steer, &mut |fault| {
                     tracing::warn!("{fault}")
                 })
@@ -387,6 +395,24 @@ fn ring(config: &Config, dir: &Path) -> anyhow::Result<Ring> {
     let usual = if is_tmpfs(dir) { 256 << 20 } else { 1 << 30 };
     let size = config.capture.ring.size.map_or(usual, |size| size.0);
     Ok(Ring::create(Some(dir), size)?)
+}
+
+/// How often pages of the ring are provided.
+const PROVIDE_EVERY: Duration = Duration::from_millis(50);
+
+/// Provides pages of the ring ahead of the shard, on a thread that works when the processors have nothing else to do, until
+/// what is returned is dropped.
+fn provide(mut ahead: Ahead) -> anyhow::Result<mpsc::Sender<Infallible>> {
+    let (running, ended) = mpsc::channel::<Infallible>();
+    std::thread::Builder::new()
+        .name("ring".into())
+        .spawn(move || {
+            turns::when_idle();
+            while ended.recv_timeout(PROVIDE_EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
+                ahead.step();
+            }
+        })?;
+    Ok(running)
 }
 
 /// Whether a folder is on tmpfs: the mount with the longest path above it.

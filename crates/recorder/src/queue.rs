@@ -19,8 +19,9 @@ use crate::rule::RuleId;
 const BATCH: usize = 256 << 10;
 /// Room that a batch has above [`BATCH`], so that the frame that fills it fits.
 const SLACK: usize = 72 << 10;
-/// The writer is woken when this much is queued; less than that it fetches by itself.
-const WAKE_AT: usize = 1 << 20;
+/// The writer is woken when this much is queued; less than that it fetches by itself. Often and little at a time: its work
+/// keeps those waiting for whom the host is there.
+const WAKE_AT: usize = BATCH;
 /// Emptied batches that are kept for use again.
 const SPARES: usize = 4;
 /// Streams of which it is kept in mind that frames are missing; of others it is only counted.

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+
+use gillnet_capture::turns;
 
 use crate::queue::{Bell, Handle, lock};
 use crate::rule::{Rule, RuleId};
@@ -146,6 +149,7 @@ impl Recorder {
             shared.write.wait(&mut heard, WRITE_EVERY);
         }
         shared.hurry.store(true, Ordering::Relaxed);
+        shared.spool.hurry();
         shared.spool.uploader.ring();
         while !shared.spool.is_empty() && Instant::now() < until {
             shared.spool.uploader.wait(&mut uploads, WRITE_EVERY);
@@ -207,6 +211,7 @@ fn spawn(
 }
 
 fn write_loop(shared: &Arc<Shared>) {
+    turns::in_short_stretches();
     let mut heard = 0;
     while !shared.is_stopped() {
         let mut writer = lock(&shared.writer);
@@ -217,23 +222,13 @@ fn write_loop(shared: &Arc<Shared>) {
     }
 }
 
-/// What seals and uploads may wait, and gives way to what the host is there for: by default a tenth of a processor that
-/// others want too.
-const NICE: i32 = 10;
-
-/// Lets this thread give way to others.
-fn give_way() {
-    // of a thread, not of the process (sched(7)); refused, it works as it is
-    let _ = rustix::process::nice(NICE);
-}
-
 fn seal_loop(shared: &Arc<Shared>) {
-    give_way();
+    turns::in_short_stretches();
     let mut heard = 0;
     let mut mended = Instant::now();
     while !shared.is_stopped() {
         start_uploaders(shared);
-        let wait = match shared.spool.seal_next() {
+        let wait = match seal(&shared.spool) {
             Sealing::Done | Sealing::Failed => continue,
             Sealing::Nothing => LOOK_EVERY,
             Sealing::Until(time) => shared.until(Some(time)),
@@ -244,6 +239,25 @@ fn seal_loop(shared: &Arc<Shared>) {
         }
         shared.spool.sealer.wait(&mut heard, wait);
     }
+}
+
+/// Seals a log, if there is one. Usually a thread of its own does so, which works when the processors have nothing else to
+/// do; it can't be told to hurry, so where that is needed, it is given up for this thread.
+fn seal(spool: &Spool) -> Sealing {
+    if !spool.can_seal() || spool.is_pressed() {
+        return spool.seal_next();
+    }
+    let patient = || {
+        turns::when_idle();
+        spool.seal_next()
+    };
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().name("spool seal".to_owned());
+        match thread.spawn_scoped(scope, patient) {
+            Ok(sealed) => sealed.join().unwrap_or_else(|panic| resume_unwind(panic)),
+            Err(_) => spool.seal_next(),
+        }
+    })
 }
 
 /// Starts an uploader for each destination that has none yet.
@@ -272,7 +286,7 @@ fn start_uploaders(shared: &Arc<Shared>) {
 }
 
 fn upload_loop(shared: &Arc<Shared>, mut uploader: Uploader) {
-    give_way();
+    turns::in_short_stretches();
     let mut heard = 0;
     let mut hurries = false;
     while !shared.is_stopped() {

@@ -22,11 +22,12 @@ pub(crate) struct Closed {
     /// The sidecar was put in place, or may have been.
     pub(crate) committed: Option<Box<Sidecar>>,
     pub(crate) failures: u32,
+    /// Monotonic time from which it is to be sealed.
     pub(crate) not_before: u64,
 }
 
 impl Closed {
-    pub(crate) fn new(id: String, path: PathBuf, bytes: u64, spread: u64) -> Self {
+    pub(crate) fn new(id: String, path: PathBuf, bytes: u64, spread: u64, now: u64) -> Self {
         Self {
             id,
             path,
@@ -34,7 +35,7 @@ impl Closed {
             spread,
             committed: None,
             failures: 0,
-            not_before: 0,
+            not_before: now,
         }
     }
 }

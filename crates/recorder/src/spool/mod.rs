@@ -25,7 +25,7 @@ mod sealed;
 use std::any::Any;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use gillnet_bucket::layout::ObjectName;
@@ -72,6 +72,8 @@ pub struct Spool {
     folders: Folders,
     next_seq: AtomicU64,
     state: Mutex<Inventory>,
+    /// No time is left to take turns with others.
+    hurry: AtomicBool,
     /// Rung when there is something to seal.
     pub(crate) sealer: Bell,
     /// Rung when there is something to upload.
@@ -129,6 +131,7 @@ impl Spool {
             config,
             folders,
             next_seq: AtomicU64::new(1),
+            hurry: AtomicBool::new(false),
             sealer: Bell::default(),
             uploader: Arc::default(),
             _lock: lock,
@@ -182,9 +185,10 @@ impl Spool {
             lock(&self.state).bytes -= bytes;
             return;
         }
+        let now = self.clock.monotonic();
         lock(&self.state)
             .closed
-            .push_back(Closed::new(head.id(), path, bytes, spread));
+            .push_back(Closed::new(head.id(), path, bytes, spread, now));
         self.sealer.ring();
     }
 

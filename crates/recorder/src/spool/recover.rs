@@ -40,7 +40,9 @@ impl Spool {
         }
         for (id, path, bytes) in logs {
             state.bytes += bytes;
-            state.closed.push_back(Closed::new(id, path, bytes, spread));
+            state
+                .closed
+                .push_back(Closed::new(id, path, bytes, spread, now));
         }
         for (id, side) in objects {
             state.bytes += side.bytes();

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use foldhash::fast::RandomState;
 use gillnet_bucket::packets::{
@@ -30,6 +31,9 @@ const STRETCH: usize = 32 << 10;
 const REST: u64 = 2;
 /// But not longer (nanoseconds): it may have been kept from its processor.
 const MAX_REST: u64 = SECOND / 1000;
+/// Where a log has waited so long (nanoseconds), there are no processors that have nothing else to do, and it does not
+/// rest, nor wait for them, any more.
+const PATIENCE: u64 = 10 * SECOND;
 
 /// What [`Spool::seal_next`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +72,10 @@ impl Spool {
         let mut state = lock(&self.state);
         state.sealing = false;
         match result {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                state.closed.push_front(closed);
+                Sealing::Done
+            }
             Ok(side) => {
                 state.bytes = state.bytes.saturating_sub(closed.bytes);
                 if let Some(side) = side {
@@ -97,6 +105,31 @@ impl Spool {
         }
     }
 
+    /// Whether a log is to be sealed now.
+    pub(crate) fn can_seal(&self) -> bool {
+        let now = self.clock.monotonic();
+        lock(&self.state)
+            .closed
+            .iter()
+            .any(|log| log.not_before <= now)
+    }
+
+    /// Has sealing neither rest nor wait for its turn from now on.
+    pub(crate) fn hurry(&self) {
+        self.hurry.store(true, Ordering::Relaxed);
+        self.sealer.ring();
+    }
+
+    /// Whether sealing may neither rest nor wait for its turn.
+    pub(crate) fn is_pressed(&self) -> bool {
+        let late = self.clock.monotonic().saturating_sub(PATIENCE);
+        self.hurry.load(Ordering::Relaxed)
+            || lock(&self.state)
+                .closed
+                .iter()
+                .any(|log| log.not_before < late)
+    }
+
     /// The rule that a log is of, as its head says.
     fn rule_of(&self, closed: &Closed) -> Option<String> {
         let log = self.fs.open(&closed.path).ok()?.view().ok()?;
@@ -121,7 +154,7 @@ impl Spool {
             other => other?.view()?,
         };
         let mut pace = Pace::new(self);
-        let index = Index::read(log.bytes(), &mut pace);
+        let index = Index::read(log.bytes(), &mut pace)?;
         readable(&*log)?;
         if index.cut > 0 {
             tracing::warn!(log = %closed.path.display(), bytes = index.cut, "the log's end is torn and was cut off");
@@ -328,14 +361,14 @@ struct Index {
 }
 
 impl Index {
-    fn read(log: &[u8], pace: &mut Pace<'_>) -> Self {
+    fn read(log: &[u8], pace: &mut Pace<'_>) -> io::Result<Self> {
         let mut index = Self::default();
         let mut by_number = HashMap::default();
         let mut described: HashMap<u32, Interface> = HashMap::new();
         let mut reader = LogReader::new(log);
         while let Some((offset, bytes)) = reader.next() {
             // without compression it is a tenth of the work
-            pace.went(bytes.len() / 10);
+            pace.went(bytes.len() / 10)?;
             let len = bytes.len() as u32;
             match record::decode(bytes) {
                 Some(Record::Head(head)) => index.head = Some(*head),
@@ -366,7 +399,7 @@ impl Index {
         }
         index.cut = reader.rest.len() as u64;
         index.totals.streams = index.streams.iter().map(Stream::beginnings).sum();
-        index
+        Ok(index)
     }
 
     fn stream(
@@ -424,7 +457,7 @@ impl Index {
             for (at, place) in stream.frames.iter().enumerate() {
                 let bytes = log.get(place.offset..place.offset + place.len as usize);
                 self.write_packet(&mut object, stream, at, bytes.unwrap_or_default())?;
-                pace.went(place.len as usize);
+                pace.went(place.len as usize)?;
             }
         }
         object.finish()
@@ -468,6 +501,7 @@ impl Index {
 /// When sealing rests.
 struct Pace<'a> {
     spool: &'a Spool,
+    pressed: bool,
     /// Bytes since the last rest, and when that ended.
     bytes: usize,
     since: u64,
@@ -475,27 +509,33 @@ struct Pace<'a> {
 
 impl<'a> Pace<'a> {
     fn new(spool: &'a Spool) -> Self {
-        let since = spool.clock.monotonic();
         Self {
             spool,
+            pressed: spool.is_pressed(),
             bytes: 0,
-            since,
+            since: spool.clock.monotonic(),
         }
     }
 
-    /// So many bytes are done. Where another log waits already, there is no rest.
-    fn went(&mut self, bytes: usize) {
+    /// So many bytes are done.
+    ///
+    /// # Errors
+    /// Interrupted, where it is pressed now, and was not when it began: it is to be begun again by a thread that does not
+    /// have to wait for its turn.
+    fn went(&mut self, bytes: usize) -> io::Result<()> {
         self.bytes += bytes;
-        if self.bytes < STRETCH {
-            return;
+        if self.bytes < STRETCH || self.pressed {
+            return Ok(());
+        }
+        if self.spool.is_pressed() {
+            return Err(io::ErrorKind::Interrupted.into());
         }
         let clock = &self.spool.clock;
-        if lock(&self.spool.state).closed.is_empty() {
-            let worked = clock.monotonic() - self.since;
-            clock.rest((REST * worked).min(MAX_REST));
-        }
+        let worked = clock.monotonic() - self.since;
+        clock.rest((REST * worked).min(MAX_REST));
         self.bytes = 0;
         self.since = clock.monotonic();
+        Ok(())
     }
 }
 

@@ -75,12 +75,21 @@ pub struct LiveSource {
     at: usize,
     reading: Option<Reading>,
     table: Table,
+    /// The filter that was asked for, and what of it is wanted now.
+    filter: String,
+    narrowed: String,
+    snaplen: u32,
     tick: Duration,
     /// When the next tick is due.
     tick_due: Instant,
     forget_due: Instant,
     stats: SourceStats,
 }
+
+/// After so many frames others come to their turn: a block of them takes long enough to keep waiting those for whom the
+/// host is there, and the system takes a processor from a thread that works only each few milliseconds, where it is not
+/// asked to.
+const TURN: u32 = 64;
 
 /// A place in a block of the current tap's ring.
 #[derive(Clone, Copy, Debug)]
@@ -146,6 +155,9 @@ pub fn open_live(config: &LiveConfig) -> Result<LiveSource> {
         at: 0,
         reading: None,
         table: Table::new(snaplen),
+        filter: config.filter.clone().unwrap_or_default(),
+        narrowed: String::new(),
+        snaplen,
         tick: config.tick,
         tick_due: now + config.tick,
         forget_due: now + FORGET,
@@ -254,6 +266,20 @@ enum Found {
 }
 
 impl LiveSource {
+    /// Has all taps pass what an expression asks for, from now on.
+    fn attach(&self, expression: &str) -> Result<()> {
+        let program = filter::compile(expression, self.snaplen)?;
+        for tap in &self.taps {
+            let attached = tap.socket.filter(&program);
+            attached.map_err(|source| Error::Live {
+                interface: tap.name.to_string(),
+                what: "attaching the filter",
+                source,
+            })?;
+        }
+        Ok(())
+    }
+
     /// Goes on to the next frame that is delivered, or to the next tick.
     fn find(&mut self) -> Result<Found> {
         loop {
@@ -301,6 +327,9 @@ impl LiveSource {
                     iface: known.number,
                     number,
                 });
+            }
+            if frames_left % TURN == 0 {
+                thread::yield_now();
             }
             self.reading = Some(Reading {
                 frames_left: frames_left - 1,
@@ -481,6 +510,25 @@ impl Source for LiveSource {
             }
         }
         self.stats
+    }
+
+    fn narrow(&mut self, wanted: &str) -> Result<()> {
+        if self.narrowed == wanted {
+            return Ok(());
+        }
+        let both = match (self.filter.trim(), wanted) {
+            ("", wanted) => wanted.to_owned(),
+            (asked, "") => asked.to_owned(),
+            (asked, wanted) => format!("({asked}) and ({wanted})"),
+        };
+        let attached = self.attach(&both);
+        if attached.is_ok() {
+            wanted.clone_into(&mut self.narrowed);
+        } else {
+            self.attach(&self.filter)?;
+            self.narrowed.clear();
+        }
+        attached
     }
 
     fn store(&self) -> Option<Store> {

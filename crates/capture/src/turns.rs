@@ -1,0 +1,63 @@
+//! How a thread takes turns with others on a processor (sched(7), sched_setattr(2)).
+//!
+//! All of it is asked of the system as a favour: refused, a thread works as it is.
+
+#![allow(unsafe_code)]
+
+use std::mem;
+
+/// The shortest stretch that the system grants a thread, in nanoseconds.
+const SLICE: u64 = 100_000;
+
+/// Has the calling thread work in stretches of a tenth of a millisecond, where others want its processor too: its share
+/// stays what it is, in smaller parts. Systems before Linux 6.12 have one length for all.
+pub fn in_short_stretches() {
+    change(|attr| attr.sched_runtime = SLICE);
+}
+
+/// Has the calling thread work only where nothing else wants its processor. For good: no thread may leave this by itself.
+pub fn when_idle() {
+    change(|attr| {
+        attr.sched_policy = libc::SCHED_IDLE.unsigned_abs();
+        attr.sched_nice = 0;
+    });
+}
+
+fn change(how: impl FnOnce(&mut libc::sched_attr)) {
+    // SAFETY: all zeros is a value of this struct of numbers.
+    let mut attr: libc::sched_attr = unsafe { mem::zeroed() };
+    let size = mem::size_of_val(&attr) as libc::c_uint;
+    // SAFETY: the struct is writable and `size` bytes long; 0 is the calling thread.
+    let got = unsafe { libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attr, size, 0) };
+    if got == 0 {
+        how(&mut attr);
+        // SAFETY: the struct is whole and tells its own size; 0 is the calling thread.
+        unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attr, 0) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The policy of the calling thread.
+    fn policy() -> i32 {
+        // SAFETY: 0 is the calling thread.
+        unsafe { libc::sched_getscheduler(0) }
+    }
+
+    #[test]
+    fn a_thread_takes_turns_as_it_asked_for_and_no_other_does() {
+        let before = policy();
+        let (short, idle) = std::thread::spawn(|| {
+            in_short_stretches();
+            let short = policy();
+            when_idle();
+            (short, policy())
+        })
+        .join()
+        .unwrap();
+        assert_eq!((short, idle), (libc::SCHED_OTHER, libc::SCHED_IDLE));
+        assert_eq!(policy(), before);
+    }
+}
