@@ -4,6 +4,7 @@ use crate::ast::Span;
 use crate::check::Env;
 use crate::error::Error;
 use crate::lang::{Lang, Lowered};
+use crate::packets::Packets;
 use crate::predicate::{EntryFacts, Node, Reason, test};
 use crate::redact::{self, Redaction};
 use crate::stages::{self, FlowView, ProtocolSet, Tri};
@@ -75,6 +76,11 @@ impl Filter {
     /// means in neither direction and `Yes` in both.
     pub fn flow(&self, flow: &FlowView<'_>) -> Tri {
         stages::flow(&self.0.root, flow)
+    }
+
+    /// What packets of flows with matching entries are like.
+    pub fn packets(&self) -> Packets {
+        Packets::of(&self.0.root)
     }
 
     /// The protocols of which entries can match at all.

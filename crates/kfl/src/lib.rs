@@ -16,6 +16,7 @@ mod kfl2;
 mod lang;
 mod lexer;
 mod macros;
+mod packets;
 mod predicate;
 mod redact;
 mod stages;
@@ -28,5 +29,6 @@ pub use complete::{Class, Completion, Item, ItemKind, Mark, Validation, complete
 pub use error::{Error, ErrorKind, Errors};
 pub use filter::{Filter, Outcome};
 pub use lang::{Lang, Options, compile};
+pub use packets::Packets;
 pub use predicate::{FlowEnd, MAX_STEPS, Reason};
 pub use stages::{FlowView, ProtocolSet, Tri};

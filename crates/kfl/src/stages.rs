@@ -26,6 +26,16 @@ impl ProtocolSet {
     /// None of them.
     pub const NONE: ProtocolSet = ProtocolSet(0);
 
+    /// Those whose bits are set.
+    pub const fn from_bits(bits: u64) -> ProtocolSet {
+        ProtocolSet(bits)
+    }
+
+    /// A bit for each.
+    pub const fn bits(self) -> u64 {
+        self.0
+    }
+
     /// One of them.
     pub fn only(protocol: u8) -> ProtocolSet {
         ProtocolSet(1u64.checked_shl(u32::from(protocol)).unwrap_or(0))

@@ -168,6 +168,11 @@ impl Names {
         Knowledge::Unknown
     }
 
+    /// Whether DNS answers are learnt from.
+    pub fn learns_dns(&self) -> bool {
+        self.read().learns
+    }
+
     /// Takes the name that a DNS answer gives an address, for as long as the answer lives (s). It never goes before a
     /// name from elsewhere. Does nothing where DNS is not to be learnt from.
     pub fn learn_dns(&self, name: &str, ip: IpAddr, ttl: u32, at_ns: i64) {

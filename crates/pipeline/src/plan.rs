@@ -1,8 +1,11 @@
 //! What is wanted now: immutable, swapped at run time, read once a batch.
 
+use gillnet_entry::Transport;
 use gillnet_entry::{Entry, Name};
-use gillnet_kfl::{Filter, FlowEnd, FlowView, ProtocolSet, Tri};
+use gillnet_kfl::{Filter, FlowEnd, FlowView, Packets, ProtocolSet, Tri};
 use gillnet_names::Knowledge;
+use gillnet_protocols::REGISTRY;
+use gillnet_streams::decode::TUNNEL_PORTS;
 use std::net::IpAddr;
 use std::sync::LazyLock;
 
@@ -29,6 +32,9 @@ pub struct Plan {
     generation: u32,
 }
 
+/// More fragments and offset in the second word of an IPv4 header: of a datagram that is whole both are 0.
+const FRAGMENT: u16 = 0x3fff;
+
 impl Plan {
     /// The most things a plan holds.
     pub const MOST: usize = 64;
@@ -44,9 +50,7 @@ impl Plan {
             .fold(0, |mask, w| mask | w.mask());
         Plan {
             record,
-            protocols: (0..64)
-                .filter(|p| protocols.contains(*p))
-                .fold(0, |mask, p| mask | 1 << p),
+            protocols: protocols.bits(),
             bodies: wants.iter().any(|w| w.bodies || w.filter.needs_bodies()),
             wants,
             generation,
@@ -78,10 +82,58 @@ impl Plan {
         self.record
     }
 
-    /// The wants that a flow with these ends can still match, as bits (0 = nobody can want it), and whether a name
-    /// that is not known yet could still decide.
-    pub fn flow(&self, ends: &[(IpAddr, u16); 2], known: &[Knowledge; 2]) -> (u64, bool) {
-        let view = FlowView::new(flow_end(ends[0], &known[0]), flow_end(ends[1], &known[1]));
+    /// What the kernel should let through, as an expression of pcap-filter(7); empty where that is everything. It passes
+    /// what some want asks for, the usual ports of the protocols of `learnt_from` (bits), and what does not show by itself
+    /// which flow it belongs to: fragments, tunnels, and all that is neither TCP nor UDP.
+    pub fn packets(&self, learnt_from: u64) -> String {
+        let on = |transport| {
+            let wants = self.wants.iter().filter(|want| {
+                let protocols = REGISTRY.iter().zip(0u8..);
+                protocols
+                    .filter(|(p, _)| p.transports.contains(&transport))
+                    .any(|(_, i)| want.filter.protocols().contains(i))
+            });
+            let learnt = REGISTRY.iter().zip(0u8..).filter(|(p, i)| {
+                ProtocolSet::from_bits(learnt_from).contains(*i)
+                    && p.transports.contains(&transport)
+            });
+            let ports = learnt.flat_map(|(p, _)| p.ports);
+            let asked = wants.map(|want| want.filter.packets());
+            asked
+                .chain(ports.map(|port| Packets::Ports(*port, *port)))
+                .fold(Packets::No, Packets::or)
+        };
+        let (tcp, udp) = (on(Transport::Tcp), on(Transport::Udp));
+        if tcp == Packets::Every && udp == Packets::Every {
+            return String::new();
+        }
+        let mut passed = format!("not (tcp or udp) or ip[6:2] & {FRAGMENT:#x} != 0 or ip6[6] = 44");
+        for port in TUNNEL_PORTS {
+            passed += &format!(" or udp port {port}");
+        }
+        for (transport, packets) in [("tcp", tcp), ("udp", udp)] {
+            match packets {
+                Packets::No => {}
+                Packets::Every => passed += &format!(" or {transport}"),
+                packets => passed += &format!(" or ({transport} and ({packets}))"),
+            }
+        }
+        passed
+    }
+
+    /// The wants that a flow with these ends can still match if its protocol is one of `protocols` (bits), as bits
+    /// (0 = nobody can want it), and whether a name that is not known yet could still decide.
+    pub fn flow(
+        &self,
+        ends: &[(IpAddr, u16); 2],
+        known: &[Knowledge; 2],
+        protocols: u64,
+    ) -> (u64, bool) {
+        let ends = [flow_end(ends[0], &known[0]), flow_end(ends[1], &known[1])];
+        let view = FlowView {
+            protocols: ProtocolSet::from_bits(protocols),
+            ..FlowView::new(ends[0], ends[1])
+        };
         let mut open = false;
         let possible = self.select(u64::MAX, |filter| {
             let answer = filter.flow(&view);

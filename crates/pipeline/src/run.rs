@@ -103,6 +103,7 @@ pub fn run(
 ) -> Ended {
     let mut stopping: Option<Instant> = None;
     let mut left = BATCH;
+    narrow(source, shard, fault);
     let ended = loop {
         let mut silent = false;
         match source.next() {
@@ -124,6 +125,7 @@ pub fn run(
         left = BATCH;
         if let Some(plan) = control.new_plan() {
             shard.set_plan(plan);
+            narrow(source, shard, fault);
         }
         shard.interfaces(source.interfaces());
         shard.end_of_batch();
@@ -144,4 +146,11 @@ pub fn run(
     shard.finish();
     shard.publish(source.stats(), &control.board);
     ended
+}
+
+/// Tells the source what the plan wants of it. Where it can't be told, it yields more than is wanted.
+fn narrow(source: &mut dyn Source, shard: &Shard, fault: &mut dyn FnMut(&Error)) {
+    if let Err(error) = source.narrow(&shard.packets()) {
+        fault(&error);
+    }
 }

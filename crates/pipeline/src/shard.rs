@@ -83,12 +83,16 @@ const OWN: u8 = 1;
 struct State {
     about: About,
     stream: Stream,
+    /// Where both directions stood when nobody wanted the flow any more.
+    left: Option<[u64; 2]>,
 }
 
 /// The streams of a shard and what they put their entries through.
 struct Streams {
     /// Index into `states` by flow.
     slots: Vec<u32>,
+    /// What flows were asked last, by flow.
+    asked: Vec<Asked>,
     states: Vec<Option<Box<State>>>,
     free: Vec<u32>,
     numbers: Numbers,
@@ -106,7 +110,6 @@ pub struct Shard {
     flows: Flows,
     keep: Keep,
     store: Store,
-    asked: Vec<Asked>,
     streams: Streams,
     interfaces: usize,
     own: Option<OwnCheck>,
@@ -129,7 +132,7 @@ impl Shard {
         let dissect = Config {
             limits: config.dissect,
             bodies: config.plan.bodies(),
-            enabled: config.plan.protocols(),
+            enabled: config.plan.protocols() | learnt_from(&config.names),
         };
         let outlet = Outlet::new(
             config.plan,
@@ -144,9 +147,9 @@ impl Shard {
             flows: Flows::new(config.flow),
             keep: config.keep,
             store,
-            asked: Vec::new(),
             streams: Streams {
                 slots: Vec::new(),
+                asked: Vec::new(),
                 states: Vec::new(),
                 free: Vec::new(),
                 numbers: config.numbers.unwrap_or_else(counting_from_zero),
@@ -186,14 +189,8 @@ impl Shard {
             return; // the flow table counts it
         }
         let flow = self.flows.get_mut(touch.flow);
-        if touch.new || is_stale(&self.asked, touch.flow, &self.streams.outlet) {
-            ask(
-                flow,
-                touch,
-                &mut self.asked,
-                &mut self.streams,
-                &mut self.own,
-            );
+        if touch.new || self.streams.is_stale(touch.flow) {
+            self.streams.ask(flow, touch, &mut self.own);
         }
         if !flow.wanted {
             let reason = if flow.flags & OWN != 0 {
@@ -254,8 +251,14 @@ impl Shard {
     /// Swaps the plan.
     pub fn set_plan(&mut self, plan: Arc<Plan>) {
         self.streams.config.bodies = plan.bodies();
-        self.streams.config.enabled = plan.protocols();
+        self.streams.config.enabled = plan.protocols() | learnt_from(&self.streams.outlet.names);
         self.streams.outlet.plan = plan;
+    }
+
+    /// What its plan wants of the kernel: see [`Plan::packets`].
+    pub fn packets(&self) -> String {
+        let outlet = &self.streams.outlet;
+        outlet.plan.packets(learnt_from(&outlet.names))
     }
 
     /// Tells the recorder of new interfaces.
@@ -361,62 +364,76 @@ fn header(frame: &Frame<'_>, prev: u64) -> FrameHeader {
     }
 }
 
-/// Whether a flow must be asked again: the plan changed, or names did and one could decide.
-#[inline]
-fn is_stale(asked: &[Asked], flow: u32, outlet: &Outlet) -> bool {
-    let asked = asked.get(flow as usize).unwrap_or(&NEVER);
-    asked.plan != outlet.plan.generation()
-        || (asked.open && asked.names != outlet.names.generation())
+/// The protocols from which names are learnt, whoever else wants them, as bits of [`REGISTRY`].
+fn learnt_from(names: &Names) -> u64 {
+    let dns = gillnet_protocols::index("dns").filter(|_| names.learns_dns());
+    dns.map_or(0, |dns| 1 << dns)
 }
 
-/// Asks once a flow what its ends are called and who can want it.
-#[cold]
-fn ask(
-    flow: &mut Flow,
-    touch: Touch,
-    asked: &mut Vec<Asked>,
-    streams: &mut Streams,
-    own: &mut Option<OwnCheck>,
-) {
-    let index = touch.flow as usize;
-    if asked.len() <= index {
-        asked.resize(index + 1, NEVER);
-        streams.slots.resize(index + 1, NONE);
+impl Streams {
+    /// Whether a flow must be asked again: the plan changed, or names did and one could decide, or it became known what
+    /// it is.
+    #[inline]
+    fn is_stale(&self, flow: u32) -> bool {
+        let asked = self.asked.get(flow as usize).unwrap_or(&NEVER);
+        let outlet = &self.outlet;
+        asked.plan != outlet.plan.generation()
+            || (asked.open && asked.names != outlet.names.generation())
     }
-    let (a, b) = flow.ends();
-    let ends = [a, b];
-    let outlet = &mut streams.outlet;
-    let (plan, names) = (outlet.plan.generation(), outlet.names.generation());
-    if touch.new {
-        flow.flags = if own.as_mut().is_some_and(|is_own| is_own(&ends)) {
-            OWN
-        } else {
-            0
+
+    /// Asks what the ends of a flow are called and who can want it.
+    #[cold]
+    fn ask(&mut self, flow: &mut Flow, touch: Touch, own: &mut Option<OwnCheck>) {
+        let index = touch.flow as usize;
+        if self.asked.len() <= index {
+            self.asked.resize(index + 1, NEVER);
+            self.slots.resize(index + 1, NONE);
+        }
+        let (a, b) = flow.ends();
+        let ends = [a, b];
+        let transport = match flow.transport() {
+            flow::Transport::Tcp => Transport::Tcp,
+            flow::Transport::Udp => Transport::Udp,
         };
-        flow.last_pos = NO_POS;
-    }
-    let known = ends.map(|(ip, port)| outlet.names.known(ip, port, flow.last_ts()));
-    let (possible, open) = outlet.plan.flow(&ends, &known);
-    asked[index] = Asked { plan, names, open };
-    flow.wanted = possible != 0 && flow.flags & OWN == 0;
-    let names = known.map(|known| match known {
-        Knowledge::Known(name) => name,
-        Knowledge::KnownNone | Knowledge::Unknown => Arc::clone(&outlet.nameless),
-    });
-    match streams
-        .states
-        .get_mut(flow.slot as usize)
-        .and_then(Option::as_mut)
-    {
-        Some(state) => {
+        if touch.new {
+            let is_own = own.as_mut().is_some_and(|is_own| is_own(&ends));
+            flow.flags = if is_own { OWN } else { 0 };
+            flow.last_pos = NO_POS;
+        }
+        let outlet = &self.outlet;
+        let (plan, names) = (outlet.plan.generation(), outlet.names.generation());
+        let state = self.states.get_mut(flow.slot as usize);
+        let mut state = state.and_then(Option::as_mut);
+        let fresh = || Stream::new(transport, (a.1, b.1));
+        let protocols = match &state {
+            Some(state) => state.stream.possible(),
+            None => fresh().possible(),
+        };
+        let known = ends.map(|(ip, port)| outlet.names.known(ip, port, flow.last_ts()));
+        let (possible, open) = outlet.plan.flow(&ends, &known, protocols);
+        self.asked[index] = Asked { plan, names, open };
+
+        let was_wanted = flow.wanted;
+        let recorded = state
+            .as_ref()
+            .map_or(0, |state| state.about.recording & outlet.plan.recording());
+        let learnt_from = protocols & learnt_from(&outlet.names);
+        flow.wanted = (possible | recorded | learnt_from) != 0 && flow.flags & OWN == 0;
+        let names = known.map(|known| match known {
+            Knowledge::Known(name) => name,
+            Knowledge::KnownNone | Knowledge::Unknown => Arc::clone(&outlet.nameless),
+        });
+        if let Some(state) = &mut state {
             state.about.possible = possible;
             state.about.names = names;
-        }
-        None if flow.wanted => {
-            let transport = match flow.transport() {
-                flow::Transport::Tcp => Transport::Tcp,
-                flow::Transport::Udp => Transport::Udp,
-            };
+            if was_wanted && !flow.wanted {
+                let at = [Dir::Up, Dir::Down].map(|dir| flow.offset(dir));
+                state.left = Some(at);
+            } else if flow.wanted && !was_wanted {
+                // what came meanwhile was not kept
+                state.about.truncated_before = Some(flow.last_ts());
+            }
+        } else if flow.wanted {
             let about = About {
                 stream: flow.stream,
                 transport,
@@ -427,20 +444,20 @@ fn ask(
                 recording: 0,
                 last_pos: NO_POS,
                 truncated_before: if touch.new {
-                    streams.truncated_before
+                    self.truncated_before
                 } else {
-                    None
+                    Some(flow.last_ts())
                 },
             };
-            let stream = Stream::new(transport, (a.1, b.1));
-            flow.slot = streams.insert(Box::new(State { about, stream }));
-            streams.slots[index] = flow.slot;
+            flow.slot = self.insert(Box::new(State {
+                about,
+                stream: fresh(),
+                left: None,
+            }));
+            self.slots[index] = flow.slot;
         }
-        None => {}
     }
-}
 
-impl Streams {
     #[allow(clippy::cast_possible_truncation)] // the flow table is bounded far below 2^32
     fn insert(&mut self, state: Box<State>) -> u32 {
         match self.free.pop() {
@@ -485,7 +502,7 @@ impl Streams {
     #[inline]
     fn stream(&mut self, flow: u32) -> Option<(&mut Stream, &Config, Store, Emitter<'_>)> {
         let slot = *self.slots.get(flow as usize)?;
-        let State { about, stream } = &mut **self.states.get_mut(slot as usize)?.as_mut()?;
+        let State { about, stream, .. } = &mut **self.states.get_mut(slot as usize)?.as_mut()?;
         let store = self.outlet.store.clone();
         Some((
             stream,
@@ -498,10 +515,26 @@ impl Streams {
         ))
     }
 
+    /// Tells a stream of what it did not get while nobody wanted it.
+    #[inline]
+    fn resume(&mut self, flow: u32, chunk: &Chunk<'_>) {
+        let slot = self.slots.get(flow as usize).copied().unwrap_or(NONE);
+        let state = self.states.get_mut(slot as usize).and_then(Option::as_mut);
+        let Some(left) = state.and_then(|state| state.left.as_mut()) else {
+            return;
+        };
+        let missing = chunk
+            .offset
+            .saturating_sub(std::mem::replace(&mut left[chunk.dir as usize], u64::MAX));
+        if missing > 0 {
+            self.gap(flow, chunk.dir, missing, chunk.ts);
+        }
+    }
+
     /// Lets requests that wait too long time out.
     fn look(&mut self, now: i64) {
         for state in self.states.iter_mut().flatten() {
-            let State { about, stream } = &mut **state;
+            let State { about, stream, .. } = &mut **state;
             stream.tick(
                 now,
                 &self.config,
@@ -518,8 +551,15 @@ impl StreamSink for Streams {
     #[inline]
     fn chunk(&mut self, flow: u32, chunk: &Chunk<'_>) {
         self.outlet.counters.chunks += 1;
-        if let Some((stream, config, store, mut out)) = self.stream(flow) {
-            stream.chunk(chunk, &crate::outlet::StoreBytes(&store), config, &mut out);
+        self.resume(flow, chunk);
+        let Some((stream, config, store, mut out)) = self.stream(flow) else {
+            return;
+        };
+        let before = stream.possible();
+        stream.chunk(chunk, &crate::outlet::StoreBytes(&store), config, &mut out);
+        if stream.possible() != before {
+            // with the flow's next frame it is asked who wants what it turned out to be
+            self.asked[flow as usize] = NEVER;
         }
     }
 

@@ -25,6 +25,12 @@ pub use stream::{Config, Stream};
 /// All protocols, in the order in which they are asked to identify a stream; an entry's `protocol` is the index here.
 pub static REGISTRY: &[&Protocol] = &[&http1::PROTOCOL, &dns::PROTOCOL];
 
+/// The index in [`REGISTRY`] of the protocol of this name.
+pub fn index(name: &str) -> Option<u8> {
+    let at = REGISTRY.iter().position(|p| p.name == name)?;
+    u8::try_from(at).ok()
+}
+
 /// A protocol's name, field table and KFL flags.
 pub type Speech = (&'static str, &'static Schema, &'static [&'static str]);
 

@@ -21,7 +21,7 @@ use crate::dissect::{Dissector, EntrySink, Limits, Why};
 use gillnet_entry::drops::Reason;
 use gillnet_entry::{Bytes, Nothing, Transport};
 use gillnet_streams::{Chunk, Close, Dir};
-use identify::{MAX_FIRST, Which, which};
+use identify::{MAX_FIRST, Which, on, which};
 use side::{Behind, Flow, Held, Outside, Piece, Side, drive};
 
 /// Position of bytes that are in no store.
@@ -109,6 +109,16 @@ impl Stream {
         match self.state {
             State::Open(protocol, _) | State::Idle(protocol) => Some(protocol),
             State::Identify(_) | State::Done => None,
+        }
+    }
+
+    /// The protocols of which entries can still come, a bit for each of [`REGISTRY`].
+    #[inline]
+    pub fn possible(&self) -> u64 {
+        match self.state {
+            State::Identify(_) => on(self.transport),
+            State::Open(protocol, _) | State::Idle(protocol) => 1 << (protocol & 63),
+            State::Done => 0,
         }
     }
 
@@ -291,9 +301,7 @@ impl Stream {
         }
         self.sides.iter_mut().for_each(Side::hand_over);
         self.handoffs += 1;
-        let known = name.map(|name| REGISTRY.iter().position(|p| p.name == name));
-        let known = known.map(|at| at.and_then(|at| u8::try_from(at).ok()));
-        match known {
+        match name.map(crate::index) {
             _ if self.handoffs > MAX_HANDOFFS => self.give_up(Some(Reason::Lost), out),
             Some(None) => self.give_up(Some(Reason::Unidentified), out),
             Some(Some(protocol)) if outside.config.wants(protocol) => self.open(protocol),

@@ -168,6 +168,16 @@ impl Plain {
         })
     }
 
+    /// The only integer that equals it.
+    pub(crate) fn whole(&self) -> Option<i64> {
+        self.int
+    }
+
+    /// The only text that equals it.
+    pub(crate) fn as_text(&self) -> &str {
+        &self.text
+    }
+
     /// Whether a value equals it; of a list, any element.
     #[inline]
     pub(crate) fn equals(&self, value: Val<'_>) -> bool {

@@ -2,7 +2,7 @@
 
 use crate::support::{e0, e1, e2, large, name};
 use gillnet_entry::{Bump, Name};
-use gillnet_kfl::{Filter, FlowEnd, FlowView, Lang, Options, ProtocolSet, Tri, compile};
+use gillnet_kfl::{Filter, FlowEnd, FlowView, Lang, Options, Packets, ProtocolSet, Tri, compile};
 use std::sync::Arc;
 
 fn filter(text: &str) -> Filter {
@@ -232,4 +232,56 @@ fn flows_never_contradict_entries() {
         }
     }
     assert!(decided > 300, "{decided}");
+}
+
+#[test]
+fn packets_are_asked_for_where_ports_and_addresses_decide() {
+    for (text, expected) in [
+        ("dst.port == 8080", "port 8080"),
+        ("http && dst.port in [80, 443]", "port 80 or port 443"),
+        (
+            r#"src.ip == "10.0.0.5" and dst.port==8086"#,
+            "host 10.0.0.5 and port 8086",
+        ),
+        (
+            r#"src.ip in ["10.0.0.5", "::1"] || (dst.port > 9000 && dst.port < 9010)"#,
+            "host 10.0.0.5 or host ::1 or (portrange 9001-65535 and portrange 0-9009)",
+        ),
+        // grouped from the right
+        (
+            r#"dst.port == 1 and dst.port == 2 or dst.port == 3"#,
+            "port 1 and (port 2 or port 3)",
+        ),
+        (
+            r#"(dst.port == 1 and src.port == 2) or dst.port == 3"#,
+            "(port 1 and port 2) or port 3",
+        ),
+        (
+            r#"http ? dst.port == 80 : dst.port == 53"#,
+            "port 80 or port 53",
+        ),
+    ] {
+        assert_eq!(filter(text).packets().to_string(), expected, "{text}");
+    }
+    for text in [
+        "",
+        "http",
+        "dst.port != 80",
+        "!(dst.port == 80)",
+        "dst.port >= 0",
+        r#"dst.port == 80 or src.name == "x""#,
+        r#"dst.ip.startsWith("10.")"#,
+        r#"dst.ip == r"10\..*""#,
+    ] {
+        assert_eq!(filter(text).packets(), Packets::Every, "{text}");
+    }
+    for text in [
+        "false",
+        "dst.port == 70000",
+        "dst.port < 0",
+        r#"dst.ip in ["somewhere"]"#,
+        "dst.port == 80 && false",
+    ] {
+        assert_eq!(filter(text).packets(), Packets::No, "{text}");
+    }
 }

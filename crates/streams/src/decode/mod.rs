@@ -12,6 +12,8 @@ mod span;
 mod transport;
 mod tunnel;
 
+pub use tunnel::TUNNEL_PORTS;
+
 use gillnet_capture::{Frame, LinkType, PacketDirection};
 
 use crate::Addr;

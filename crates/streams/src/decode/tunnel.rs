@@ -11,6 +11,9 @@ const VXLAN_LINUX: u16 = 8472;
 /// UDP port of Geneve (RFC 8926).
 const GENEVE: u16 = 6081;
 
+/// UDP ports whose packets may be a tunnel's.
+pub const TUNNEL_PORTS: [u16; 3] = [VXLAN, VXLAN_LINUX, GENEVE];
+
 /// EtherTypes of mirrored Ethernet frames in GRE.
 const ERSPAN_2: u16 = 0x88be;
 const ERSPAN_3: u16 = 0x22eb;
