@@ -17,7 +17,7 @@ mod side;
 mod tests;
 
 use crate::REGISTRY;
-use crate::dissect::{Dissector, EntrySink, Limits, Why};
+use crate::dissect::{Dissector, EntrySink, Limits, Protocol, Why};
 use gillnet_entry::drops::Reason;
 use gillnet_entry::{Bytes, Nothing, Transport};
 use gillnet_streams::{Chunk, Close, Dir};
@@ -271,7 +271,8 @@ impl Stream {
     }
 
     fn open(&mut self, protocol: u8) {
-        if let Some(entry) = REGISTRY.get(usize::from(protocol)) {
+        let entry = REGISTRY.get(usize::from(protocol));
+        if let Some(entry) = entry.and_then(|entry| entry.dissection) {
             self.state = State::Open(protocol, (entry.open)(self.transport));
         }
     }
@@ -291,7 +292,8 @@ impl Stream {
         }
         self.sides.iter_mut().for_each(Side::hand_over);
         self.handoffs += 1;
-        let known = name.map(|name| REGISTRY.iter().position(|p| p.name == name));
+        let reads = |p: &&Protocol, name| p.name == name && p.dissection.is_some();
+        let known = name.map(|name| REGISTRY.iter().position(|p| reads(p, name)));
         let known = known.map(|at| at.and_then(|at| u8::try_from(at).ok()));
         match known {
             _ if self.handoffs > MAX_HANDOFFS => self.give_up(Some(Reason::Lost), out),

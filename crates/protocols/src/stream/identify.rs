@@ -28,6 +28,9 @@ pub(super) enum Which {
 pub(super) fn which(first: &[u8], transport: Transport, ports: (u16, u16)) -> Which {
     let mut limit = MAX_TRIES;
     for (protocol, entry) in (0u8..).zip(REGISTRY) {
+        let Some(entry) = entry.dissection else {
+            continue;
+        };
         if !entry.transports.contains(&transport) {
             continue;
         }
