@@ -49,6 +49,8 @@ pub enum Command {
     Worker(WorkerArgs),
     /// Print the entries of captures and recordings that a filter matches
     Query(QueryArgs),
+    /// The filter language: what there is to filter by
+    Kfl(crate::kfl::KflArgs),
     /// Show what crosses the boxes of the pipeline for a capture
     Debug(DebugArgs),
 }
