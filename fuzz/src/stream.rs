@@ -48,7 +48,7 @@ struct How {
 
 impl How {
     fn read(byte: u8, protocol: usize) -> How {
-        let entry = REGISTRY[protocol];
+        let entry = REGISTRY[protocol].dissection.expect("it has a dissector");
         let other = if byte & 1 == 0 {
             0
         } else {

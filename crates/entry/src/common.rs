@@ -53,6 +53,32 @@ pub struct Name {
     pub mechanism: Mechanism,
     /// Since when it held, in ns since the epoch; 0 = always.
     pub since: i64,
+    /// What runs there, where that is known.
+    pub workload: Option<Box<Workload>>,
+}
+
+/// What runs at an address. Unknown parts are empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Workload {
+    /// The node it runs on.
+    pub node: String,
+    /// Its process.
+    pub process: String,
+    /// Labels of its pod, by name.
+    pub labels: Vec<(String, String)>,
+    /// Annotations of its pod, by name.
+    pub annotations: Vec<(String, String)>,
+}
+
+impl Name {
+    /// The pod, else the service.
+    fn pod_or_service(&self) -> &str {
+        if self.pod.is_empty() {
+            &self.service
+        } else {
+            &self.pod
+        }
+    }
 }
 
 /// One end of an exchange.
@@ -81,6 +107,8 @@ pub struct Origin {
     pub run: String,
     /// `af_packet`, `ebpf`, …: Kubeshark's `capture.backend`.
     pub backend: &'static str,
+    /// Whether the packets are kept: those of a capture or a recording are, live ones leave the ring.
+    pub kept: bool,
 }
 
 /// What is wrong with an entry as a whole.
@@ -172,6 +200,8 @@ crate::fields! {
     pub static COMMON ("common"), fn get, text, write(&Common<'a>) {
         /// `<worker>/<stream>-<index>`: unique within one run of one worker.
         "id", "", Str, Entry => |c, x| c.id(x), json |c, _, out| c.write_id(out);
+        /// Number of the entry: that of its stream and its position there, unique within one run of one worker.
+        "", "id", Int, Entry => |c, _| Value::Int(c.number());
         /// Position of the entry in its stream.
         "index", "index", Int, Entry => |c, _| Value::Int(i64::from(c.index));
         /// Name of the stream's capture: `000000017720.pcap`, `000000025277_udp.pcap`.
@@ -184,24 +214,26 @@ crate::fields! {
         "node.name", "node_name", Str, Packet => |c, _| Value::Str(&c.origin.node);
         /// The node as a map of name and ip.
         "", "node", StrMap, Packet => |c, x| c.node_map(x);
+        /// What tells the node from those of other clusters: `cluster/node`, or the node's name where no cluster is known.
+        "", "node_id", Str, Packet => |c, x| c.node_id(x);
         /// The protocol: name, version, abbreviation and how it is shown.
         "protocol", "", Any, Head => |c, x| c.protocol_map(x);
         /// Abbreviation of the protocol: `HTTP`, `DNS`.
         "", "protocol", Str, Head => |c, _| Value::Str(c.info.abbr);
-        /// Whether the bytes were taken before encryption or after decryption.
-        "tls", "", Bool, Flow => |c, _| Value::Bool(c.tls);
+        /// Whether the bytes were taken before encryption or after decryption: `capture_source` is `ebpf_tls`.
+        "tls", "tls", Bool, Flow => |c, _| Value::Bool(c.tls);
         /// The requester.
         "src", "", Any, Flow => |c, x| c.src.map(x), json |c, _, out| c.src.write(out);
         /// Address of the requester.
         "", "src.ip", Str, Packet => |c, x| c.src.ip_value(x);
         /// Port of the requester.
         "", "src.port", Int, Packet => |c, _| Value::Int(i64::from(c.src.port));
-        /// Name of the requester: pod, else service, else DNS name.
+        /// Name of the requester: pod, else service, else DNS name, else process.
         "", "src.name", Str, Flow => |c, _| Value::Str(&c.src.name.name);
         /// Namespace of the requester.
         "", "src.namespace", Str, Flow => |c, _| Value::Str(&c.src.name.namespace);
-        /// Pod of the requester.
-        "", "src.pod.name", Str, Flow => |c, _| Value::Str(&c.src.name.pod);
+        /// Pod of the requester; its service, where the pod is not known.
+        "", "src.pod.name", Str, Flow => |c, _| Value::Str(c.src.name.pod_or_service());
         /// Namespace of the requester's pod.
         "", "src.pod.namespace", Str, Flow => |c, _| Value::Str(&c.src.name.namespace);
         /// Service of the requester.
@@ -216,12 +248,12 @@ crate::fields! {
         "", "dst.ip", Str, Packet => |c, x| c.dst.ip_value(x);
         /// Port of the responder.
         "", "dst.port", Int, Packet => |c, _| Value::Int(i64::from(c.dst.port));
-        /// Name of the responder: pod, else service, else DNS name.
+        /// Name of the responder: pod, else service, else DNS name, else process.
         "", "dst.name", Str, Flow => |c, _| Value::Str(&c.dst.name.name);
         /// Namespace of the responder.
         "", "dst.namespace", Str, Flow => |c, _| Value::Str(&c.dst.name.namespace);
-        /// Pod of the responder.
-        "", "dst.pod.name", Str, Flow => |c, _| Value::Str(&c.dst.name.pod);
+        /// Pod of the responder; its service, where the pod is not known.
+        "", "dst.pod.name", Str, Flow => |c, _| Value::Str(c.dst.name.pod_or_service());
         /// Namespace of the responder's pod.
         "", "dst.pod.namespace", Str, Flow => |c, _| Value::Str(&c.dst.name.namespace);
         /// Service of the responder.
@@ -238,6 +270,26 @@ crate::fields! {
         "", "services", StrList, Flow => |c, x| c.both(x, |n| &n.service);
         /// DNS names of both ends.
         "", "dns_resolutions", StrList, Flow => |c, x| c.both(x, |n| &n.dns);
+        /// Labels of the end on the node that saw it, by name.
+        "", "local_labels", StrMap, Flow => |c, x| c.workload(Peer::Local, |w| pairs(&w.labels, x));
+        /// Annotations of the end on the node that saw it, by name.
+        "", "local_annotations", StrMap, Flow => |c, x| c.workload(Peer::Local, |w| pairs(&w.annotations, x));
+        /// Process of the end on the node that saw it.
+        "", "local_process_name", Str, Flow => |c, _| c.workload(Peer::Local, |w| Value::Str(&w.process));
+        /// Node of the end on the node that saw it.
+        "", "local_node_name", Str, Flow => |c, _| c.peer_node(Peer::Local);
+        /// Why the end on the node that saw it has no name: `cache_miss` where none is known for its address; empty where it has one.
+        "", "local_resolution_status", Str, Flow => |c, _| c.resolution(Peer::Local);
+        /// Labels of the other end, by name.
+        "", "remote_labels", StrMap, Flow => |c, x| c.workload(Peer::Remote, |w| pairs(&w.labels, x));
+        /// Annotations of the other end, by name.
+        "", "remote_annotations", StrMap, Flow => |c, x| c.workload(Peer::Remote, |w| pairs(&w.annotations, x));
+        /// Process of the other end.
+        "", "remote_process_name", Str, Flow => |c, _| c.workload(Peer::Remote, |w| Value::Str(&w.process));
+        /// Node of the other end.
+        "", "remote_node_name", Str, Flow => |c, _| c.peer_node(Peer::Remote);
+        /// Why the other end has no name: `cache_miss` where none is known for its address; empty where it has one.
+        "", "remote_resolution_status", Str, Flow => |c, _| c.resolution(Peer::Remote);
         /// Time of the request's first packet, in ms since the epoch.
         "timestamp", "", Int, Entry => |c, _| Value::Int(c.ts.div_euclid(1_000_000));
         /// Time of the request's first packet.
@@ -266,10 +318,18 @@ crate::fields! {
         "entryFile", "", Str, Entry => |c, x| c.entry_file(x), json |c, _, out| c.write_entry_file(out);
         /// The recording it is in; empty when live.
         "record", "", Str, Flow => |c, _| Value::Str(c.record);
-        /// How it was captured: `af_packet`.
+        /// Number of its connection, which is its stream's.
+        "", "conn_id", Int, Packet => |c, _| Value::Int(size(c.stream));
+        /// Number of its flow, which is its stream's.
+        "", "flow_id", Int, Packet => |c, _| Value::Int(size(c.stream));
+        /// Whether its packets are kept, as those of captures and recordings are; live ones may have left the ring.
+        "", "has_pcap", Bool, Packet => |c, _| Value::Bool(c.origin.kept);
+        /// How it was captured: `af_packet`, `ebpf`; `pcap` for captures that others made.
         "capture.backend", "capture_backend", Str, Packet => |c, _| Value::Str(c.origin.backend);
-        /// Where it was captured: `af_packet`, `ebpf_tls`.
+        /// Where it was captured: `af_packet`, `ebpf`, `ebpf_tls`, else `unspecified`.
         "capture.source", "capture_source", Str, Packet => |c, _| Value::Str(c.capture_source());
+        /// Where it was captured, as a number: 0 unspecified, 1 `af_packet`, 2 `ebpf`, 3 `ebpf_tls`.
+        "", "capture_source_code", Int, Packet => |c, _| Value::Int(c.capture_source_code());
         /// The capture as a map of source and backend.
         "", "capture", StrMap, Packet => |c, x| c.capture_map(x);
     }
@@ -323,6 +383,20 @@ impl<'a> Common<'a> {
         out.extend_from_slice(self.suffix().as_bytes());
     }
 }
+
+/// One of both ends, seen from the node.
+#[derive(Clone, Copy)]
+enum Peer {
+    Local,
+    Remote,
+}
+
+fn pairs<'a>(of: &'a [(String, String)], ctx: &Ctx<'a>) -> Value<'a> {
+    Value::Map(ctx.list(of.iter().map(|(key, value)| (&**key, Value::Str(value)))))
+}
+
+/// Bits of an entry's number that are its position in the stream.
+const INDEX_BITS: u32 = 24;
 
 /// Digits of a stream's number in names of files.
 const STREAM_DIGITS: usize = 12;
@@ -505,11 +579,74 @@ impl<'a> Common<'a> {
     }
 
     fn capture_source(&self) -> &'static str {
-        if self.tls {
-            "ebpf_tls"
-        } else {
-            self.origin.backend
+        match self.origin.backend {
+            _ if self.tls => "ebpf_tls",
+            known @ ("" | "af_packet" | "ebpf") => known,
+            _ => "unspecified",
         }
+    }
+
+    fn capture_source_code(&self) -> i64 {
+        match self.capture_source() {
+            "af_packet" => 1,
+            "ebpf" => 2,
+            "ebpf_tls" => 3,
+            _ => 0,
+        }
+    }
+
+    /// Streams are numbered from 1 on, and hold fewer entries than this leaves room for.
+    fn number(&self) -> i64 {
+        size(self.stream << INDEX_BITS | u64::from(self.index))
+    }
+
+    fn node_id(&self, ctx: &Ctx<'a>) -> Value<'a> {
+        let (cluster, node) = (&*self.origin.cluster, &*self.origin.node);
+        Value::Str(if cluster.is_empty() {
+            node
+        } else {
+            joined(ctx, &[cluster, "/", node])
+        })
+    }
+
+    /// The end on the node that saw the entry, or the other one; none where it is not known which is which. Where both
+    /// are there, the responder is the local one.
+    fn peer(&self, peer: Peer) -> Option<&End<'a>> {
+        let node = |end: &End<'a>| end.name.workload.as_ref().map_or("", |w| &w.node);
+        let here = |end: &End<'a>| match node(end) {
+            "" => self.origin.node_ip.parse() == Ok(end.ip),
+            node => node == self.origin.node,
+        };
+        let (local, remote) = match (here(&self.dst), here(&self.src)) {
+            (true, _) => (&self.dst, &self.src),
+            (false, true) => (&self.src, &self.dst),
+            (false, false) => return None,
+        };
+        Some(match peer {
+            Peer::Local => local,
+            Peer::Remote => remote,
+        })
+    }
+
+    fn workload(&self, peer: Peer, read: impl FnOnce(&'a Workload) -> Value<'a>) -> Value<'a> {
+        let workload = self.peer(peer).and_then(|end| end.name.workload.as_deref());
+        workload.map_or(Value::Missing, read)
+    }
+
+    fn peer_node(&self, peer: Peer) -> Value<'a> {
+        if matches!(peer, Peer::Local) && self.peer(peer).is_some() {
+            return Value::Str(&self.origin.node);
+        }
+        self.workload(peer, |w| Value::Str(&w.node))
+    }
+
+    fn resolution(&self, peer: Peer) -> Value<'a> {
+        let nameless = |end: &End<'a>| end.name.mechanism == Mechanism::None;
+        Value::Str(if self.peer(peer).is_some_and(nameless) {
+            "cache_miss"
+        } else {
+            ""
+        })
     }
 
     fn node_map(&self, ctx: &Ctx<'a>) -> Value<'a> {

@@ -44,7 +44,7 @@ pub enum Stage {
 }
 
 /// One field of a record.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field {
     /// Dotted path in JSON, also the name in KFL1; empty where the field is not in JSON.
     pub json: &'static str,

@@ -17,7 +17,9 @@ mod value;
 
 pub use bumpalo::Bump;
 pub use bytes::{Bytes, Ctx, Nothing, Part, Span};
-pub use common::{COMMON, Common, End, Fault, FaultKind, Mechanism, Name, Origin, Transport};
+pub use common::{
+    COMMON, Common, End, Fault, FaultKind, Mechanism, Name, Origin, Transport, Workload,
+};
 pub use entry::{Entry, OwnedEntry};
 pub use field::{Field, Kind, Record, Schema, Stage};
 pub use protocol::ProtocolInfo;

@@ -3,6 +3,7 @@
 use crate::config::{Config, duration};
 use crate::exit;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use gillnet_entry::Workload;
 use gillnet_kfl::{Env, Filter, Lang, Options};
 use gillnet_names::{NamesConfig, StaticName};
 use std::net::SocketAddr;
@@ -48,6 +49,8 @@ pub enum Command {
     Worker(WorkerArgs),
     /// Print the entries of captures and recordings that a filter matches
     Query(QueryArgs),
+    /// The filter language: what there is to filter by
+    Kfl(crate::kfl::KflArgs),
     /// Show what crosses the boxes of the pipeline for a capture
     Debug(DebugArgs),
 }
@@ -261,22 +264,34 @@ impl Shared {
         for warning in filter.warnings() {
             tracing::warn!("{}", warning.render(kfl));
         }
+        if let Some(names) = unread(&filter) {
+            tracing::warn!("the filter matches nothing: nothing reads {names} yet");
+        }
         Ok(filter)
     }
 }
 
+/// The protocols that a filter asks for, where no dissector reads any of them.
+fn unread(filter: &Filter) -> Option<String> {
+    let asked = (0u8..).zip(gillnet_protocols::REGISTRY);
+    let asked = asked.filter(|(i, _)| filter.protocols().contains(*i));
+    let mut names = Vec::new();
+    for (_, protocol) in asked {
+        if protocol.dissection.is_some() {
+            return None;
+        }
+        names.push(protocol.name);
+    }
+    (!names.is_empty()).then(|| names.join(", "))
+}
+
 /// The language's names: all protocols, and the macros of the configuration.
 pub fn env(config: &Config) -> Env {
-    let protocols: Vec<_> = gillnet_protocols::REGISTRY
-        .iter()
-        .map(|p| (p.name, p.schema, p.flags))
-        .collect();
+    let env = Env::new(&gillnet_protocols::env());
     let macros = &config.tap.custom_macros;
     macros
         .iter()
-        .fold(Env::new(&protocols), |env, (name, text)| {
-            env.with_macro(name, text)
-        })
+        .fold(env, |env, (name, text)| env.with_macro(name, text))
 }
 
 /// What addresses are called: configured names, and what was seen on the wire; of a live host also its own files.
@@ -287,6 +302,12 @@ pub fn names(config: &Config, live: bool) -> NamesConfig {
         namespace: n.namespace.clone(),
         pod: n.pod.clone(),
         service: n.service.clone(),
+        workload: Workload {
+            node: n.node.clone(),
+            process: n.process.clone(),
+            labels: n.labels.clone().into_iter().collect(),
+            annotations: n.annotations.clone().into_iter().collect(),
+        },
     });
     NamesConfig {
         statics: statics.collect(),

@@ -213,6 +213,14 @@ pub struct StaticName {
     pub pod: String,
     /// Service.
     pub service: String,
+    /// Node it runs on.
+    pub node: String,
+    /// Process.
+    pub process: String,
+    /// Labels of the pod.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations of the pod.
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// `tap`.

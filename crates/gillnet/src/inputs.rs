@@ -147,6 +147,7 @@ fn recorded(group: Group) -> anyhow::Result<Reading> {
             cluster: cluster.clone(),
             run: format!("{run:016x}"),
             backend: "af_packet",
+            kept: true,
             ..Origin::default()
         }),
         RecordedBy::Captures { folder } => origin(folder),
@@ -179,6 +180,7 @@ fn origin(folder: &str) -> Arc<Origin> {
         worker: "local".into(),
         node: folder.to_owned(),
         backend: "pcap",
+        kept: true,
         ..Origin::default()
     })
 }

@@ -110,6 +110,7 @@ impl Session {
             cluster: identity.cluster.clone(),
             run: String::new(),
             backend: "af_packet",
+            kept: false,
         });
         let plan = plan(&recorder, &rules, shown, &cli::env(config), 1)?;
         let mut numbers = data.numbers()?;

@@ -24,8 +24,11 @@ pub struct Env {
 pub(crate) struct Protocol {
     name: &'static str,
     pub(crate) schema: &'static Schema,
-    flags: &'static [&'static str],
+    flags: Flags,
 }
+
+/// Flags that entries of a protocol can carry, each with its meaning.
+type Flags = &'static [(&'static str, &'static str)];
 
 /// A field below `src` or `dst`.
 struct EndField {
@@ -51,6 +54,7 @@ impl EndField {
             EndPart::Ip => Load::Ip(side),
             EndPart::Port => Load::Port(side),
             EndPart::Held(part, holder) if kfl1 => Load::Held { side, part, holder },
+            EndPart::Held(Part::Pod, _) => Load::Part(side, Part::PodOrService),
             EndPart::Part(part) | EndPart::Held(part, _) => Load::Part(side, part),
         }
     }
@@ -144,11 +148,11 @@ pub(crate) enum Found {
 }
 
 impl Env {
-    /// An environment over the registry: name, field table and possible flags of each protocol, in the registry's
-    /// order, which is the order of [`gillnet_entry::Entry::protocol`]. A flag that is the protocol's own name holds for
+    /// An environment over the registry: name, field table and possible flags, with their meaning, of each protocol, in
+    /// the registry's order, which is the order of [`gillnet_entry::Entry::protocol`]. A flag that is the protocol's own name holds for
     /// all its entries; any other where the entry's `info().flags` have it. Protocols past [`MAX_PROTOCOLS`] are not
     /// taken.
-    pub fn new(protocols: &[(&'static str, &'static Schema, &'static [&'static str])]) -> Env {
+    pub fn new(protocols: &[(&'static str, &'static Schema, Flags)]) -> Env {
         let protocols = protocols.iter().take(MAX_PROTOCOLS);
         Env {
             protocols: protocols
@@ -188,7 +192,7 @@ impl Env {
         for (i, protocol) in self.protocols.iter().enumerate() {
             if protocol.name == name {
                 always |= 1 << i;
-            } else if protocol.flags.contains(&name) {
+            } else if protocol.flags.iter().any(|(flag, _)| *flag == name) {
                 asked |= 1 << i;
             }
         }
@@ -204,11 +208,39 @@ impl Env {
         let names = self
             .protocols
             .iter()
-            .flat_map(|p| std::iter::once(p.name).chain(p.flags.iter().copied()));
+            .flat_map(|p| std::iter::once(p.name).chain(p.flags.iter().map(|(flag, _)| *flag)));
         let mut flags: Vec<_> = names.collect();
         flags.sort_unstable();
         flags.dedup();
         flags
+    }
+
+    /// What a flag means.
+    pub(crate) fn flag_doc(&self, name: &str) -> &'static str {
+        let mut flags = self.protocols.iter().flat_map(|p| p.flags);
+        flags
+            .find(|(flag, _)| *flag == name)
+            .map_or("", |(_, doc)| doc)
+    }
+
+    /// The protocols of which entries can have a flag.
+    pub(crate) fn flagged(&self, name: &str) -> Vec<&'static str> {
+        let has = |p: &&Protocol| p.name == name || p.flags.iter().any(|(flag, _)| *flag == name);
+        self.protocols.iter().filter(has).map(|p| p.name).collect()
+    }
+
+    /// The field tables, each with the protocols that have it; the first is every entry's.
+    pub(crate) fn tables(&self) -> Vec<(Vec<&'static str>, &'static [Field])> {
+        let mut tables: Vec<(Vec<&'static str>, &'static [Field])> =
+            vec![(Vec::new(), COMMON.fields)];
+        for protocol in &self.protocols {
+            let same = |table: &&mut (_, &[Field])| table.1 == protocol.schema.fields;
+            match tables.iter_mut().find(same) {
+                Some((protocols, _)) => protocols.push(protocol.name),
+                None => tables.push((vec![protocol.name], protocol.schema.fields)),
+            }
+        }
+        tables
     }
 
     /// All fields: of the common part, then of each protocol, with the protocol's name.
@@ -225,6 +257,9 @@ impl Env {
 
     /// The variable of KFL2 with this name.
     pub(crate) fn variable(&self, name: &str) -> Option<(Load, Type)> {
+        if name == "tls" {
+            return Some((Load::Tls, Type::Bool));
+        }
         if let Some(field) = COMMON.kfl2(name) {
             let kind = kind_of(&COMMON, field);
             let end = split_end(name).and_then(|(side, rest)| {
@@ -614,14 +649,14 @@ mod tests {
             let (load, _) = env.variable(field.kfl2).unwrap();
             short += usize::from(!matches!(load, Load::Common(..)));
             let read = facts.load(&load).unwrap();
-            let table = Val::of(common.get(i, &ctx)).unwrap();
+            let table = Val::of(common.get(i, &ctx)).unwrap_or(Val::default(field.kind));
             assert!(
                 crate::predicate::equal(read, table),
                 "{}: {read:?}, {table:?}",
                 field.kfl2
             );
         }
-        assert_eq!(short, END_FIELDS.len() * 2 + BOTH.len());
+        assert_eq!(short, END_FIELDS.len() * 2 + BOTH.len() + 1);
         // and those of KFL1 what JSON shows
         for field in END_FIELDS.iter().filter(|f| !f.json.is_empty()) {
             let path = format!("dst.{}", field.json);

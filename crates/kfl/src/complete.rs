@@ -382,7 +382,13 @@ impl Editor<'_> {
             items.push(item(name, ItemKind::Macro, "bool", text, ""));
         }
         for flag in self.env.flags() {
-            items.push(item(flag, ItemKind::Flag, "bool", "", ""));
+            items.push(item(
+                flag,
+                ItemKind::Flag,
+                "bool",
+                self.env.flag_doc(flag),
+                "",
+            ));
         }
         items.push(item(
             "tls",

@@ -1,18 +1,16 @@
 //! Where names come from, as it is configured.
 
 use crate::{Address, Map};
-use gillnet_entry::{Mechanism, Name};
-use serde::Deserialize;
+use gillnet_entry::{Mechanism, Name, Workload};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// A configured name (`names.static`).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StaticName {
     /// `10.0.0.5`, `10.0.0.5:8080`, `fd00::5`, `[fd00::5]:53`.
     pub address: String,
-    /// The name to show; else the pod's, else the service's.
+    /// The name to show; else the pod's, else the service's, else the process's.
     pub name: String,
     /// Namespace.
     pub namespace: String,
@@ -20,6 +18,8 @@ pub struct StaticName {
     pub pod: String,
     /// Service.
     pub service: String,
+    /// What runs there.
+    pub workload: Workload,
 }
 
 /// How many names are kept.
@@ -69,7 +69,7 @@ pub enum NamesError {
         address: String,
     },
     /// A name that says nothing.
-    #[error("names.static[{index}]: {address} gets no name: set name, pod or service")]
+    #[error("names.static[{index}]: {address} gets no name: set name, pod, service or process")]
     Nameless {
         /// Position in the list, from 0.
         index: usize,
@@ -115,7 +115,8 @@ pub(crate) fn statics(list: &[StaticName]) -> Result<Map<Address, Arc<Name>>, Na
                 address,
             });
         }
-        let shown = [&entry.name, &entry.pod, &entry.service]
+        let process = &entry.workload.process;
+        let shown = [&entry.name, &entry.pod, &entry.service, process]
             .into_iter()
             .find(|name| !name.is_empty());
         let Some(shown) = shown else {
@@ -133,6 +134,8 @@ pub(crate) fn statics(list: &[StaticName]) -> Result<Map<Address, Arc<Name>>, Na
                 Mechanism::Ip
             },
             since: 0,
+            workload: (entry.workload != Workload::default())
+                .then(|| Box::new(entry.workload.clone())),
         };
         names.insert(address, Arc::new(name));
     }

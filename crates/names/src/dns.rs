@@ -104,11 +104,11 @@ fn named(dns: &str, since: i64) -> Name {
     Name {
         name: if service.is_empty() { dns } else { service }.to_owned(),
         namespace: namespace.to_owned(),
-        pod: String::new(),
         service: service.to_owned(),
         dns: dns.to_owned(),
         mechanism: Mechanism::Dns,
         since,
+        ..Name::default()
     }
 }
 

@@ -109,6 +109,7 @@ impl Entry {
                 .find(|m| m.name() == self.mechanism)
                 .unwrap_or(by_key),
             since: self.since.unwrap_or(since),
+            workload: None,
         }
     }
 }

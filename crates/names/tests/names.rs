@@ -112,7 +112,7 @@ fn a_wrong_name_says_which_and_how_to_mend_it() {
         ),
         (
             statics(&[("10.0.0.5", "")]),
-            "names.static[0]: 10.0.0.5 gets no name: set name, pod or service",
+            "names.static[0]: 10.0.0.5 gets no name: set name, pod, service or process",
         ),
     ] {
         let names = Names::new(NamesConfig {

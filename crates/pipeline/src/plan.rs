@@ -86,20 +86,23 @@ impl Plan {
     /// what some want asks for, the usual ports of the protocols of `learnt_from` (bits), and what does not show by itself
     /// which flow it belongs to: fragments, tunnels, and all that is neither TCP nor UDP.
     pub fn packets(&self, learnt_from: u64) -> String {
+        let learnt_from = ProtocolSet::from_bits(learnt_from);
         let on = |transport| {
-            let wants = self.wants.iter().filter(|want| {
-                let protocols = REGISTRY.iter().zip(0u8..);
-                protocols
-                    .filter(|(p, _)| p.transports.contains(&transport))
-                    .any(|(_, i)| want.filter.protocols().contains(i))
+            let there = REGISTRY
+                .iter()
+                .zip(0u8..)
+                .filter(|(p, _)| p.runs_on(transport));
+            let there: Vec<_> = there.collect();
+            let asked = self.wants.iter().filter(|want| {
+                let protocols = want.filter.protocols();
+                there.iter().any(|(_, i)| protocols.contains(*i))
             });
-            let learnt = REGISTRY.iter().zip(0u8..).filter(|(p, i)| {
-                ProtocolSet::from_bits(learnt_from).contains(*i)
-                    && p.transports.contains(&transport)
-            });
-            let ports = learnt.flat_map(|(p, _)| p.ports);
-            let asked = wants.map(|want| want.filter.packets());
+            let learnt = there.iter().filter(|(_, i)| learnt_from.contains(*i));
+            let ports = learnt
+                .filter_map(|(p, _)| p.dissection)
+                .flat_map(|d| d.ports);
             asked
+                .map(|want| want.filter.packets())
                 .chain(ports.map(|port| Packets::Ports(*port, *port)))
                 .fold(Packets::No, Packets::or)
         };

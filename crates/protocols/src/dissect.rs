@@ -28,22 +28,40 @@ impl Default for Limits {
     }
 }
 
+/// KFL flags and what each says of an entry.
+pub type Flags = &'static [(&'static str, &'static str)];
+
 /// A protocol: a line of the registry.
 pub struct Protocol {
     /// Its name in counters and settings: `http`.
     pub name: &'static str,
+    /// KFL flags that entries of this protocol can carry, its own name first.
+    pub flags: Flags,
+    /// Its field table.
+    pub schema: &'static Schema,
+    /// How its entries are read from streams; `None` where nothing reads them yet: filters may speak of the protocol,
+    /// and its fields have their defaults.
+    pub dissection: Option<&'static Dissection>,
+}
+
+/// How the entries of a protocol are read from streams.
+pub struct Dissection {
     /// Transports it runs on.
     pub transports: &'static [Transport],
     /// Usual ports, a help where the first bytes leave doubt.
     pub ports: &'static [u16],
-    /// KFL flags that entries of this protocol can carry.
-    pub flags: &'static [&'static str],
-    /// Its field table.
-    pub schema: &'static Schema,
     /// Says from the first bytes of one direction whether it is this protocol.
     pub identify: fn(first: &[u8], transport: Transport, port_hint: bool) -> Verdict,
     /// Opens a dissector for one stream.
     pub open: fn(transport: Transport) -> Box<dyn Dissector>,
+}
+
+impl Protocol {
+    /// Whether its entries are read from streams of this transport.
+    pub fn runs_on(&self, transport: Transport) -> bool {
+        let dissection = self.dissection;
+        dissection.is_some_and(|dissection| dissection.transports.contains(&transport))
+    }
 }
 
 impl std::fmt::Debug for Protocol {

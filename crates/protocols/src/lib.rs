@@ -1,29 +1,78 @@
 //! Dissectors: one folder a protocol, one line of [`REGISTRY`] each.
 //!
+//! A protocol that is declared without a dissector has its fields and flags all the same, so that filters may speak of it.
 //! A dissector is a state machine fed with bytes that have no hole. It does no I/O and knows no clock, thread or
 //! filter; it pairs its own messages and emits entries.
 
 #[cfg(test)]
 mod _template;
+pub mod amqp;
+pub mod conn;
+pub mod diameter;
 mod dissect;
 pub mod dns;
-mod http1;
+pub mod flow;
+mod gql;
+mod grpc;
+pub mod http1;
+mod http2;
+pub mod icmp;
+pub mod kafka;
+pub mod ldap;
+pub mod mongodb;
+pub mod mysql;
 mod pairing;
+pub mod postgresql;
+pub mod radius;
+mod record;
+pub mod redis;
+pub mod sctp;
 mod stream;
+pub mod tcp;
 #[cfg(test)]
 mod testing;
+pub mod tls;
+pub mod udp;
+pub mod ws;
 
 use gillnet_entry::Schema;
 
 pub use dissect::{
-    AfterGap, Dissector, Emit, EntrySink, Feed, Limits, Protocol, Skipped, Start, Step, Verdict,
-    Why,
+    AfterGap, Dissection, Dissector, Emit, EntrySink, Feed, Flags, Limits, Protocol, Skipped,
+    Start, Step, Verdict, Why,
 };
 pub use pairing::{ById, InOrder, Popped};
+pub use record::{Raw, Sizes, Text};
 pub use stream::{Config, Stream};
 
-/// All protocols, in the order in which they are asked to identify a stream; an entry's `protocol` is the index here.
-pub static REGISTRY: &[&Protocol] = &[&http1::PROTOCOL, &dns::PROTOCOL];
+/// All protocols; an entry's `protocol` is the index here. Those with a dissector are asked in this order to identify a
+/// stream.
+pub static REGISTRY: &[&Protocol] = &[
+    &http1::PROTOCOL,
+    &dns::PROTOCOL,
+    // declared, not read yet
+    &http2::PROTOCOL,
+    &ws::PROTOCOL,
+    &redis::PROTOCOL,
+    &kafka::PROTOCOL,
+    &amqp::PROTOCOL,
+    &mongodb::PROTOCOL,
+    &mysql::PROTOCOL,
+    &postgresql::PROTOCOL,
+    &ldap::PROTOCOL,
+    &radius::PROTOCOL,
+    &diameter::PROTOCOL,
+    &tls::PROTOCOL,
+    &tcp::PROTOCOL,
+    &udp::PROTOCOL,
+    &sctp::PROTOCOL,
+    &icmp::PROTOCOL,
+    &conn::PROTOCOL,
+    &flow::PROTOCOL,
+];
+
+/// An entry's `protocol` is one of 64 bits in the sets that filters and streams keep.
+const _: () = assert!(REGISTRY.len() <= 64);
 
 /// The index in [`REGISTRY`] of the protocol of this name.
 pub fn index(name: &str) -> Option<u8> {
@@ -32,7 +81,7 @@ pub fn index(name: &str) -> Option<u8> {
 }
 
 /// A protocol's name, field table and KFL flags.
-pub type Speech = (&'static str, &'static Schema, &'static [&'static str]);
+pub type Speech = (&'static str, &'static Schema, Flags);
 
 /// What filters may speak of: each protocol of [`REGISTRY`], in its order.
 pub fn env() -> Vec<Speech> {

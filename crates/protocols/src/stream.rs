@@ -281,7 +281,8 @@ impl Stream {
     }
 
     fn open(&mut self, protocol: u8) {
-        if let Some(entry) = REGISTRY.get(usize::from(protocol)) {
+        let entry = REGISTRY.get(usize::from(protocol));
+        if let Some(entry) = entry.and_then(|entry| entry.dissection) {
             self.state = State::Open(protocol, (entry.open)(self.transport));
         }
     }
@@ -301,7 +302,7 @@ impl Stream {
         }
         self.sides.iter_mut().for_each(Side::hand_over);
         self.handoffs += 1;
-        match name.map(crate::index) {
+        match name.map(read) {
             _ if self.handoffs > MAX_HANDOFFS => self.give_up(Some(Reason::Lost), out),
             Some(None) => self.give_up(Some(Reason::Unidentified), out),
             Some(Some(protocol)) if outside.config.wants(protocol) => self.open(protocol),
@@ -399,4 +400,9 @@ impl Stream {
             self.take(Piece::held(dir.flip(), &held), outside, out);
         }
     }
+}
+
+/// The index of the protocol of this name, where something reads it.
+fn read(name: &str) -> Option<u8> {
+    crate::index(name).filter(|at| REGISTRY[usize::from(*at)].dissection.is_some())
 }

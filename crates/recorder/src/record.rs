@@ -437,6 +437,7 @@ impl Take<'_> {
             dns,
             mechanism,
             since,
+            workload: None,
         };
         Some(RecordedName { ip, port, name, at })
     }

@@ -72,9 +72,10 @@ impl Shared {
             cluster,
             run,
             backend,
+            kept,
         } = &self.origin;
         let o = c.origin;
-        let is_of = std::ptr::eq(self.info, c.info) && self.tls == c.tls;
+        let is_of = std::ptr::eq(self.info, c.info) && self.tls == c.tls && *kept == o.kept;
         let names = same(worker, &o.worker) && same(node, &o.node) && same(node_ip, &o.node_ip);
         is_of && names && same(cluster, &o.cluster) && same(run, &o.run) && same(backend, o.backend)
     }

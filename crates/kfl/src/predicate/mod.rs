@@ -78,6 +78,8 @@ pub(crate) enum Part {
     Name,
     Namespace,
     Pod,
+    /// The pod, else the service.
+    PodOrService,
     Service,
     Dns,
 }
@@ -87,7 +89,8 @@ impl Part {
         match self {
             Part::Name => &name.name,
             Part::Namespace => &name.namespace,
-            Part::Pod => &name.pod,
+            Part::PodOrService if name.pod.is_empty() => &name.service,
+            Part::Pod | Part::PodOrService => &name.pod,
             Part::Service => &name.service,
             Part::Dns => &name.dns,
         }

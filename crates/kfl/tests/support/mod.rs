@@ -4,7 +4,7 @@
 use gillnet_entry::json::Members;
 use gillnet_entry::{
     Bump, Bytes, Common, Ctx, End, Entry, Kind, Mechanism, Name, Nothing, Origin, ProtocolInfo,
-    Record, Schema, Stage, Transport, Value, fields,
+    Record, Schema, Stage, Transport, Value, Workload, fields,
 };
 use gillnet_kfl::Env;
 use std::net::IpAddr;
@@ -49,7 +49,6 @@ pub struct Http {
     pub query: Pairs,
     /// Status and headers, body and its size; none: no response was seen.
     pub response: Option<(i64, Pairs, String, i64)>,
-    pub local_labels: Pairs,
 }
 
 impl Http {
@@ -97,12 +96,6 @@ fields! {
         "response.content.text", "", Str, Entry => |r, _| r.response(|r| Value::Str(&r.2));
         /// Status of gRPC.
         "", "grpc_status", Int, Entry => |_, _| Value::Missing;
-        /// Labels of the worker's pod.
-        "", "local_labels", StrMap, Entry => |r, c| map(&r.local_labels, c);
-        /// Labels of the other pod.
-        "", "remote_labels", StrMap, Entry => |_, _| Value::Missing;
-        /// Process of the worker's end.
-        "", "local_process_name", Str, Entry => |_, _| Value::Str("nginx");
     }
 }
 
@@ -180,7 +173,6 @@ pub struct Dns {
     pub types: Vec<String>,
     pub answers: Vec<String>,
     pub rcode: i64,
-    pub local_labels: Pairs,
 }
 
 impl Dns {
@@ -214,10 +206,6 @@ fields! {
         "", "dns_request", Bool, Entry => |_, _| Value::Bool(true);
         /// Whether there is a response.
         "", "dns_response", Bool, Entry => |_, _| Value::Bool(true);
-        /// Labels of the worker's pod.
-        "", "local_labels", StrMap, Entry => |r, c| map(&r.local_labels, c);
-        /// Process of the worker's end.
-        "", "local_process_name", Str, Entry => |_, _| Value::Str("nginx");
     }
 }
 
@@ -271,25 +259,33 @@ spoken_of! {
     FLOW: "flow_local_bps" Int;
 }
 
-const HTTP_FLAGS: &[&str] = &["http", "http2", "grpc", "gql"];
+const HTTP_FLAGS: &[(&str, &str)] = &[("http", ""), ("http2", ""), ("grpc", ""), ("gql", "")];
 
 /// HTTP and DNS alone, as a first registry has them.
 pub fn small() -> Env {
-    Env::new(&[("http", &HTTP, HTTP_FLAGS), ("dns", &DNS, &["dns"])])
+    Env::new(&[("http", &HTTP, HTTP_FLAGS), ("dns", &DNS, &[("dns", "")])])
 }
 
 /// With all protocols that the filters of the tests speak of.
 pub fn large() -> Env {
     Env::new(&[
         ("http", &HTTP, HTTP_FLAGS),
-        ("dns", &DNS, &["dns"]),
-        ("tcp", &TCP, &["tcp"]),
-        ("redis", &REDIS, &["redis"]),
-        ("kafka", &KAFKA, &["kafka"]),
-        ("postgresql", &POSTGRESQL, &["postgresql"]),
-        ("mysql", &MYSQL, &["mysql"]),
-        ("conn", &CONN, &["conn", "tcp_conn", "udp_conn"]),
-        ("flow", &FLOW, &["flow", "tcp_flow", "udp_flow"]),
+        ("dns", &DNS, &[("dns", "")]),
+        ("tcp", &TCP, &[("tcp", "")]),
+        ("redis", &REDIS, &[("redis", "")]),
+        ("kafka", &KAFKA, &[("kafka", "")]),
+        ("postgresql", &POSTGRESQL, &[("postgresql", "")]),
+        ("mysql", &MYSQL, &[("mysql", "")]),
+        (
+            "conn",
+            &CONN,
+            &[("conn", ""), ("tcp_conn", ""), ("udp_conn", "")],
+        ),
+        (
+            "flow",
+            &FLOW,
+            &[("flow", ""), ("tcp_flow", ""), ("udp_flow", "")],
+        ),
     ])
 }
 
@@ -361,6 +357,21 @@ pub fn name(name: &str, namespace: &str, pod: &str, service: &str, dns: &str) ->
         dns: dns.into(),
         mechanism: Mechanism::Ip,
         since: 0,
+        workload: None,
+    })
+}
+
+/// A name of the node that the entries of KFL2's vectors were seen on.
+fn local_name(shown: &str, namespace: &str, pod: &str, service: &str) -> Arc<Name> {
+    let workload = Workload {
+        node: "node-1".into(),
+        process: "nginx".into(),
+        labels: pairs(&[("app", "checkout"), ("tier", "web")]),
+        annotations: Vec::new(),
+    };
+    Arc::new(Name {
+        workload: Some(Box::new(workload)),
+        ..Name::clone(&name(shown, namespace, pod, service, ""))
     })
 }
 
@@ -460,19 +471,12 @@ pub fn e1() -> Sample {
             ]),
             query: pairs(&[("id", "123")]),
             response: Some((503, Pairs::new(), String::new(), 20_000)),
-            local_labels: pairs(&[("app", "checkout"), ("tier", "web")]),
             ..Http::default()
         }),
         src: (
             "10.0.0.5".parse().unwrap(),
             40_000,
-            name(
-                "api-gateway",
-                "production",
-                "api-gateway-1",
-                "api-gateway",
-                "",
-            ),
+            local_name("api-gateway", "production", "api-gateway-1", "api-gateway"),
         ),
         dst: (
             "10.0.0.9".parse().unwrap(),
@@ -503,18 +507,11 @@ pub fn e2() -> Sample {
             types: vec!["A".into(), "A".into()],
             answers: Vec::new(),
             rcode: 3,
-            local_labels: pairs(&[("app", "checkout"), ("tier", "web")]),
         }),
         src: (
             "10.0.0.5".parse().unwrap(),
             40_001,
-            name(
-                "api-gateway",
-                "production",
-                "api-gateway-1",
-                "api-gateway",
-                "",
-            ),
+            local_name("api-gateway", "production", "api-gateway-1", "api-gateway"),
         ),
         dst: (
             "8.8.8.8".parse().unwrap(),

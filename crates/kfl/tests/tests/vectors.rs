@@ -244,7 +244,11 @@ fn header_names_ignore_case_where_that_is_strict() {
         ),
         ("has(request.headers.host)", Lang::Kfl2, true),
         ("has(request.headers.nosuch)", Lang::Kfl2, false),
-        ("has(src.pod.name) && !has(dst.pod.name)", Lang::Kfl2, true),
+        (
+            "has(src.pod.name) && !has(src.service.name)",
+            Lang::Kfl2,
+            true,
+        ),
     ];
     check(&large(), &table, &Options::default(), &e0());
 }

@@ -8,30 +8,35 @@
 //!
 //! Adding a protocol is:
 //!
-//! 1. Copy this folder under the protocol's name and add `mod <name>;` to `lib.rs`.
+//! 1. Copy this folder under the protocol's name and add `mod <name>;` to `lib.rs`. A protocol that is declared there
+//!    already has its folder, with a record to go on from (see `crate::record`).
 //! 2. [`identify`]: say from the first bytes of either direction whether it is the protocol; be strict, as all
 //!    streams that nobody else knows come here. Ports are only a help.
 //! 3. `record.rs`: hold references to the bytes, and write the table of fields. JSON, KFL, completion and the
 //!    reference page come from the table; nothing else has to be told.
 //! 4. `dissector.rs`: cut the stream into messages, pair them through `InOrder` or `ById`, emit entries.
 //! 5. Put captures into `fixtures/` with a README that names source and licence, and tests into `tests.rs`.
-//! 6. Add the protocol to `REGISTRY` in `lib.rs`, at its place in the order of identification.
+//! 6. Add the protocol to `REGISTRY` in `lib.rs`, or move its line there, to its place in the order of identification.
 
 mod dissector;
 mod record;
 #[cfg(test)]
 mod tests;
 
-use crate::{Protocol, Verdict};
+use crate::{Dissection, Protocol, Verdict};
 use gillnet_entry::Transport;
 
 /// The line for the registry.
 pub(crate) static PROTOCOL: Protocol = Protocol {
     name: "template",
+    flags: &[("template", "A request of the store and its answer.")],
+    schema: &record::SCHEMA,
+    dissection: Some(&DISSECTION),
+};
+
+static DISSECTION: Dissection = Dissection {
     transports: &[Transport::Tcp],
     ports: &[7070],
-    flags: &["template"],
-    schema: &record::SCHEMA,
     identify,
     open: |_| Box::<dissector::Template>::default(),
 };

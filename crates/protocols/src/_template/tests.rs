@@ -1,6 +1,6 @@
 //! The template is tested as any protocol should be: whole, byte by byte, with holes, with the limits reached.
 
-use super::PROTOCOL;
+use super::{DISSECTION, PROTOCOL};
 use crate::{AfterGap, Dissector, Emit, EntrySink, Feed, Limits, Start, Step, Verdict, Why};
 use gillnet_entry::drops::Reason;
 use gillnet_entry::{Bump, Ctx, Nothing, Transport};
@@ -47,7 +47,7 @@ struct Driver {
 impl Driver {
     fn new(limits: Limits) -> Driver {
         Driver {
-            dissector: (PROTOCOL.open)(Transport::Tcp),
+            dissector: (DISSECTION.open)(Transport::Tcp),
             held: Default::default(),
             limits,
             now: 0,
@@ -174,7 +174,7 @@ fn an_endless_line_is_given_up() {
 
 #[test]
 fn it_is_told_from_others() {
-    let verdict = |first: &[u8], hint| (PROTOCOL.identify)(first, Transport::Tcp, hint);
+    let verdict = |first: &[u8], hint| (DISSECTION.identify)(first, Transport::Tcp, hint);
     for (first, hint, expected) in [
         (&b"GET colour\r\n"[..], false, Verdict::Yes),
         (b"GET / HTTP/1.1\r\n", false, Verdict::No),

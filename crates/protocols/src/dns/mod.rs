@@ -21,16 +21,20 @@ mod wire;
 
 pub use answers::{answers, learn};
 
-use crate::Protocol;
+use crate::{Dissection, Protocol};
 use gillnet_entry::Transport;
 
 /// DNS.
 pub static PROTOCOL: Protocol = Protocol {
     name: "dns",
+    flags: &[("dns", "DNS: a query and its response.")],
+    schema: &record::SCHEMA,
+    dissection: Some(&DISSECTION),
+};
+
+static DISSECTION: Dissection = Dissection {
     transports: &[Transport::Udp, Transport::Tcp],
     ports: &[53],
-    flags: &["dns"],
-    schema: &record::SCHEMA,
     identify: identify::identify,
     open: dissector::open,
 };

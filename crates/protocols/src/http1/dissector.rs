@@ -495,10 +495,7 @@ impl Http1 {
         match self.requests.pop() {
             Popped::Item(asked, request) => {
                 response.answers(request.verb);
-                let pair = Http {
-                    request: Some(request),
-                    response: Some(response),
-                };
+                let pair = Http::new(Some(request), Some(response));
                 self.emit(asked, pair, None, out);
             }
             Popped::Gone | Popped::Empty => {
@@ -582,7 +579,7 @@ fn upgrade(head: &[u8], letters: u32) -> Option<&'static str> {
     let name = Headers::new(head).find(letters, b"upgrade")?;
     let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
     match () {
-        () if is(b"websocket") => Some("websocket"),
+        () if is(b"websocket") => Some("ws"),
         () if is(b"h2c") => Some("http2"),
         () => None,
     }

@@ -1,9 +1,10 @@
 //! One message: where its head and body stand. Nothing of it is copied while it stands in the byte store.
 
-use super::head::{Coding, Head, Length, StartLine};
-use crate::{EntrySink, Feed};
+use super::head::{Coding, Head, Length, Parsed, StartLine, parse};
+use crate::{EntrySink, Feed, Limits};
 use gillnet_entry::drops::Reason;
-use gillnet_entry::{Bytes, Fault, FaultKind, Part, Span};
+use gillnet_entry::{Bytes, Fault, FaultKind, Nothing, Part, Span};
+use gillnet_streams::Dir;
 
 /// Ranges of a body that are kept: more than one of [`crate::Limits::body`] bytes needs, unless it comes in tiny
 /// segments.
@@ -98,6 +99,28 @@ impl Message {
                 _ => Flaw::None,
             },
         }
+    }
+
+    /// The message with this head, which is its own; `None` where it is not a whole one.
+    pub(super) fn decoded(bytes: Vec<u8>) -> Option<Message> {
+        let Parsed::Head(head) = parse(&bytes, false) else {
+            return None;
+        };
+        let feed = Feed {
+            dir: Dir::Up,
+            data: &bytes,
+            pos: None,
+            ts: 0,
+            first_ts: 0,
+            bodies: true,
+            limits: &Limits::default(),
+            store: &Nothing,
+            last: false,
+        };
+        Some(Message {
+            complete: true,
+            ..Message::new(&head, &feed, 0)
+        })
     }
 
     /// Whether it is a response.

@@ -15,18 +15,29 @@ mod record;
 mod tests;
 mod text;
 
-use crate::Protocol;
+pub use record::{Form, Http};
+pub(crate) use record::{HTTP, SHOWN};
+
+use crate::{Dissection, Protocol};
 use gillnet_entry::Transport;
 
-static FLAGS: &[&str] = &["http"];
+/// The flag of all that speaks HTTP.
+pub(crate) const FLAG: (&str, &str) = (
+    "http",
+    "HTTP/1.0, HTTP/1.1 and HTTP/2, with the gRPC and the GraphQL in them.",
+);
 
 /// The line of the registry.
 pub(crate) static PROTOCOL: Protocol = Protocol {
     name: "http",
+    flags: &[FLAG, crate::gql::FLAG, crate::gql::FLAG_V1],
+    schema: &HTTP,
+    dissection: Some(&DISSECTION),
+};
+
+static DISSECTION: Dissection = Dissection {
     transports: &[Transport::Tcp],
     ports: &[80, 8080, 8000, 3128],
-    flags: FLAGS,
-    schema: &record::HTTP,
     identify: identify::identify,
     open: |_| Box::<dissector::Http1>::default(),
 };

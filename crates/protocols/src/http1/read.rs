@@ -44,6 +44,15 @@ impl<'a> View<'a> {
         }
     }
 
+    /// What is read of a gRPC call; nothing of anything else.
+    pub(super) fn grpc<T: Default>(&self, read: impl FnOnce() -> T) -> T {
+        if self.http.is_grpc() {
+            read()
+        } else {
+            T::default()
+        }
+    }
+
     /// As [`View::request`], of the response.
     #[inline]
     pub(super) fn response<T: Default>(

@@ -6,19 +6,36 @@ use super::message::Message;
 use super::pairs;
 use super::read::{Read, View};
 use super::text as values;
+use crate::{gql, grpc, http2};
 use gillnet_entry::json::{self, Members};
 use gillnet_entry::{Bytes, Ctx, ProtocolInfo, Record, Schema, Value};
 
-/// A request and its response; one of them may be missing.
+/// What an exchange of HTTP is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Form {
+    /// HTTP/1.0 or HTTP/1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
+    /// gRPC, on HTTP/2.
+    Grpc,
+    /// GraphQL on HTTP/1.
+    GqlV1,
+    /// GraphQL on HTTP/2.
+    GqlV2,
+}
+
+/// A request and its response, in whatever version of HTTP; one of them may be missing.
 #[derive(Debug)]
-pub(super) struct Http {
+pub struct Http {
+    form: Form,
     pub(super) request: Option<Message>,
     pub(super) response: Option<Message>,
 }
 
 gillnet_entry::fields! {
     /// The fields of HTTP.
-    pub(super) static HTTP ("http"), fn get, text, write(&View<'a>) {
+    pub(crate) static HTTP ("http"), fn get, text, write(&View<'a>) {
         /// The request; null where only the response was seen.
         "request", "", Any, Entry => |h, _| absent(&h.http.request);
         /// Method of the request.
@@ -32,7 +49,7 @@ gillnet_entry::fields! {
         /// The parts of the path between slashes.
         "request.pathSegments", "", StrList, Entry => |h, x| h.request(x, |r| segments(r.path(), x));
         /// Version of HTTP that the request names: `HTTP/1.1`.
-        "request.httpVersion", "", Str, Entry => |h, _| h.http.request.as_ref().map_or(Value::Missing, version);
+        "request.httpVersion", "", Str, Entry => |h, _| h.http.request.as_ref().map_or(Value::Missing, |m| h.http.version(m));
         /// Headers of the request; values of a repeated name are joined with a comma.
         "request.headers", "request.headers", Headers, Entry => |h, x| h.request(x, |r| values::header_map(r.head, x)), json |h, x, out| h.request(x, |r| pairs::write_headers(r.head, r.lines(x), out));
         /// Cookies that the request carries.
@@ -56,7 +73,7 @@ gillnet_entry::fields! {
         /// Reason phrase.
         "response.statusText", "", Str, Entry => |h, x| h.response(x, |r| Value::Str(x.text(r.reason())));
         /// Version of HTTP that the response names: `HTTP/1.1`.
-        "response.httpVersion", "", Str, Entry => |h, _| h.http.response.as_ref().map_or(Value::Missing, version);
+        "response.httpVersion", "", Str, Entry => |h, _| h.http.response.as_ref().map_or(Value::Missing, |m| h.http.version(m));
         /// Headers of the response; values of a repeated name are joined with a comma.
         "response.headers", "response.headers", Headers, Entry => |h, x| h.response(x, |r| values::header_map(r.head, x)), json |h, x, out| h.response(x, |r| pairs::write_headers(r.head, r.lines(x), out));
         /// Cookies that the response sets.
@@ -75,24 +92,76 @@ gillnet_entry::fields! {
         "response.content.encoding", "", Str, Entry => |h, x| h.response(x, |_| Value::Str("base64")), json |h, x, out| h.response(x, |_| pairs::write_constant(b"\"base64\"", out));
         /// The response's body, decoded, in base64; raw, where its coding could not be undone.
         "response.content.text", "", Bytes, Entry => |h, x| h.response(x, |r| Value::Bytes(r.body(x).bytes)), json |h, x, out| h.response(x, |r| r.write_body(x, out));
-        /// Version of HTTP: `HTTP/1.1`.
-        "", "http_version", Str, Entry => |h, _| h.http.request.as_ref().or(h.http.response.as_ref()).map_or(Value::Missing, version);
+        /// Version of HTTP: `HTTP/1.1`, `HTTP/2`.
+        "", "http_version", Str, Entry => |h, _| h.http.request.as_ref().or(h.http.response.as_ref()).map_or(Value::Missing, |m| h.http.version(m));
+        /// Method of a gRPC call, without its service: `SayHello`; `path` has both.
+        "", "grpc_method", Str, Entry => |h, x| h.grpc(|| h.request(x, |r| Value::Str(x.text(grpc::method(r.path())))));
+        /// Status of a gRPC call: 0 for OK, and where none was seen.
+        "", "grpc_status", Int, Entry => |h, x| h.grpc(|| h.response(x, |r| grpc::status(r.header(b"grpc-status"))));
     }
 }
 
 impl Http {
-    pub(super) fn request_alone(request: Message) -> Http {
+    /// An exchange of HTTP/1.
+    pub(super) fn new(request: Option<Message>, response: Option<Message>) -> Http {
         Http {
-            request: Some(request),
-            response: None,
+            form: Form::Http1,
+            request,
+            response,
         }
     }
 
+    pub(super) fn request_alone(request: Message) -> Http {
+        Http::new(Some(request), None)
+    }
+
     pub(super) fn response_alone(response: Message) -> Http {
-        Http {
-            request: None,
-            response: Some(response),
+        Http::new(None, Some(response))
+    }
+
+    /// An exchange of which heads were decoded, as those of HTTP/2 are, or whose bodies turned out to be another
+    /// protocol's. They are written as HTTP/1.1 writes them; `None` where one is not a whole head.
+    pub fn decoded(
+        form: Form,
+        request: Option<Vec<u8>>,
+        response: Option<Vec<u8>>,
+    ) -> Option<Http> {
+        let message = |head: Option<Vec<u8>>| match head {
+            Some(head) => Message::decoded(head).map(Some),
+            None => Some(None),
+        };
+        let (request, response) = (message(request)?, message(response)?);
+        let sides = request.as_ref().is_none_or(|m| !m.is_response())
+            && response.as_ref().is_none_or(Message::is_response);
+        sides.then_some(Http {
+            form,
+            request,
+            response,
+        })
+    }
+
+    pub(super) fn is_grpc(&self) -> bool {
+        self.form == Form::Grpc
+    }
+
+    fn version<'a>(&self, message: &Message) -> Value<'a> {
+        if self.form.is_http2() {
+            return Value::Str("HTTP/2");
         }
+        let (StartLine::Request { minor, .. } | StartLine::Response { minor, .. }) = message.start;
+        const NAMES: [&str; 10] = [
+            "HTTP/1.0", "HTTP/1.1", "HTTP/1.2", "HTTP/1.3", "HTTP/1.4", "HTTP/1.5", "HTTP/1.6",
+            "HTTP/1.7", "HTTP/1.8", "HTTP/1.9",
+        ];
+        NAMES
+            .get(usize::from(minor))
+            .map_or(Value::Missing, |name| Value::Str(name))
+    }
+}
+
+impl Form {
+    fn is_http2(self) -> bool {
+        matches!(self, Form::Http2 | Form::Grpc | Form::GqlV2)
     }
 }
 
@@ -119,17 +188,6 @@ fn body_size<'a>(message: &Option<Message>) -> Value<'a> {
     message.as_ref().map_or(Value::Missing, |m| int(m.payload))
 }
 
-fn version<'a>(message: &Message) -> Value<'a> {
-    let (StartLine::Request { minor, .. } | StartLine::Response { minor, .. }) = message.start;
-    const NAMES: [&str; 10] = [
-        "HTTP/1.0", "HTTP/1.1", "HTTP/1.2", "HTTP/1.3", "HTTP/1.4", "HTTP/1.5", "HTTP/1.6",
-        "HTTP/1.7", "HTTP/1.8", "HTTP/1.9",
-    ];
-    NAMES
-        .get(usize::from(minor))
-        .map_or(Value::Missing, |name| Value::Str(name))
-}
-
 fn query(target: &[u8]) -> &[u8] {
     let Some(at) = memchr::memchr(b'?', target) else {
         return &[];
@@ -147,10 +205,21 @@ fn segments<'a>(path: &'a [u8], ctx: &Ctx<'a>) -> Value<'a> {
 
 impl Record for Http {
     fn schema(&self) -> &'static Schema {
-        &HTTP
+        if self.form.is_http2() {
+            &http2::SCHEMA
+        } else {
+            &HTTP
+        }
     }
 
     fn info(&self) -> &'static ProtocolInfo {
+        match self.form {
+            Form::Http1 => {}
+            Form::Http2 => return &http2::INFO,
+            Form::Grpc => return &grpc::INFO,
+            Form::GqlV1 => return &gql::V1,
+            Form::GqlV2 => return &gql::V2,
+        }
         let message = self.request.as_ref().or(self.response.as_ref());
         match message.map(|m| m.start) {
             Some(StartLine::Request { minor: 0, .. } | StartLine::Response { minor: 0, .. }) => {
@@ -188,6 +257,7 @@ impl Record for Http {
     fn detach(&self, store: &dyn Bytes, limit: usize) -> Box<dyn Record> {
         let detach = |message: &Option<Message>| message.as_ref().map(|m| m.detach(store, limit));
         Box::new(Http {
+            form: self.form,
             request: detach(&self.request),
             response: detach(&self.response),
         })
@@ -222,22 +292,24 @@ impl Record for Http {
     }
 }
 
-const fn info(version: &'static str) -> ProtocolInfo {
-    ProtocolInfo {
-        name: "http",
-        version,
-        abbr: "HTTP",
-        long_name: "Hypertext Transfer Protocol",
-        macro_name: "http",
-        flags: super::FLAGS,
-        background: "#205cf5",
-        foreground: "#ffffff",
-        reference: "https://www.rfc-editor.org/rfc/rfc9112",
-        ports: &["80", "443", "8080"],
-        layer4: "tcp",
-        priority: 0,
-    }
-}
+/// What is shown of HTTP in all its forms; each says what is its own.
+pub(crate) const SHOWN: ProtocolInfo = ProtocolInfo {
+    name: "http",
+    version: "1.1",
+    abbr: "HTTP",
+    long_name: "Hypertext Transfer Protocol",
+    macro_name: "http",
+    flags: &["http"],
+    background: "#205cf5",
+    foreground: "#ffffff",
+    reference: "https://www.rfc-editor.org/rfc/rfc9112",
+    ports: &["80", "443", "8080"],
+    layer4: "tcp",
+    priority: 0,
+};
 
-static HTTP_10: ProtocolInfo = info("1.0");
-static HTTP_11: ProtocolInfo = info("1.1");
+static HTTP_10: ProtocolInfo = ProtocolInfo {
+    version: "1.0",
+    ..SHOWN
+};
+static HTTP_11: ProtocolInfo = SHOWN;

@@ -28,7 +28,7 @@ pub(super) enum Which {
 pub(super) fn on(transport: Transport) -> u64 {
     let there = (0..64)
         .zip(REGISTRY)
-        .filter(|(_, entry)| entry.transports.contains(&transport));
+        .filter(|(_, entry)| entry.runs_on(transport));
     there.fold(0, |bits, (protocol, _)| bits | 1 << protocol)
 }
 
@@ -36,6 +36,9 @@ pub(super) fn on(transport: Transport) -> u64 {
 pub(super) fn which(first: &[u8], transport: Transport, ports: (u16, u16)) -> Which {
     let mut limit = MAX_TRIES;
     for (protocol, entry) in (0u8..).zip(REGISTRY) {
+        let Some(entry) = entry.dissection else {
+            continue;
+        };
         if !entry.transports.contains(&transport) {
             continue;
         }

@@ -1,11 +1,10 @@
 //! What nobody wants is not kept, and what somebody wants later is taken up again.
 
 use gillnet_capture::{Event, Ring, check_filter, expand, open_files};
-use gillnet_entry::{Entry, Origin, Transport, drops::Reason};
+use gillnet_entry::{Entry, Origin, drops::Reason};
 use gillnet_kfl::{Env, Options, compile};
 use gillnet_names::{Names, NamesConfig};
 use gillnet_pipeline::{Board, Consumer, Counters, Keep, Matched, Plan, Shard, ShardConfig, Want};
-use gillnet_protocols::REGISTRY;
 use std::sync::{Arc, Mutex};
 
 /// Some connections with many HTTP exchanges each.
@@ -140,8 +139,6 @@ fn a_stream_is_taken_up_again_where_a_plan_wants_it_later_and_let_go_where_none_
 #[test]
 fn the_kernel_is_told_what_is_wanted() {
     let dns = 1 << gillnet_protocols::index("dns").unwrap();
-    let udp_only = REGISTRY.iter().any(|p| p.transports == [Transport::Tcp]);
-    assert!(udp_only, "some protocol runs on TCP alone");
     const ALWAYS: &str = "not (tcp or udp) or ip[6:2] & 0x3fff != 0 or ip6[6] = 44 \
                           or udp port 4789 or udp port 8472 or udp port 6081";
     for (wants, learnt_from, expected) in [

@@ -1,6 +1,6 @@
 //! Feeds a dissector as a stream does, and writes each entry as a line.
 
-use super::super::PROTOCOL;
+use super::super::DISSECTION;
 use crate::{AfterGap, Dissector, Emit, EntrySink, Feed, Limits, Step};
 use gillnet_entry::drops::Reason;
 use gillnet_entry::{Bump, Ctx, Nothing, Transport};
@@ -60,7 +60,7 @@ pub(super) struct Driver {
 impl Driver {
     pub(super) fn new(transport: Transport) -> Driver {
         Driver {
-            dissector: (PROTOCOL.open)(transport),
+            dissector: (DISSECTION.open)(transport),
             transport,
             held: Default::default(),
             out: Lines::default(),

@@ -1,6 +1,6 @@
 //! Captures that others made: what tshark sees in them, whole and in pieces.
 
-use super::super::PROTOCOL;
+use super::super::DISSECTION;
 use super::super::wire::u16_at;
 use super::drive::Driver;
 use crate::{AfterGap, Start, Verdict};
@@ -109,7 +109,7 @@ fn seen(capture: &[u8], piece: usize) -> Vec<String> {
         ends.sort_unstable();
         let flow = flows.entry(ends).or_insert_with(|| {
             let hint = [packet.from.1, packet.to.1].contains(&53);
-            let verdict = (PROTOCOL.identify)(packet.payload, packet.transport, hint);
+            let verdict = (DISSECTION.identify)(packet.payload, packet.transport, hint);
             assert_ne!(verdict, Verdict::No); // the length may stand in a packet of its own
             let driver = Driver::new(packet.transport);
             Flow {

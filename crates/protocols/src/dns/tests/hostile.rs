@@ -1,7 +1,7 @@
 //! Bytes that nobody meant: nothing panics, hangs or grows.
 
 use super::super::record::{Dns, Half, SCHEMA};
-use super::super::{PROTOCOL, answers};
+use super::super::{DISSECTION, answers};
 use super::build::{Build, wire};
 use super::drive::Driver;
 use crate::Verdict;
@@ -155,7 +155,7 @@ fn random_bytes_are_not_dns() {
         }
         let length = 12 + random.below(52);
         assert_eq!(
-            (PROTOCOL.identify)(&bytes[..length], Transport::Udp, false),
+            (DISSECTION.identify)(&bytes[..length], Transport::Udp, false),
             Verdict::No
         );
     }

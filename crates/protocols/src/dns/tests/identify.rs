@@ -1,16 +1,16 @@
 //! What is taken for DNS, and what is not.
 
-use super::super::PROTOCOL;
+use super::super::DISSECTION;
 use super::build::{Build, QUERY, RESPONSE, hex, wire};
 use crate::{Start, Verdict};
 use gillnet_entry::Transport;
 
 fn udp(bytes: &[u8], hint: bool) -> Verdict {
-    (PROTOCOL.identify)(bytes, Transport::Udp, hint)
+    (DISSECTION.identify)(bytes, Transport::Udp, hint)
 }
 
 fn tcp(bytes: &[u8], hint: bool) -> Verdict {
-    (PROTOCOL.identify)(bytes, Transport::Tcp, hint)
+    (DISSECTION.identify)(bytes, Transport::Tcp, hint)
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn on_tcp_the_verdict_comes_as_early_as_can_be() {
 
 #[test]
 fn behind_a_gap_only_a_sure_message_counts() {
-    let dissector = (PROTOCOL.open)(Transport::Tcp);
+    let dissector = (DISSECTION.open)(Transport::Tcp);
     let framed = Build::query(7, "example.org", 1).framed();
     let resync = |bytes: &[u8]| dissector.resync(gillnet_streams::Dir::Up, bytes);
     assert_eq!(resync(&framed), Start::At(0));
