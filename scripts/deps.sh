@@ -1,8 +1,9 @@
-# Installs what demo, tests and benches need. Sourced, not run: deps_apt NAME..., deps_python, deps_ui.
+# Installs what demo, tests and benches need. Sourced, not run: deps_apt NAME..., deps_python, deps_ui, deps_cel_spec.
 # Everything is asked for only where it is missing, so that a machine that has it needs no network.
 
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$HOME/.cache/gillnet/target}"
 export GILLNET_VENV="${GILLNET_VENV:-$HOME/.cache/gillnet/venv}"
+export GILLNET_CEL_SPEC="${GILLNET_CEL_SPEC:-$HOME/.cache/gillnet/cel-spec-0.6.1/conformance.json}"
 
 say() { printf '\n== %s\n' "$*" >&2; }
 
@@ -38,4 +39,22 @@ deps_ui() {
     say "dashboard"
     (cd ui && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build)
     echo "$stamp" >ui/node_modules/.built
+}
+
+# deps_cel_spec: the conformance suite of CEL as JSON, at GILLNET_CEL_SPEC; it never lies in the checkout
+deps_cel_spec() {
+    [ -f "$GILLNET_CEL_SPEC" ] && return
+    say "CEL conformance suite"
+    local folder package
+    folder=$(dirname "$GILLNET_CEL_SPEC")
+    package=$folder/bufbuild-cel-spec-0.6.1.tgz
+    mkdir -p "$folder" &&
+        npm pack --silent --pack-destination "$folder" @bufbuild/cel-spec@0.6.1 >/dev/null &&
+        echo "37e4b203f5ca5192db73a6095d129fb5e58a262a89309ba32e1840e7a80270e1  $package" | sha256sum --check --quiet &&
+        tar -xzf "$package" -C "$folder" &&
+        node --input-type=module - "$folder/package/dist/esm/testdata/conformance.js" >"$GILLNET_CEL_SPEC.part" <<'END' &&
+const { tests } = await import(process.argv[2]);
+process.stdout.write(JSON.stringify(tests));
+END
+        mv "$GILLNET_CEL_SPEC.part" "$GILLNET_CEL_SPEC"
 }

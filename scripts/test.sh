@@ -21,6 +21,7 @@ dependencies() {
     deps_apt nginx-light dnsmasq-base bind9-dnsutils curl tshark tcpdump iproute2 ethtool procps valgrind python3-venv libcap2-bin tcpreplay wrk hey \
         chromium gcc libc6-dev cmake make ca-certificates
     deps_python
+    deps_cel_spec
     deps_ui
 }
 ( dependencies ) || { echo "the tests' dependencies cannot be installed" >&2; exit 1; }

@@ -114,7 +114,7 @@ pub struct Language {
     /// Read the filter in this spelling only
     #[arg(long, value_enum, value_name = "LANG")]
     pub lang: Option<LangArg>,
-    /// KFL1 as it was: a field that is not there makes the filter false, not an error
+    /// Take a field that is not there for no match, not for an error: KFL1 as it was, KFL2 without its types checked first
     #[arg(long)]
     pub lenient: bool,
 }

@@ -46,7 +46,8 @@ impl Lang {
 pub struct Options {
     /// The spelling.
     pub lang: Lang,
-    /// KFL1 as it was: an unknown field is no error, it makes the filter false.
+    /// KFL1 as it was: an unknown field is no error, it makes the filter false. KFL2 without its types checked first:
+    /// unknown names and types that do not fit are errors only where they are evaluated.
     pub lenient: bool,
     /// What `now()` is, in ns since the epoch.
     pub now: i64,
@@ -128,7 +129,7 @@ pub(crate) fn read(env: &Env, text: &str, options: &Options) -> Reading {
     }
     match options.lang {
         Lang::Kfl1 => as_kfl1(env, text, options),
-        Lang::Kfl2 => as_kfl2(env, text, options),
+        Lang::Kfl2 => as_kfl2(env, text, options.lenient, options.now),
         Lang::Auto => detect(env, text, options),
     }
 }
@@ -136,7 +137,8 @@ pub(crate) fn read(env: &Env, text: &str, options: &Options) -> Reading {
 /// The text is KFL2 if it is valid there and nothing in it is at home in KFL1 alone; else KFL1, if it is valid there;
 /// else KFL2 by way of its aliases. What is valid in neither is taken for the one whose signs it bears.
 fn detect(env: &Env, text: &str, options: &Options) -> Reading {
-    let second = as_kfl2(env, text, options);
+    // what it is told by is how well it fits, so it is checked at first
+    let second = as_kfl2(env, text, false, options.now);
     if second.lowered.faults.is_empty() && !second.lowered.only_kfl1 {
         return second;
     }
@@ -162,7 +164,13 @@ fn detect(env: &Env, text: &str, options: &Options) -> Reading {
     ) {
         (true, _) => first,
         (false, true) if !pattern => second,
-        (false, false) if is_kfl2_like(text, &second.lowered) => second,
+        (false, false) if is_kfl2_like(text, &second.lowered) => {
+            if options.lenient {
+                as_kfl2(env, text, true, options.now)
+            } else {
+                second
+            }
+        }
         (false, _) => first,
     }
 }
@@ -223,11 +231,11 @@ fn as_kfl1(env: &Env, text: &str, options: &Options) -> Reading {
     }
 }
 
-fn as_kfl2(env: &Env, text: &str, options: &Options) -> Reading {
+fn as_kfl2(env: &Env, text: &str, lenient: bool, now: i64) -> Reading {
     let count = Cell::new(0);
     let lowered = match kfl2::parse(text) {
         Ok(None) => Lowered::everything(),
-        Ok(Some(tree)) => kfl2::lower(env, &tree, options.now, Expansions::none(&count)),
+        Ok(Some(tree)) => kfl2::lower(env, &tree, lenient, now, Expansions::none(&count)),
         Err(fault) => Lowered::nothing(*fault),
     };
     Reading {

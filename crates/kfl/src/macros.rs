@@ -66,7 +66,7 @@ impl<'c> Expansions<'c> {
     fn compile(self, env: &Env, text: &str, lang: Lang, now: i64) -> Result<Node, Box<Fault>> {
         let mut lowered = match lang {
             Lang::Kfl1 => kfl1::parse(text)?.map(|t| kfl1::lower(env, &t, text, false, now, self)),
-            _ => kfl2::parse(text)?.map(|t| kfl2::lower(env, &t, now, self)),
+            _ => kfl2::parse(text)?.map(|t| kfl2::lower(env, &t, false, now, self)),
         }
         .unwrap_or_else(Lowered::everything);
         if lowered.limit.is_some() || !lowered.redactions.is_empty() {

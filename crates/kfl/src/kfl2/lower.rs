@@ -14,10 +14,18 @@ use crate::types::Type;
 use gillnet_entry::{Bump, COMMON};
 use std::net::IpAddr;
 
-/// Compiles a tree of KFL2. `now` is in ns since the epoch.
-pub(crate) fn lower(env: &Env, tree: &Expr, now: i64, within: Expansions<'_>) -> Lowered {
+/// Compiles a tree of KFL2. `now` is in ns since the epoch. Leniently, names and types that do not fit are errors only
+/// where they are evaluated, as in CEL that is not checked first.
+pub(crate) fn lower(
+    env: &Env,
+    tree: &Expr,
+    lenient: bool,
+    now: i64,
+    within: Expansions<'_>,
+) -> Lowered {
     let mut lowering = Lowering {
         env,
+        lenient,
         now,
         within,
         faults: Vec::new(),
@@ -42,6 +50,7 @@ pub(crate) fn lower(env: &Env, tree: &Expr, now: i64, within: Expansions<'_>) ->
 
 struct Lowering<'e> {
     env: &'e Env,
+    lenient: bool,
     now: i64,
     within: Expansions<'e>,
     faults: Vec<Fault>,
@@ -65,8 +74,17 @@ impl Lowering<'_> {
         FAULTY
     }
 
-    fn type_fault(&mut self, span: Span, message: String) -> Typed {
-        self.fault(Fault::new(ErrorKind::Type, span, message))
+    /// Takes note of a name or type that does not fit, and tells whether the expression is given up: leniently it is
+    /// compiled all the same, and fails when it is evaluated.
+    fn refused(&mut self, fault: Fault) -> bool {
+        if !self.lenient {
+            self.faults.push(fault);
+        }
+        !self.lenient
+    }
+
+    fn refused_type(&mut self, span: Span, message: String) -> bool {
+        self.refused(Fault::new(ErrorKind::Type, span, message))
     }
 
     fn not_a_test(&mut self, tree: &Expr, of: &Type) {
@@ -75,7 +93,7 @@ impl Lowering<'_> {
             tree.span,
             format!("the filter is {}, not bool", of.name()),
         );
-        self.faults.push(match of {
+        self.refused(match of {
             Type::Str | Type::Int | Type::Double | Type::UInt => {
                 fault.hint("compare it with a value")
             }
@@ -116,7 +134,7 @@ impl Lowering<'_> {
     fn test(&mut self, e: &Expr, operator: &str) -> Node {
         let (node, of) = self.expr(e);
         if !matches!(of, Type::Bool | Type::Dyn) {
-            self.type_fault(e.span, format!("{operator} takes bool, not {}", of.name()));
+            self.refused_type(e.span, format!("{operator} takes bool, not {}", of.name()));
         }
         node
     }
@@ -142,8 +160,12 @@ impl Lowering<'_> {
         let condition = self.test(&abc.0, "?:");
         let (yes, a) = self.expr(&abc.1);
         let (no, b) = self.expr(&abc.2);
-        if !a.comparable(&b) && a != Type::Null && b != Type::Null {
-            return self.type_fault(e.span, format!("?: gives {} or {}", a.name(), b.name()));
+        if !a.comparable(&b)
+            && a != Type::Null
+            && b != Type::Null
+            && self.refused_type(e.span, format!("?: gives {} or {}", a.name(), b.name()))
+        {
+            return FAULTY;
         }
         (Node::If(Box::new((condition, yes, no))), a.or(&b))
     }
@@ -173,10 +195,12 @@ impl Lowering<'_> {
 
     fn negated(&mut self, e: &Expr, inner: &Expr) -> Typed {
         let (node, of) = self.expr(inner);
-        match of {
-            Type::Int | Type::Double | Type::Dyn => (folded(Node::Neg(Box::new(node))), of),
-            _ => self.type_fault(e.span, format!("- takes int or double, not {}", of.name())),
+        if !matches!(of, Type::Int | Type::Double | Type::Dyn)
+            && self.refused_type(e.span, format!("- takes int or double, not {}", of.name()))
+        {
+            return FAULTY;
         }
+        (folded(Node::Neg(Box::new(node))), of)
     }
 
     /// A name, or the way from a name or value into a map.
@@ -209,14 +233,13 @@ impl Lowering<'_> {
             .map(|(_, f)| f.kfl2)
             .filter(|n| !n.is_empty());
         let near = nearest_path(name, variables.chain(flags.iter().copied()).chain(["tls"]));
-        self.fault(
-            Fault::new(
-                ErrorKind::Name,
-                span,
-                format!("unknown variable \"{name}\""),
-            )
-            .near(near),
-        )
+        let fault = Fault::new(
+            ErrorKind::Name,
+            span,
+            format!("unknown variable \"{name}\""),
+        );
+        self.refused(fault.near(near));
+        (Node::Fail(Reason::NoSuchName), Type::Dyn)
     }
 
     fn local(&self, name: &str) -> Option<Typed> {
@@ -282,7 +305,11 @@ impl Lowering<'_> {
                     format!("{} has no field \"{}\"", of.name(), word.text),
                 );
                 let methods = FUNCTIONS.iter().filter(|f| f.method).map(|f| f.name);
-                self.fault(fault.near(nearest(&word.text, methods).map(|m| format!("{m}()"))))
+                let near = nearest(&word.text, methods).map(|m| format!("{m}()"));
+                if self.refused(fault.near(near)) {
+                    return FAULTY;
+                }
+                (key(node, word, false), Type::Dyn)
             }
         }
     }
@@ -294,18 +321,21 @@ impl Lowering<'_> {
             (Type::Dyn, _) => (Type::Dyn, Type::Dyn),
             (Type::List(item), _) => (Type::Int, (**item).clone()),
             (_, Some(pair)) => pair,
-            _ => return self.type_fault(e.span, format!("{} cannot be indexed", of.name())),
+            _ if self.refused_type(e.span, format!("{} cannot be indexed", of.name())) => {
+                return FAULTY;
+            }
+            _ => (Type::Dyn, Type::Dyn),
         };
         if !wanted.comparable(&at_type) {
-            return self.type_fault(
-                at.span,
-                format!(
-                    "{} is indexed with {}, not {}",
-                    of.name(),
-                    wanted.name(),
-                    at_type.name()
-                ),
+            let message = format!(
+                "{} is indexed with {}, not {}",
+                of.name(),
+                wanted.name(),
+                at_type.name()
             );
+            if self.refused_type(at.span, message) {
+                return FAULTY;
+            }
         }
         let lookup = Lookup {
             holder,
@@ -324,24 +354,27 @@ impl Lowering<'_> {
         match op {
             Op::In => self.within(e, (left, l), (right, r)),
             Op::Eq | Op::Ne | Op::Lt | Op::Le | Op::Gt | Op::Ge => {
-                if !l.comparable(&r)
-                    || !(matches!(op, Op::Eq | Op::Ne) || ordered(&l) && ordered(&r))
-                {
-                    return self.mismatch(e, op, (a, &l), (b, &r));
+                let fits = l.comparable(&r)
+                    && (matches!(op, Op::Eq | Op::Ne) || ordered(&l) && ordered(&r));
+                if !fits && self.mismatch(e, op, (a, &l), (b, &r)) {
+                    return FAULTY;
                 }
                 self.compared(e, op, left, right)
             }
-            _ => match arithmetic(op, &l, &r) {
-                Some(of) => (folded(Node::Binary(op, Box::new((left, right)))), of),
-                None => self.type_fault(
-                    e.span,
-                    format!("no {} {} {}", l.name(), op.sign(), r.name()),
-                ),
-            },
+            _ => {
+                let of = arithmetic(op, &l, &r);
+                let message = || format!("no {} {} {}", l.name(), op.sign(), r.name());
+                if of.is_none() && self.refused_type(e.span, message()) {
+                    return FAULTY;
+                }
+                let node = folded(Node::Binary(op, Box::new((left, right))));
+                (node, of.unwrap_or(Type::Dyn))
+            }
         }
     }
 
-    fn mismatch(&mut self, e: &Expr, op: Op, a: (&Expr, &Type), b: (&Expr, &Type)) -> Typed {
+    /// Whether a comparison of types that have none is given up.
+    fn mismatch(&mut self, e: &Expr, op: Op, a: (&Expr, &Type), b: (&Expr, &Type)) -> bool {
         let fault = Fault::new(
             ErrorKind::Type,
             e.span,
@@ -355,7 +388,7 @@ impl Lowering<'_> {
                 }
                 _ => None,
             });
-        self.fault(match unquoted {
+        self.refused(match unquoted {
             Some(number) => fault.hint(format!("write {number} without quotes")),
             None => fault,
         })
@@ -408,14 +441,16 @@ impl Lowering<'_> {
             (Type::List(item), _) => item.comparable(&a.1),
             (_, Some((key, _))) => key.comparable(&a.1),
             _ => {
-                return self.type_fault(
-                    e.span,
-                    format!("\"in\" takes a list or a map, not {}", b.1.name()),
-                );
+                let message = format!("\"in\" takes a list or a map, not {}", b.1.name());
+                if self.refused_type(e.span, message) {
+                    return FAULTY;
+                }
+                true
             }
         };
-        if !fits {
-            return self.type_fault(e.span, format!("{} is never in {}", a.1.name(), b.1.name()));
+        let message = || format!("{} is never in {}", a.1.name(), b.1.name());
+        if !fits && self.refused_type(e.span, message()) {
+            return FAULTY;
         }
         let ignore_case = b.1 == Type::Headers;
         let node = match (a.0, b.0) {
@@ -489,7 +524,17 @@ impl Lowering<'_> {
                 }
                 _ => format!("{}({})", name.text, types.join(", ")),
             };
-            return self.type_fault(e.span, format!("no {shown}"));
+            let fun = overloads()
+                .find(|f| f.args.len() == typed.len())
+                .map(|f| f.fun);
+            return match fun {
+                _ if self.refused_type(e.span, format!("no {shown}")) => FAULTY,
+                Some(fun) => {
+                    let nodes = typed.into_iter().map(|(node, _)| node).collect();
+                    (self.prepared(fun, nodes, &given), Type::Dyn)
+                }
+                None => FAULTY,
+            };
         };
         // with an argument of unknown type several may fit
         let several = overloads()
@@ -555,16 +600,18 @@ impl Lowering<'_> {
         );
         if known.clone().any(|(n, m)| n == &*name.text && m == method) {
             let message = format!("\"{}\" takes other arguments", name.text);
-            return self.fault(Fault { message, ..fault });
+            self.refused(Fault { message, ..fault });
+            return FAULTY;
         }
         let near = nearest(&name.text, known.map(|(n, _)| n));
         let kfl1 = crate::kfl1::HELPERS.iter().any(|h| h.name == &*name.text);
         self.only_kfl1 |= kfl1;
-        self.fault(if kfl1 {
+        self.refused(if kfl1 {
             fault.hint("it is a helper of KFL1")
         } else {
             fault.near(near)
-        })
+        });
+        (Node::Fail(Reason::NoSuchName), Type::Dyn)
     }
 
     fn map_get(&mut self, map: &Expr, at: &Expr, default: &Expr) -> Typed {
@@ -573,10 +620,10 @@ impl Lowering<'_> {
         let value = match (&of, of.pair()) {
             (Type::Dyn, _) => Type::Dyn,
             (_, Some((key, value))) if key.comparable(&at_type) => value.or(&default_type),
-            _ => {
-                return self
-                    .type_fault(map.span, format!("map_get takes a map, not {}", of.name()));
+            _ if self.refused_type(map.span, format!("map_get takes a map, not {}", of.name())) => {
+                return FAULTY;
             }
+            _ => Type::Dyn,
         };
         let lookup = Lookup {
             holder,
@@ -588,10 +635,8 @@ impl Lowering<'_> {
 
     fn record(&mut self, name: &Expr) -> Typed {
         let Kind::Str { text, .. } = &name.kind else {
-            return self.type_fault(
-                name.span,
-                "record takes the name of a recording in quotes".into(),
-            );
+            let message = "record takes the name of a recording in quotes";
+            return self.fault(Fault::new(ErrorKind::Type, name.span, message));
         };
         (record_is(text), Type::Bool)
     }
@@ -599,14 +644,12 @@ impl Lowering<'_> {
     /// `has(map.key)`; of a variable: whether it is not what it is where it does not apply.
     fn has(&mut self, e: &Expr) -> Typed {
         let Kind::Select(..) = e.kind else {
-            return self.type_fault(
-                e.span,
-                "has takes a path such as request.headers.host".into(),
-            );
+            let message = "has takes a path such as request.headers.host";
+            return self.fault(Fault::new(ErrorKind::Type, e.span, message));
         };
         let (node, of) = self.expr(e);
         let node = match (node, of) {
-            (Node::Key(lookup), _) => Node::Has(lookup),
+            (Node::Key(lookup), _) => Node::Under(lookup),
             (node, Type::Bool) => node,
             (node, Type::Str) => Node::Not(Box::new(Node::Str(Box::new(node), "".into()))),
             (node, Type::Int) => Node::Int(Box::new(node), Op::Ne, 0),
@@ -627,10 +670,8 @@ impl Lowering<'_> {
         body: &Expr,
     ) -> Typed {
         let Kind::Ident(var) = &var.kind else {
-            return self.type_fault(
-                var.span,
-                format!("{kind} takes the name of a variable first"),
-            );
+            let message = format!("{kind} takes the name of a variable first");
+            return self.fault(Fault::new(ErrorKind::Type, var.span, message));
         };
         let (range_node, of) = self.expr(range);
         let item = match (&of, of.pair()) {
@@ -638,10 +679,11 @@ impl Lowering<'_> {
             (Type::List(item), _) => (**item).clone(),
             (_, Some((key, _))) => key,
             _ => {
-                return self.type_fault(
-                    range.span,
-                    format!("{kind} takes a list or a map, not {}", of.name()),
-                );
+                let message = format!("{kind} takes a list or a map, not {}", of.name());
+                if self.refused_type(range.span, message) {
+                    return FAULTY;
+                }
+                Type::Dyn
             }
         };
         self.locals.push((var.clone(), item.clone()));
@@ -725,6 +767,8 @@ fn type_value(name: &str) -> Option<&'static str> {
         "map",
         "null_type",
         "type",
+        "google.protobuf.Timestamp",
+        "google.protobuf.Duration",
     ];
     TYPES.iter().find(|t| **t == name).copied()
 }

@@ -411,12 +411,28 @@ fn unescape(text: &str, bytes: bool, token: &Token<'_>) -> Parsed<Vec<u8>> {
         if bytes {
             out.push(u8::try_from(code).map_err(|_| bad_escape(token))?);
         } else {
+            let (code, after) = joined(code, rest);
             let c = char::from_u32(code).ok_or_else(|| bad_escape(token))?;
+            rest = after;
             out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
         }
     }
     out.extend_from_slice(rest.as_bytes());
     Ok(out)
+}
+
+/// The code point of a surrogate and the one that follows it as an escape, and what is behind them; else as it was.
+fn joined(code: u32, rest: &str) -> (u32, &str) {
+    let low = rest
+        .strip_prefix("\\u")
+        .and_then(|r| u32::from_str_radix(r.get(..4)?, 16).ok());
+    match (code, low) {
+        (0xD800..=0xDBFF, Some(low @ 0xDC00..=0xDFFF)) => (
+            0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00),
+            &rest[6..],
+        ),
+        _ => (code, rest),
+    }
 }
 
 fn simple_escape(letter: char) -> Option<u8> {

@@ -58,6 +58,7 @@ pub(crate) fn test<'v, F: Facts<'v>>(
             Ok(true)
         }
         Node::Has(lookup) => has(lookup, facts, frames),
+        Node::Under(lookup) => find(lookup, facts, frames).map(|found| found.is_some()),
         Node::Binary(op, ab) => binary_test(*op, ab, facts, frames),
         Node::Loop(l) => loop_test(l, facts, frames),
         Node::If(abc) => test(
@@ -321,7 +322,10 @@ fn order(op: Op, a: Val<'_>, b: Val<'_>) -> Result<bool, Reason> {
     match op {
         Op::Eq => Ok(equal(a, b)),
         Op::Ne => Ok(!equal(a, b)),
-        _ => Ok(compare(a, b)?.is_some_and(|order| text::holds(op, order))),
+        // what is not a number has no order
+        _ => compare(a, b)?
+            .map(|order| text::holds(op, order))
+            .ok_or(Reason::NoSuchOverload),
     }
 }
 

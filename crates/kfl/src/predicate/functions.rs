@@ -103,7 +103,7 @@ fn to_uint(value: Val<'_>) -> Result<Val<'_>, Reason> {
     Ok(Val::UInt(match value {
         Val::UInt(v) => v,
         Val::Int(v) => u64::try_from(v).map_err(|_| Reason::Overflow)?,
-        Val::Double(v) if v > -1.0 && v < BEYOND => v as u64,
+        Val::Double(v) if (0.0..BEYOND).contains(&v) => v as u64,
         Val::Double(_) => return Err(Reason::Overflow),
         Val::Str(v) => v.parse().map_err(|_| Reason::BadText)?,
         _ => return Err(Reason::NoSuchOverload),
@@ -262,15 +262,13 @@ fn parse_duration(text: &str) -> Option<i128> {
         let (unit, tail) = tail.split_at(unit_end);
         let scale = UNITS.iter().find(|(name, _)| *name == unit)?.1;
         let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-        if (whole.is_empty() && fraction.is_empty()) || whole.len() > 18 {
-            return None;
-        }
-        let whole: i128 = if whole.is_empty() {
-            0
-        } else {
-            whole.parse().ok()?
+        let whole: i128 = match (whole, fraction) {
+            ("", "") => return None,
+            ("", _) => 0,
+            _ => whole.parse().ok()?,
         };
-        total = total.checked_add(whole * scale + fraction_of(fraction, scale)?)?;
+        let part = whole.checked_mul(scale)?;
+        total = total.checked_add(part.checked_add(fraction_of(fraction, scale)?)?)?;
         rest = tail;
         if rest.is_empty() {
             return Some(sign * total);
@@ -289,19 +287,25 @@ fn fraction_of(digits: &str, scale: i128) -> Option<i128> {
     Some(part)
 }
 
+/// Years after which the calendar repeats, and their seconds.
+const CYCLE: (i64, i64) = (400, 146_097 * 86_400);
+
 /// A part of a moment, in UTC or in a time zone.
 fn calendar(part: Calendar, at: Nanos, zone: &str) -> Result<Val<'static>, Reason> {
-    let civil = match offset(zone) {
-        Some(offset) => civil(at.seconds + i64::from(offset))?,
+    let offset = match offset(zone) {
+        Some(offset) => offset,
         None => {
+            let (first, last) = (jiff::Timestamp::MIN, jiff::Timestamp::MAX);
+            let near = at.seconds.clamp(first.as_second(), last.as_second());
+            let near = jiff::Timestamp::from_second(near).map_err(|_| Reason::Overflow)?;
             let zone = TimeZone::get(zone).map_err(|_| Reason::BadText)?;
-            zone.to_datetime(
-                jiff::Timestamp::from_second(at.seconds).map_err(|_| Reason::Overflow)?,
-            )
+            zone.to_offset(near).seconds()
         }
     };
+    // the library's years end with 9999, but the last hours of that are 10000 east of UTC
+    let civil = civil(at.seconds + i64::from(offset) - CYCLE.1)?;
     Ok(Val::Int(match part {
-        Calendar::Year => i64::from(civil.year()),
+        Calendar::Year => i64::from(civil.year()) + CYCLE.0,
         Calendar::Month => i64::from(civil.month()) - 1,
         Calendar::DayOfYear => i64::from(civil.day_of_year()) - 1,
         Calendar::DayOfMonth => i64::from(civil.day()) - 1,

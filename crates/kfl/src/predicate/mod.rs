@@ -36,6 +36,9 @@ pub enum Reason {
     /// Nothing is known about it at this stage.
     #[error("not known yet")]
     Unknown,
+    /// A variable or function that does not exist, in a filter that was read leniently.
+    #[error("no such name")]
+    NoSuchName,
     /// A map without the key that was asked for.
     #[error("no such key")]
     NoSuchKey,
@@ -253,6 +256,8 @@ pub(crate) enum Node {
     Key(Box<Lookup>),
     /// Whether a list has an element or a map a key.
     Has(Box<Lookup>),
+    /// Whether a map has a value under a key; for anything else an error.
+    Under(Box<Lookup>),
     /// The value under a key of a map, else the other one.
     KeyOr(Box<Lookup>, Box<Node>),
 
@@ -301,7 +306,7 @@ impl Node {
             Node::Ip(..) | Node::Int(..) | Node::Str(..) | Node::Match(..) | Node::InInts(..) => {
                 true
             }
-            Node::InStrs(..) | Node::InBoth(..) | Node::Has(_) => true,
+            Node::InStrs(..) | Node::InBoth(..) | Node::Has(_) | Node::Under(_) => true,
             Node::Binary(op, _) => !matches!(op, Op::Add | Op::Sub | Op::Mul | Op::Div | Op::Rem),
             Node::Chain(..)
             | Node::Truthy(_)
@@ -338,7 +343,7 @@ impl Node {
             | Node::InInts(n, _)
             | Node::InStrs(n, _) => n.walk(see),
             Node::Plain(n, ..) | Node::Like(n, ..) | Node::Document(_, n, _) => n.walk(see),
-            Node::Key(lookup) | Node::Has(lookup) => lookup.walk(see),
+            Node::Key(lookup) | Node::Has(lookup) | Node::Under(lookup) => lookup.walk(see),
             Node::KeyOr(lookup, other) => {
                 lookup.walk(see);
                 other.walk(see);

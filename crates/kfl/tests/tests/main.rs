@@ -6,7 +6,11 @@
 mod support;
 
 mod complete;
+mod conformance;
 mod errors;
 mod flow;
+mod observe;
+mod oracle;
+mod random;
 mod soup;
 mod vectors;

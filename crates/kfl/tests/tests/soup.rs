@@ -1,29 +1,9 @@
 //! Texts made at random: whatever they are, there is an answer.
 
+use crate::random::Random;
 use crate::support::{e0, e1, e2, large};
 use gillnet_entry::Bump;
 use gillnet_kfl::{Env, FlowEnd, FlowView, Lang, Options, compile, complete};
-
-/// A small generator (splitmix64), so that a failing seed replays alone.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        usize::try_from(self.next() % n as u64).unwrap()
-    }
-
-    fn pick<'t>(&mut self, of: &[&'t str]) -> &'t str {
-        of[self.below(of.len())]
-    }
-}
 
 const TOKENS: &[&str] = &[
     "http",

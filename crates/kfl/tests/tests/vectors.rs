@@ -2,7 +2,7 @@
 
 use crate::support::{Sample, at, e0, e1, e2, large, small};
 use gillnet_entry::Bump;
-use gillnet_kfl::{Env, ErrorKind, Filter, Lang, Options, Outcome, compile};
+use gillnet_kfl::{Env, ErrorKind, Filter, Lang, Options, Outcome, Reason, compile};
 
 /// Rows of a table: cells between tabs, a line each.
 fn rows(table: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
@@ -180,6 +180,59 @@ fn check(env: &Env, table: &[(&str, Lang, bool)], options: &Options, sample: &Sa
     }
 }
 
+/// Leniently, what does not fit is an error only where it is evaluated.
+#[test]
+fn kfl2_lenient() {
+    use Outcome::{Error, False, True};
+    let table = [
+        ("nosuch == 1 || http", True),
+        ("http && nosuch == 5", Error(Reason::NoSuchName)),
+        ("http && nosuch()", Error(Reason::NoSuchName)),
+        (r#"status_code == "500""#, False),
+        (
+            r#"http && status_code < "600""#,
+            Error(Reason::NoSuchOverload),
+        ),
+        ("dns && method", False),
+        ("http && method", Error(Reason::NoSuchOverload)),
+        ("method.nosuch == 1 || http", True),
+        (
+            "method[0] == 1 || status_code.contains(\"5\") || -tls",
+            Error(Reason::NoSuchOverload),
+        ),
+        (
+            "has(dyn([\"a\"]).a) || false",
+            Error(Reason::NoSuchOverload),
+        ),
+        ("request.headers == 1 || 5 in method || http", True),
+    ];
+    for (text, expected) in table {
+        for lang in [Lang::Kfl2, Lang::Auto] {
+            if lang == Lang::Auto && !text.contains(['&', '|']) {
+                continue; // KFL1 leniently
+            }
+            let options = |lenient| Options {
+                lang,
+                lenient,
+                now: 0,
+            };
+            let filter = compile(&large(), text, &options(true));
+            let filter = filter.unwrap_or_else(|e| panic!("{}", e.render(text)));
+            assert_eq!(filter.lang(), Lang::Kfl2, "{text}");
+            assert_eq!(outcome(&filter, &e1()), expected, "{text}");
+            let strict = compile(&large(), text, &options(false));
+            assert_eq!(strict.is_err(), !text.starts_with("has("), "{text}");
+        }
+    }
+    let text = "http && (method == 1";
+    let options = Options {
+        lenient: true,
+        ..Options::default()
+    };
+    let errors = compile(&large(), text, &options).unwrap_err();
+    assert_eq!(errors.errors[0].kind, ErrorKind::Syntax);
+}
+
 #[test]
 fn the_spelling_is_told_by_the_text() {
     use Lang::{Kfl1, Kfl2};
@@ -339,6 +392,16 @@ fn structured_fields_and_missing_responses() {
         (&dns, r#"record("") and !record("x")"#, true),
         (&dns, r#"record("") && !record("x")"#, true),
         (&dns, r#"capture.source == "ebpf_tls" and tls"#, true),
+        (
+            &dns,
+            r#""\ud83d\ude00" == "\U0001F600" && size("\ud83d\ude00") == 1"#,
+            true,
+        ),
+        (
+            &dns,
+            "duration('9223372036854775807ns') > duration('2562047h')",
+            true,
+        ),
     ] {
         let filter =
             compile(&large(), text, &options).unwrap_or_else(|e| panic!("{}", e.render(text)));
