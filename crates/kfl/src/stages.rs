@@ -1,6 +1,6 @@
 //! What can be decided before there is an entry: from the flow, and from the protocol.
 
-use crate::check::{Env, MAX_PROTOCOLS};
+use crate::check::Env;
 use crate::predicate::{Access, FlowEnd, FlowFacts, Load, Node, Reason, Root, Step, test};
 use gillnet_entry::{Bump, Ctx, Nothing};
 use std::cell::Cell;
@@ -26,6 +26,11 @@ impl ProtocolSet {
     /// None of them.
     pub const NONE: ProtocolSet = ProtocolSet(0);
 
+    /// Those whose bits are set.
+    pub(crate) const fn of_bits(bits: u64) -> ProtocolSet {
+        ProtocolSet(bits)
+    }
+
     /// One of them.
     pub fn only(protocol: u8) -> ProtocolSet {
         ProtocolSet(1u64.checked_shl(u32::from(protocol)).unwrap_or(0))
@@ -40,6 +45,12 @@ impl ProtocolSet {
     #[must_use]
     pub fn union(self, other: ProtocolSet) -> ProtocolSet {
         ProtocolSet(self.0 | other.0)
+    }
+
+    /// Those that are in both.
+    #[must_use]
+    pub fn both(self, other: ProtocolSet) -> ProtocolSet {
+        ProtocolSet(self.0 & other.0)
     }
 
     /// Whether there is none in it.
@@ -108,8 +119,7 @@ fn decided<'v>(root: &'v Node, facts: &FlowFacts<'v>) -> Tri {
 pub(crate) fn protocols(root: &Node, env: &Env) -> ProtocolSet {
     let arena = Bump::new();
     let can = |bit: &u64| decided(root, &FlowFacts::blank(*bit, &arena)) != Tri::No;
-    let bits = (0..env.protocols.len().min(MAX_PROTOCOLS)).map(|i| 1u64 << i);
-    ProtocolSet(bits.filter(can).fold(0, |set, bit| set | bit))
+    ProtocolSet(env.bits().filter(can).fold(0, |set, bit| set | bit))
 }
 
 /// Whether a field that is read lies in a body.

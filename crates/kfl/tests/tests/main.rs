@@ -7,6 +7,8 @@ mod support;
 
 mod complete;
 mod errors;
+mod explain;
 mod flow;
+mod format;
 mod soup;
 mod vectors;
