@@ -7,7 +7,7 @@ use crate::identity::{DataDir, Identity};
 use crate::own;
 use crate::scan;
 use anyhow::Context;
-use gillnet_api::{LiveStore, RecordingStatus};
+use gillnet_api::{LiveStore, RecordingStatus, Speech};
 use gillnet_bucket::{Access, Bucket, BucketError, Credentials, Destination, Key, connect};
 use gillnet_capture::{LiveConfig, Ring, Source, Store, expand, open_files, open_live};
 use gillnet_entry::time::Rfc3339;
@@ -47,6 +47,7 @@ pub struct Session {
     pub live: Option<Arc<LiveStore>>,
     /// What is captured, for people.
     pub source: String,
+    speech: Mutex<Arc<Speech>>,
     recorder: Arc<Recorder>,
     names: Arc<Names>,
     buckets: Arc<Credentialed>,
@@ -76,6 +77,7 @@ impl Session {
             shown,
             listens,
         } = start;
+        let speech = cli::speech(config)?;
         let rules = compiled(shared, config)?;
         let identity = Identity::find(config.cluster.as_deref());
         let dir = args.data_dir.clone().unwrap_or_else(|| config.data_dir());
@@ -107,7 +109,7 @@ impl Session {
             run: String::new(),
             backend: "af_packet",
         });
-        let plan = plan(&recorder, &rules, shown, &cli::env(config), 1)?;
+        let plan = plan(&recorder, &rules, shown, &speech.env, 1)?;
         let mut numbers = data.numbers()?;
         let mut shard = Shard::new(ShardConfig {
             origin: Arc::clone(&origin),
@@ -144,6 +146,7 @@ impl Session {
             origin,
             live,
             source: what,
+            speech: Mutex::new(Arc::new(speech)),
             recorder,
             names,
             buckets,
@@ -153,8 +156,14 @@ impl Session {
         }))
     }
 
-    /// Takes a changed configuration: rules and names. What is wrong with it changes nothing.
+    /// What filters may speak of now.
+    pub fn speech(&self) -> Arc<Speech> {
+        Arc::clone(&self.speech.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes a changed configuration: rules, names, macros and filters. What is wrong with it changes nothing.
     pub fn configure(&self, shared: &Shared, config: &Config) -> anyhow::Result<()> {
+        let speech = cli::speech(config)?;
         let rules = compiled(shared, config)?;
         for (rule, _) in &rules {
             Destination::parse(&rule.destination)?;
@@ -182,10 +191,11 @@ impl Session {
             &self.recorder,
             &rules,
             self.live.is_some(),
-            &cli::env(config),
+            &speech.env,
             *generation,
         )?;
         self.control.set_plan(Arc::new(plan));
+        *self.speech.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(speech);
         let now: Vec<&str> = plain.iter().map(|rule| rule.name.as_str()).collect();
         for gone in before.iter().filter(|name| !now.contains(&name.as_str())) {
             tracing::info!(

@@ -11,6 +11,7 @@ mod debug;
 mod exit;
 mod identity;
 mod inputs;
+mod kfl;
 mod live;
 mod output;
 mod own;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
     cli::log(&cli);
     let result = match &cli.command {
         cli::Command::Query(args) => query::run(&cli.shared, args),
+        cli::Command::Kfl(args) => kfl::run(&cli.shared, args),
         cli::Command::Debug(args) => debug::run(&cli.shared, args),
         cli::Command::Tap(args) => tap::run(&cli.shared, args),
         cli::Command::Worker(args) => worker::run(&cli.shared, args),
