@@ -260,7 +260,7 @@ impl Lowering<'_> {
         }
         if let Some((load, of)) = self.env.variable(name) {
             // names that both have are no sign of either
-            self.only_kfl2 |= COMMON.json(name).is_none()
+            self.only_kfl2 |= self.env.alias(name).is_none()
                 && !name.starts_with("src.")
                 && !name.starts_with("dst.");
             return Some((Node::Load(load), of));

@@ -454,8 +454,13 @@ fn a_type_error_is_not_read_as_kfl1() {
         );
     }
     // these names both have
-    let filter = compile(&large(), "dst.port == \"443\"", &Options::default()).unwrap();
-    assert_eq!(filter.lang(), Lang::Kfl1);
+    for text in [
+        "dst.port == \"443\"",
+        "!request.headers[\"User-Agent\"] == \"kube-probe\"",
+    ] {
+        let filter = compile(&large(), text, &Options::default()).unwrap();
+        assert_eq!(filter.lang(), Lang::Kfl1, "{text}");
+    }
 }
 
 /// Valid, but surely or probably not what was meant.

@@ -217,7 +217,7 @@ fn formatted_texts_say_the_same() {
     let (env, mut random) = (large(), Random(7));
     let arena = Bump::new();
     let mut compared = 0;
-    for round in 0..6_000 {
+    for round in 0..2_400 {
         let kfl2 = round % 2 == 0;
         let text = text(&mut random, kfl2, 3);
         let lang = if kfl2 { Lang::Kfl2 } else { Lang::Kfl1 };
@@ -252,5 +252,5 @@ fn formatted_texts_say_the_same() {
             }
         }
     }
-    assert!(compared > 10_000, "too few are valid: {compared}");
+    assert!(compared > 4_000, "too few are valid: {compared}");
 }
