@@ -3,7 +3,7 @@ import type { EntryRef, Lang, Order, Status } from './api/types';
 import type { Zone } from './common/format';
 import { type Saved, load, save } from './common/saved';
 import { type Theme, applyTheme, savedTheme } from './common/theme';
-import { type Place, readPlace, writePlace } from './common/url';
+import { type Place, namesFilter, readPlace, writePlace } from './common/url';
 
 export type Dock = 'bottom' | 'right';
 export type DetailTab = 'exchange' | 'connection' | 'json';
@@ -40,6 +40,8 @@ export interface AppState {
   proposal: { text: string } | null;
   toast: Toast | null;
 
+  /** Takes a status; with the first one comes the filter to start with. */
+  learn(status: Status): void;
   applyFilter(kfl: string, lang?: Lang): void;
   setOrder(order: Order): void;
   open(entry: EntryRef | null): void;
@@ -83,6 +85,13 @@ export const useApp = create<AppState>()((set) => ({
   proposal: null,
   toast: null,
 
+  learn: (status) => {
+    const { status: known, kfl } = useApp.getState();
+    const start = known === null && kfl === '' && !namesFilter(window.location.search);
+    const news = { status, statusAt: Date.now(), unreachable: false };
+    set(start ? { ...news, kfl: status.defaultFilter } : news);
+    if (start && status.defaultFilter !== '') goTo('replace');
+  },
   applyFilter: (kfl, lang) => {
     set({ kfl, lang, paused: false });
     goTo('push');

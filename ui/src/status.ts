@@ -12,7 +12,7 @@ export function pollStatus(): () => void {
   const ask = async () => {
     try {
       const status = await api.status();
-      if (!stopped) useApp.setState({ status, statusAt: Date.now(), unreachable: false });
+      if (!stopped) useApp.getState().learn(status);
     } catch {
       if (!stopped) useApp.setState({ unreachable: true });
     }

@@ -1,7 +1,7 @@
 //! What the API shows: live entries or recordings.
 
 use crate::{LiveStore, Page, PageQuery};
-use gillnet_kfl::Env;
+use gillnet_kfl::{Env, Errors, Filter, Lang, Options, compile};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,16 +10,47 @@ use std::sync::Arc;
 pub trait Backend: Send + Sync + 'static {
     /// What the dashboard's head shows.
     fn status(&self) -> Status;
-    /// The names of the filter language.
-    fn env(&self) -> &Env;
+    /// What filters may speak of now, and what holds for all of them.
+    fn speech(&self) -> Arc<Speech>;
     /// One page of entries.
     fn page(&self, query: &PageQuery) -> Result<Page, Refused>;
-    /// One entry in full, as JSON.
-    fn entry(&self, key: &EntryKey) -> Result<Option<Vec<u8>>, Refused>;
+    /// One entry in full, as JSON, without what a filter hides; one that it does not match is shown as the filter around
+    /// it says.
+    fn entry(&self, key: &EntryKey, filter: &Filter) -> Result<Option<Vec<u8>>, Refused>;
     /// The packets of a stream.
     fn stream(&self, key: &StreamKey, format: PcapFormat) -> Result<Option<Vec<u8>>, Refused>;
     /// The live entries, where there are any.
     fn live(&self) -> Option<&Arc<LiveStore>>;
+}
+
+/// What filters may speak of, and what holds for all of them, as it is configured.
+#[derive(Clone, Debug, Default)]
+pub struct Speech {
+    /// Names.
+    pub env: Env,
+    /// The filter that every shown entry must match first, and that hides values; empty: none.
+    pub global: String,
+    /// The filter that the dashboard starts with.
+    pub default: String,
+}
+
+impl Speech {
+    /// A filter inside the global one.
+    ///
+    /// # Errors
+    /// What is wrong with the global filter.
+    pub fn bounded(&self, filter: Filter, now: i64) -> Result<Filter, Errors> {
+        if self.global.is_empty() {
+            return Ok(filter);
+        }
+        let options = Options {
+            lang: Lang::Auto,
+            lenient: false,
+            now,
+        };
+        let global = compile(&self.env, &self.global, &options)?;
+        Ok(filter.within(&global))
+    }
 }
 
 /// Why a backend cannot answer.
@@ -111,6 +142,8 @@ pub struct Status {
     pub source: String,
     /// The recorder, where there is one.
     pub recording: Option<RecordingStatus>,
+    /// The filter that the dashboard starts with.
+    pub default_filter: String,
     /// Counters by name.
     pub counters: BTreeMap<&'static str, u64>,
     /// What was dropped, by reason.

@@ -1,25 +1,25 @@
 //! Filters as the API speaks of them: places in UTF-16 code units, as JavaScript counts.
 
-use gillnet_kfl::{Completion, Error, Errors, Span, Validation};
+use gillnet_kfl::{Completion, Error, Span, Validation};
 use serde_json::{Value, json};
 
-/// The mistakes of a text.
-pub(crate) fn errors(errors: &Errors, text: &str) -> Value {
-    list(&errors.errors, text)
+/// Mistakes or warnings of a text.
+pub fn errors(errors: &[Error], text: &str) -> Value {
+    errors.iter().map(|error| one(error, text)).collect()
 }
 
 /// The answer to `kfl/validate`.
-pub(crate) fn validation(found: &Validation, text: &str) -> Value {
+pub fn validation(found: &Validation, text: &str) -> Value {
     json!({
         "ok": found.errors.is_empty(),
         "lang": found.lang.name(),
-        "errors": list(&found.errors, text),
-        "warnings": list(&found.warnings, text),
+        "errors": errors(&found.errors, text),
+        "warnings": errors(&found.warnings, text),
     })
 }
 
-/// The answer to `kfl/complete`.
-pub(crate) fn completion(found: &Completion, text: &str) -> Value {
+/// The answer to `kfl/complete`, with values of the field at the cursor and how often they occur.
+pub(crate) fn completion(found: &Completion, values: &[(String, u64)], text: &str) -> Value {
     let marks: Vec<Value> = found
         .marks
         .iter()
@@ -28,17 +28,23 @@ pub(crate) fn completion(found: &Completion, text: &str) -> Value {
             json!({ "offset": offset, "length": length, "class": mark.class.name() })
         })
         .collect();
-    let (from, length) = place(found.replace, text);
-    let items: Vec<Value> = found
-        .items
-        .iter()
-        .map(|item| {
+    let mut items = Vec::new();
+    if let Some(wanted) = &found.values {
+        let (from, length) = place(wanted.replace, text);
+        items.extend(values.iter().map(|(value, count)| {
             json!({
-                "label": item.label, "kind": item.kind.name(), "detail": item.of, "doc": item.doc,
-                "from": from, "to": from + length, "insert": item.label,
+                "label": value, "kind": "value", "detail": format!("{count}×"), "doc": "",
+                "from": from, "to": from + length, "insert": value,
             })
+        }));
+    }
+    let (from, length) = place(found.replace, text);
+    items.extend(found.items.iter().map(|item| {
+        json!({
+            "label": item.label, "kind": item.kind.name(), "detail": item.of, "doc": item.doc,
+            "from": from, "to": from + length, "insert": item.label,
         })
-        .collect();
+    }));
     let mut answer = validation(&found.validation, text);
     answer["tokens"] = Value::Array(marks);
     answer["completions"] = Value::Array(items);
@@ -57,14 +63,10 @@ pub(crate) fn byte_offset(text: &str, utf16: usize) -> usize {
     text.len()
 }
 
-fn list(errors: &[Error], text: &str) -> Value {
-    errors.iter().map(|error| one(error, text)).collect()
-}
-
 fn one(error: &Error, text: &str) -> Value {
     let (offset, length) = place(error.span, text);
     json!({
-        "offset": offset, "length": length, "line": error.line, "column": error.column,
+        "kind": error.kind.name(), "offset": offset, "length": length, "line": error.line, "column": error.column,
         "message": error.message, "suggestion": error.suggestion,
     })
 }

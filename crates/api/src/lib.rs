@@ -9,14 +9,17 @@ mod filters;
 mod live;
 mod metrics;
 mod page;
+mod redacted;
 mod routes;
 mod rows;
 mod ui;
+mod values;
 
 pub use backend::{
-    Backend, EntryKey, PcapFormat, Progress, RecordingStatus, Refused, Status, StreamKey,
+    Backend, EntryKey, PcapFormat, Progress, RecordingStatus, Refused, Speech, Status, StreamKey,
 };
 pub use doors::{Doors, Token};
+pub use filters::{errors, validation};
 pub use live::{LiveStore, Since};
 pub use metrics::{Extra, Source as MetricsSource, metrics_text, serve_metrics};
 pub use page::{Cursor, Page, PageQuery, Pager};

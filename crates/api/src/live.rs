@@ -89,6 +89,13 @@ impl LiveStore {
             .collect()
     }
 
+    /// At most so many, the newest first.
+    pub fn newest(&self, most: usize) -> Vec<Arc<OwnedEntry>> {
+        let ring = self.ring();
+        let newest = ring.entries.iter().rev().take(most);
+        newest.map(|(entry, _)| Arc::clone(entry)).collect()
+    }
+
     fn ring(&self) -> MutexGuard<'_, Ring> {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -134,7 +134,7 @@ impl Pager {
             self.rows.pop_last();
         }
         let mut row = Vec::with_capacity(512);
-        write_row(entry, &mut row);
+        write_row(entry, &self.query.filter, &mut row);
         self.rows.insert(place, row);
     }
 

@@ -2,8 +2,8 @@
 
 use crate::doors::{guard, refuse};
 use crate::{
-    Backend, Cursor, Doors, EntryKey, LiveStore, Page, PageQuery, PcapFormat, StreamKey, filters,
-    ui, write_row,
+    Backend, Cursor, Doors, EntryKey, LiveStore, Page, PageQuery, PcapFormat, Status, StreamKey,
+    filters, ui, values, write_row,
 };
 use axum::body::Bytes;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use gillnet_entry::Bump;
-use gillnet_kfl::{Filter, Lang, Options};
+use gillnet_kfl::{Errors, Filter, Lang, Options};
 use serde::Deserialize;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -76,7 +76,11 @@ async fn off<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Re
 }
 
 async fn status(State(backend): State<Shown>) -> Result<Response, Response> {
-    Ok(Json(off(move || backend.status()).await?).into_response())
+    let status = off(move || Status {
+        default_filter: backend.speech().default.clone(),
+        ..backend.status()
+    });
+    Ok(Json(status.await?).into_response())
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -110,7 +114,7 @@ impl Asked {
             }
         };
         Ok(PageQuery {
-            filter: filter(backend, &self.kfl, self.lang.as_deref())?,
+            filter: filter(backend, &self.kfl, self.lang.as_deref()).map_err(refused)?,
             since: edge(&self.since, i64::MIN)?,
             until: edge(&self.until, i64::MAX)?,
             limit: self.limit.unwrap_or(200).clamp(1, MOST_ROWS),
@@ -143,12 +147,23 @@ fn options(lang: Option<&str>) -> Options {
     }
 }
 
-#[allow(clippy::result_large_err)] // the refusal is the answer itself
-fn filter(backend: &Shown, kfl: &str, lang: Option<&str>) -> Result<Filter, Response> {
-    gillnet_kfl::compile(backend.env(), kfl, &options(lang)).map_err(|errors| {
-        let body = serde_json::json!({ "error": { "message": "the filter is wrong", "errors": filters::errors(&errors, kfl) } });
-        (StatusCode::BAD_REQUEST, Json(body)).into_response()
-    })
+/// A filter inside the global one; else the answer says what is wrong with it.
+fn filter(backend: &Shown, kfl: &str, lang: Option<&str>) -> Result<Filter, serde_json::Value> {
+    let (speech, options) = (backend.speech(), options(lang));
+    let wrong = |what: &str, errors: &Errors, text: &str| {
+        let errors = filters::errors(&errors.errors, text);
+        serde_json::json!({ "message": format!("the {what} is wrong"), "errors": errors })
+    };
+    let filter = gillnet_kfl::compile(&speech.env, kfl, &options)
+        .map_err(|errors| wrong("filter", &errors, kfl))?;
+    speech
+        .bounded(filter, options.now)
+        .map_err(|errors| wrong("global filter", &errors, &speech.global))
+}
+
+fn refused(error: serde_json::Value) -> Response {
+    let body = serde_json::json!({ "error": error });
+    (StatusCode::BAD_REQUEST, Json(body)).into_response()
 }
 
 async fn entries(
@@ -190,6 +205,9 @@ struct From {
     node: String,
     run: String,
     format: String,
+    /// The filter whose entry it is: what that hides is not shown.
+    kfl: String,
+    lang: Option<String>,
 }
 
 impl From {
@@ -206,7 +224,8 @@ async fn entry(
     let mut key = EntryKey::parse(&id)
         .ok_or_else(|| refuse(StatusCode::BAD_REQUEST, "that is no id of an entry"))?;
     key.stream.origin = from.origin();
-    let found = off(move || backend.entry(&key)).await?;
+    let filter = filter(&backend, &from.kfl, from.lang.as_deref()).map_err(refused)?;
+    let found = off(move || backend.entry(&key, &filter)).await?;
     match found.map_err(|e| refuse(StatusCode::BAD_GATEWAY, &e.to_string()))? {
         Some(json) => Ok(([(CONTENT_TYPE, "application/json")], json).into_response()),
         None => Err(refuse(
@@ -261,7 +280,8 @@ struct Text {
 
 async fn validate(State(backend): State<Shown>, body: Bytes) -> Result<Response, Response> {
     let text = read_text(&body)?;
-    let found = gillnet_kfl::validate(backend.env(), &text.kfl, &options(text.lang.as_deref()));
+    let speech = backend.speech();
+    let found = gillnet_kfl::validate(&speech.env, &text.kfl, &options(text.lang.as_deref()));
     Ok(Json(filters::validation(&found, &text.kfl)).into_response())
 }
 
@@ -269,8 +289,16 @@ async fn complete(State(backend): State<Shown>, body: Bytes) -> Result<Response,
     let text = read_text(&body)?;
     let cursor = filters::byte_offset(&text.kfl, text.cursor);
     let lang = options(text.lang.as_deref()).lang;
-    let found = gillnet_kfl::complete(backend.env(), &text.kfl, cursor, lang);
-    Ok(Json(filters::completion(&found, &text.kfl)).into_response())
+    let bounds = filter(&backend, "", None).map_err(refused)?;
+    let answer = off(move || {
+        let found = gillnet_kfl::complete(&backend.speech().env, &text.kfl, cursor, lang);
+        let values = match (&found.values, backend.live()) {
+            (Some(values), Some(store)) => values::frequent(store, &bounds, values),
+            _ => Vec::new(),
+        };
+        filters::completion(&found, &values, &text.kfl)
+    });
+    Ok(Json(answer.await?).into_response())
 }
 
 #[allow(clippy::result_large_err)] // the refusal is the answer itself
@@ -288,11 +316,10 @@ async fn live(
     Query(asked): Query<Asked>,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    let filter = gillnet_kfl::compile(backend.env(), &asked.kfl, &options(asked.lang.as_deref()));
+    let filter = filter(&backend, &asked.kfl, asked.lang.as_deref());
     upgrade.on_upgrade(async move |socket| match (filter, backend.live()) {
-        (Err(errors), _) => {
-            let errors = filters::errors(&errors, &asked.kfl);
-            say_once(socket, &serde_json::json!({ "type": "error", "error": { "message": "the filter is wrong", "errors": errors } })).await;
+        (Err(error), _) => {
+            say_once(socket, &serde_json::json!({ "type": "error", "error": error })).await;
         }
         (_, None) => {
             say_once(socket, &serde_json::json!({ "type": "error", "error": { "message": "nothing is live here: these are recordings" } })).await;
@@ -357,7 +384,7 @@ fn filtered(entries: &[Arc<gillnet_entry::OwnedEntry>], filter: &Filter) -> Vec<
         entry.with(&arena, |entry| {
             if filter.matches(entry) {
                 let mut row = Vec::with_capacity(512);
-                write_row(entry, &mut row);
+                write_row(entry, filter, &mut row);
                 rows.push(row);
             }
         });

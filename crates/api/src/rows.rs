@@ -1,11 +1,23 @@
 //! An entry as a row of a list.
 
+use crate::redacted::Redacted;
 use gillnet_entry::json::{write_base64, write_str, write_value};
 use gillnet_entry::time::Rfc3339;
 use gillnet_entry::{COMMON, End, Entry, Value};
+use gillnet_kfl::Filter;
 
-/// Appends the row of an entry as a JSON object. Where the entry comes from a bucket, cluster, node and run are named.
-pub fn write_row(entry: &Entry<'_>, out: &mut Vec<u8>) {
+/// Appends the row of an entry that a filter matches as a JSON object, without what the filter hides. Where the entry
+/// comes from a bucket, cluster, node and run are named.
+pub fn write_row(entry: &Entry<'_>, filter: &Filter, out: &mut Vec<u8>) {
+    if filter.redacts() {
+        let mut plain = Vec::new();
+        write_plain(entry, &mut plain);
+        return Redacted::of(entry, filter).write_row(&plain, out);
+    }
+    write_plain(entry, out);
+}
+
+fn write_plain(entry: &Entry<'_>, out: &mut Vec<u8>) {
     let (c, ctx) = (entry.common, &entry.ctx);
     let (status, code) = entry.record.status(ctx);
     let mut row = Object::new(out);

@@ -6,8 +6,8 @@ use crate::inputs::Inputs;
 use crate::live::Session;
 use crate::scan::{self, Scan};
 use gillnet_api::{
-    Backend, EntryKey, LiveStore, Page, PageQuery, Pager, PcapFormat, Progress, Refused, Status,
-    StreamKey,
+    Backend, EntryKey, LiveStore, Page, PageQuery, Pager, PcapFormat, Progress, Refused, Speech,
+    Status, StreamKey,
 };
 use gillnet_capture::write::{
     PacketBlock, PcapResolution, PcapWriter, SectionBlock, interface_block, packet_block,
@@ -15,7 +15,7 @@ use gillnet_capture::write::{
 };
 use gillnet_capture::{Interface, LinkType, NO_POS, PacketDirection};
 use gillnet_entry::{Bump, Entry, json};
-use gillnet_kfl::{Env, Filter, Options};
+use gillnet_kfl::{Filter, Options};
 use gillnet_pipeline::{Consumer, Counters, Matched, Want};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -117,10 +117,16 @@ fn drops_of(c: &Counters) -> BTreeMap<&'static str, u64> {
         .collect()
 }
 
-/// An entry in full, with notes on what is missing.
-fn full(entry: &Entry<'_>) -> Vec<u8> {
+/// An entry in full, without what a filter hides, with notes on what is missing. One that the filter does not match is
+/// shown as the filter around it says; nothing where that does not match either.
+fn full(entry: &Entry<'_>, filter: &Filter) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(4096);
-    json::write_entry(entry, &mut out);
+    match filter.outer() {
+        _ if filter.matches(entry) => filter.write_json(entry, &mut out),
+        Some(outer) if outer.matches(entry) => outer.write_json(entry, &mut out),
+        Some(_) => return None,
+        None => json::write_entry(entry, &mut out),
+    }
     let mut notes = Vec::new();
     if let Some(since) = entry.common.truncated_before {
         notes.push(format!(
@@ -138,19 +144,18 @@ fn full(entry: &Entry<'_>) -> Vec<u8> {
     out.extend_from_slice(b",\"notes\":");
     out.extend_from_slice(serde_json::json!(notes).to_string().as_bytes());
     out.push(b'}');
-    out
+    Some(out)
 }
 
 /// The newest entries of this host.
 pub struct LiveBackend {
     session: Arc<Session>,
-    env: Env,
 }
 
 impl LiveBackend {
     /// Shows a session.
-    pub fn new(session: Arc<Session>, env: Env) -> LiveBackend {
-        LiveBackend { session, env }
+    pub fn new(session: Arc<Session>) -> LiveBackend {
+        LiveBackend { session }
     }
 }
 
@@ -169,12 +174,12 @@ impl Backend for LiveBackend {
             recording: self.session.recording(),
             counters: counters_of(&counters),
             drops: drops_of(&counters),
-            progress: None,
+            ..Status::default()
         }
     }
 
-    fn env(&self) -> &Env {
-        &self.env
+    fn speech(&self) -> Arc<Speech> {
+        self.session.speech()
     }
 
     fn page(&self, query: &PageQuery) -> Result<Page, Refused> {
@@ -186,13 +191,13 @@ impl Backend for LiveBackend {
         Ok(pager.finish())
     }
 
-    fn entry(&self, key: &EntryKey) -> Result<Option<Vec<u8>>, Refused> {
+    fn entry(&self, key: &EntryKey, filter: &Filter) -> Result<Option<Vec<u8>>, Refused> {
         let all = self.live().map(|store| store.all()).unwrap_or_default();
         let found = all
             .iter()
             .rev()
             .find(|e| e.stream == key.stream.number && e.index == key.index);
-        Ok(found.map(|entry| entry.with(&Bump::new(), full)))
+        Ok(found.and_then(|entry| entry.with(&Bump::new(), |entry| full(entry, filter))))
     }
 
     fn stream(&self, key: &StreamKey, format: PcapFormat) -> Result<Option<Vec<u8>>, Refused> {
@@ -237,7 +242,7 @@ pub struct RecordedBackend {
     config: Config,
     within: (i64, i64),
     source: String,
-    env: Env,
+    speech: Arc<Speech>,
     counters: Mutex<Counters>,
 }
 
@@ -250,13 +255,13 @@ impl RecordedBackend {
         source: String,
     ) -> anyhow::Result<RecordedBackend> {
         inputs.wrap(KeepingBucket::wrap);
-        let env = crate::cli::env(&config);
+        let speech = Arc::new(crate::cli::speech(&config)?);
         let backend = RecordedBackend {
             inputs,
             config,
             within,
             source,
-            env,
+            speech,
             counters: Mutex::default(),
         };
         let filter = backend.all()?;
@@ -283,7 +288,7 @@ impl RecordedBackend {
             now: scan::now(),
             ..Options::default()
         };
-        gillnet_kfl::compile(&self.env, "", &options)
+        gillnet_kfl::compile(&self.speech.env, "", &options)
             .map_err(|errors| anyhow::anyhow!("{}", errors.render("")))
     }
 
@@ -334,6 +339,7 @@ impl Consumer for ToPage {
 /// Looks for one entry.
 struct Find {
     key: EntryKey,
+    filter: Filter,
     found: Arc<Mutex<Option<Vec<u8>>>>,
 }
 
@@ -349,7 +355,7 @@ impl Consumer for Find {
         if entry.common.index != self.key.index || !is_of(entry, &self.key.stream) {
             return true;
         }
-        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(full(entry));
+        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = full(entry, &self.filter);
         false
     }
 }
@@ -394,8 +400,8 @@ impl Backend for RecordedBackend {
         }
     }
 
-    fn env(&self) -> &Env {
-        &self.env
+    fn speech(&self) -> Arc<Speech> {
+        Arc::clone(&self.speech)
     }
 
     fn page(&self, query: &PageQuery) -> Result<Page, Refused> {
@@ -415,17 +421,18 @@ impl Backend for RecordedBackend {
             .finish())
     }
 
-    fn entry(&self, key: &EntryKey) -> Result<Option<Vec<u8>>, Refused> {
+    fn entry(&self, key: &EntryKey, filter: &Filter) -> Result<Option<Vec<u8>>, Refused> {
         let found = Arc::new(Mutex::new(None));
-        let filter = self.all().map_err(|error| Refused(format!("{error:#}")))?;
+        let all = self.all().map_err(|error| Refused(format!("{error:#}")))?;
         let want = Want {
             bit: 0,
-            filter,
+            filter: all,
             record: false,
             bodies: true,
         };
         self.read(want, || Find {
             key: key.clone(),
+            filter: filter.clone(),
             found: Arc::clone(&found),
         })?;
         Ok(found.lock().unwrap_or_else(PoisonError::into_inner).take())

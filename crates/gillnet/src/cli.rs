@@ -3,6 +3,7 @@
 use crate::config::{Config, duration};
 use crate::exit;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use gillnet_api::Speech;
 use gillnet_entry::Workload;
 use gillnet_kfl::{Env, Filter, Lang, Options};
 use gillnet_names::{NamesConfig, StaticName};
@@ -49,7 +50,7 @@ pub enum Command {
     Worker(WorkerArgs),
     /// Print the entries of captures and recordings that a filter matches
     Query(QueryArgs),
-    /// The filter language: what there is to filter by
+    /// The filter language: check, explain and format filters, and list what they may speak of
     Kfl(crate::kfl::KflArgs),
     /// Show what crosses the boxes of the pipeline for a capture
     Debug(DebugArgs),
@@ -246,15 +247,7 @@ impl Shared {
         kfl: &str,
         language: &Language,
     ) -> anyhow::Result<Filter> {
-        let options = Options {
-            lang: match language.lang {
-                None => Lang::Auto,
-                Some(LangArg::Kfl1) => Lang::Kfl1,
-                Some(LangArg::Kfl2) => Lang::Kfl2,
-            },
-            lenient: language.lenient,
-            now: crate::scan::now(),
-        };
+        let options = language.options();
         let filter = gillnet_kfl::compile(&env(config), kfl, &options).map_err(|errors| {
             exit::usage(anyhow::anyhow!(
                 "the filter is wrong\n{}",
@@ -285,6 +278,21 @@ fn unread(filter: &Filter) -> Option<String> {
     (!names.is_empty()).then(|| names.join(", "))
 }
 
+impl Language {
+    /// How a filter is compiled now.
+    pub fn options(&self) -> Options {
+        Options {
+            lang: match self.lang {
+                None => Lang::Auto,
+                Some(LangArg::Kfl1) => Lang::Kfl1,
+                Some(LangArg::Kfl2) => Lang::Kfl2,
+            },
+            lenient: self.lenient,
+            now: crate::scan::now(),
+        }
+    }
+}
+
 /// The language's names: all protocols, and the macros of the configuration.
 pub fn env(config: &Config) -> Env {
     let env = Env::new(&gillnet_protocols::env());
@@ -292,6 +300,41 @@ pub fn env(config: &Config) -> Env {
     macros
         .iter()
         .fold(env, |env, (name, text)| env.with_macro(name, text))
+}
+
+/// What filters may speak of, and what holds for all of them; what is wrong with `tap` is an error that names the key.
+/// A macro that is wrong is warned of: it is an error only where a filter uses it.
+pub fn speech(config: &Config) -> anyhow::Result<Speech> {
+    let (env, tap) = (env(config), &config.tap);
+    let options = Language::default().options();
+    let wrong = |key: &str, text: &str| {
+        let found = gillnet_kfl::compile(&env, text, &options).err();
+        found.map(|errors| anyhow::anyhow!("{key} is wrong\n{}", errors.render(text)))
+    };
+    for (name, text) in &tap.custom_macros {
+        let key = format!("tap.customMacros.{name}");
+        if !gillnet_kfl::is_macro_name(name) {
+            return Err(exit::usage(anyhow::anyhow!(
+                "{key}: a macro's name is a word of letters, digits and _ that means nothing else"
+            )));
+        }
+        if let Some(error) = wrong(&key, text).or_else(|| wrong(&key, name)) {
+            tracing::warn!("{error}");
+        }
+    }
+    for (key, text) in [
+        ("tap.globalFilter", &tap.global_filter),
+        ("tap.defaultFilter", &tap.default_filter),
+    ] {
+        if let Some(error) = wrong(key, text) {
+            return Err(exit::usage(error));
+        }
+    }
+    Ok(Speech {
+        global: tap.global_filter.clone(),
+        default: tap.default_filter.clone(),
+        env,
+    })
 }
 
 /// What addresses are called: configured names, and what was seen on the wire; of a live host also its own files.

@@ -44,12 +44,59 @@ impl Column {
         }
     }
 
+    /// Whether it is part of the entry's JSON, so that it can be shown where values are hidden there.
+    pub fn is_shown(&self) -> bool {
+        let own = REGISTRY.iter().zip(&self.own);
+        let mut own = own.filter_map(|(p, index)| path(p.schema, (*index)?));
+        own.next().is_some()
+            || self
+                .common
+                .is_some_and(|index| path(&COMMON, index).is_some())
+    }
+
+    /// Its value in the JSON of an entry; null where it has none there.
+    pub fn shown<'j>(
+        &self,
+        entry: &Entry<'_>,
+        json: &'j serde_json::Value,
+    ) -> &'j serde_json::Value {
+        let path = match self.own(entry) {
+            Some(index) => path(entry.record.schema(), index),
+            None => self.common.and_then(|index| path(&COMMON, index)),
+        };
+        let found = path.and_then(|path| json.pointer(&format!("/{}", path.replace('.', "/"))));
+        // what is hidden may be above it
+        let above = || {
+            let mut at = json;
+            for word in path.unwrap_or("").split('.') {
+                at = at.get(word)?;
+                if at.is_string() {
+                    return Some(at);
+                }
+            }
+            None
+        };
+        found.or_else(above).unwrap_or(&serde_json::Value::Null)
+    }
+
     /// Appends its value in an entry as JSON.
     pub fn write_json(&self, entry: &Entry<'_>, out: &mut Vec<u8>) {
         match self.own(entry) {
             Some(index) => entry.record.write_field(index, &entry.ctx, out),
             None => json::write_value(&self.value(entry), out),
         }
+    }
+}
+
+/// The path of a field in JSON.
+fn path(schema: &'static Schema, index: u16) -> Option<&'static str> {
+    let field = schema.fields.get(usize::from(index))?;
+    // both ends are one field of JSON each, and their parts have the same names in KFL2 where they are there
+    let end = ["src.ip", "src.port", "src.name", "src.namespace"];
+    let same = end.iter().any(|name| field.kfl2.get(3..) == name.get(3..));
+    match field.json {
+        "" => same.then_some(field.kfl2),
+        path => Some(path),
     }
 }
 

@@ -381,6 +381,12 @@ impl Config {
             }
         }
         for rule in &self.recording.rules {
+            if rule.kfl.trim().is_empty() {
+                bail!(
+                    "the rule `{}` has no filter (kfl): say what it records; `true` records everything",
+                    rule.name
+                );
+            }
             if rule.destination.is_empty() {
                 bail!(
                     "the rule `{}` has no destination: write gs://bucket/prefix or file:///folder",

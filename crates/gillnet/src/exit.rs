@@ -9,6 +9,8 @@ pub enum Done {
     Ok,
     /// Nothing matched.
     Nothing,
+    /// What was looked at is wrong, and it said so.
+    Refused,
     /// Interrupted by a signal.
     Interrupted,
 }
@@ -67,6 +69,7 @@ pub fn code(result: anyhow::Result<Done>) -> ExitCode {
     match result {
         Ok(Done::Ok) => ExitCode::SUCCESS,
         Ok(Done::Nothing) => ExitCode::from(3),
+        Ok(Done::Refused) => ExitCode::FAILURE,
         Ok(Done::Interrupted) => ExitCode::from(130),
         Err(error) => {
             eprintln!("gillnet: {error:#}");

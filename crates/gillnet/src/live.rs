@@ -7,7 +7,7 @@ use crate::identity::{DataDir, Identity};
 use crate::own;
 use crate::scan;
 use anyhow::Context;
-use gillnet_api::{LiveStore, RecordingStatus};
+use gillnet_api::{LiveStore, RecordingStatus, Speech};
 use gillnet_bucket::{Access, Bucket, BucketError, Credentials, Destination, Key, connect};
 use gillnet_capture::{
     Ahead, LiveConfig, Ring, Source, Store, expand, open_files, open_live, turns,
@@ -50,6 +50,7 @@ pub struct Session {
     pub live: Option<Arc<LiveStore>>,
     /// What is captured, for people.
     pub source: String,
+    speech: Mutex<Arc<Speech>>,
     recorder: Arc<Recorder>,
     names: Arc<Names>,
     buckets: Arc<Credentialed>,
@@ -79,6 +80,7 @@ impl Session {
             shown,
             listens,
         } = start;
+        let speech = cli::speech(config)?;
         let rules = compiled(shared, config)?;
         let identity = Identity::find(config.cluster.as_deref());
         let dir = args.data_dir.clone().unwrap_or_else(|| config.data_dir());
@@ -112,7 +114,7 @@ impl Session {
             backend: "af_packet",
             kept: false,
         });
-        let plan = plan(&recorder, &rules, shown, &cli::env(config), 1)?;
+        let plan = plan(&recorder, &rules, shown, &speech.env, 1)?;
         let mut numbers = data.numbers()?;
         let mut shard = Shard::new(ShardConfig {
             origin: Arc::clone(&origin),
@@ -153,6 +155,7 @@ impl Session {
             origin,
             live,
             source: what,
+            speech: Mutex::new(Arc::new(speech)),
             recorder,
             names,
             buckets,
@@ -162,8 +165,14 @@ impl Session {
         }))
     }
 
-    /// Takes a changed configuration: rules and names. What is wrong with it changes nothing.
+    /// What filters may speak of now.
+    pub fn speech(&self) -> Arc<Speech> {
+        Arc::clone(&self.speech.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes a changed configuration: rules, names, macros and filters. What is wrong with it changes nothing.
     pub fn configure(&self, shared: &Shared, config: &Config) -> anyhow::Result<()> {
+        let speech = cli::speech(config)?;
         let rules = compiled(shared, config)?;
         for (rule, _) in &rules {
             Destination::parse(&rule.destination)?;
@@ -191,10 +200,11 @@ impl Session {
             &self.recorder,
             &rules,
             self.live.is_some(),
-            &cli::env(config),
+            &speech.env,
             *generation,
         )?;
         self.control.set_plan(Arc::new(plan));
+        *self.speech.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(speech);
         let now: Vec<&str> = plain.iter().map(|rule| rule.name.as_str()).collect();
         for gone in before.iter().filter(|name| !now.contains(&name.as_str())) {
             tracing::info!(

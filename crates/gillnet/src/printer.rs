@@ -4,6 +4,7 @@ use crate::columns::Column;
 use crate::output::Output;
 use gillnet_entry::json::{self, Writer};
 use gillnet_entry::{Entry, Value};
+use gillnet_kfl::Filter;
 
 /// How an entry is shown.
 #[derive(Debug)]
@@ -41,10 +42,10 @@ impl Columns {
         }
     }
 
-    fn write(&self, entry: &Entry<'_>, out: &mut Vec<u8>) {
+    fn write(&self, out: &mut Vec<u8>, write: impl Fn(&Column, &mut Vec<u8>)) {
         for (column, before) in self.columns.iter().zip(&self.before) {
             out.extend_from_slice(before);
-            column.write_json(entry, out);
+            write(column, out);
         }
         out.push(b'}');
     }
@@ -55,13 +56,16 @@ impl Columns {
 pub struct Printer {
     output: Output,
     shape: Shape,
+    /// The filter, where it hides values.
+    redacting: Option<Filter>,
     found: u64,
     limit: u64,
 }
 
 impl Printer {
-    /// A printer of at most `limit` entries; a table's head is printed at once.
-    pub fn new(shape: Shape, limit: u64) -> Printer {
+    /// A printer of at most `limit` entries that a filter matches, without what it hides; a table's head is printed at
+    /// once.
+    pub fn new(shape: Shape, limit: u64, filter: &Filter) -> Printer {
         let mut output = Output::stdout();
         if let Shape::Row(columns) = &shape {
             let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
@@ -72,6 +76,7 @@ impl Printer {
         Printer {
             output,
             shape,
+            redacting: filter.redacts().then(|| filter.clone()),
             found: 0,
             limit,
         }
@@ -84,11 +89,36 @@ impl Printer {
         }
         self.found += 1;
         let out = self.output.buffer();
-        match &mut self.shape {
-            Shape::Count => return self.found < self.limit,
-            Shape::Whole(writer) => writer.entry(entry, out),
-            Shape::Columns(columns) => columns.write(entry, out),
-            Shape::Row(columns) => write_row(columns, entry, out),
+        match (&mut self.shape, &self.redacting) {
+            (Shape::Count, _) => return self.found < self.limit,
+            (Shape::Whole(_), Some(filter)) => filter.write_json(entry, out),
+            (Shape::Columns(columns), Some(filter)) => {
+                let shown = shown(entry, filter);
+                columns.write(out, |column, out| {
+                    out.extend_from_slice(column.shown(entry, &shown).to_string().as_bytes());
+                });
+            }
+            (Shape::Row(columns), Some(filter)) => {
+                let shown = shown(entry, filter);
+                write_row(columns, out, |column, out| {
+                    match column.shown(entry, &shown) {
+                        serde_json::Value::Null => out.push(b'-'),
+                        serde_json::Value::String(text) => write_cell(text, out),
+                        other => out.extend_from_slice(other.to_string().as_bytes()),
+                    }
+                });
+            }
+            (Shape::Whole(writer), None) => writer.entry(entry, out),
+            (Shape::Columns(columns), None) => {
+                columns.write(out, |column, out| column.write_json(entry, out));
+            }
+            (Shape::Row(columns), None) => {
+                write_row(columns, out, |column, out| match column.value(entry) {
+                    Value::Missing | Value::Null => out.push(b'-'),
+                    Value::Str(text) => write_cell(text, out),
+                    other => json::write_value(&other, out),
+                })
+            }
         }
         out.push(b'\n');
         self.output.spill() && self.found < self.limit
@@ -106,19 +136,26 @@ impl Printer {
     }
 }
 
-fn write_row(columns: &[Column], entry: &Entry<'_>, out: &mut Vec<u8>) {
+/// An entry as JSON, without what a filter hides.
+fn shown(entry: &Entry<'_>, filter: &Filter) -> serde_json::Value {
+    let mut json = Vec::new();
+    filter.write_json(entry, &mut json);
+    serde_json::from_slice(&json).unwrap_or(serde_json::Value::Null)
+}
+
+fn write_row(columns: &[Column], out: &mut Vec<u8>, write: impl Fn(&Column, &mut Vec<u8>)) {
     for (i, column) in columns.iter().enumerate() {
         if i > 0 {
             out.push(b'\t');
         }
-        match column.value(entry) {
-            Value::Missing | Value::Null => out.push(b'-'),
-            // a tab or line end of the traffic must not make a column or row
-            Value::Str(text) => out.extend(
-                text.bytes()
-                    .map(|b| if b.is_ascii_control() { b' ' } else { b }),
-            ),
-            other => json::write_value(&other, out),
-        }
+        write(column, out);
     }
+}
+
+/// A tab or line end of the traffic must not make a column or row.
+fn write_cell(text: &str, out: &mut Vec<u8>) {
+    out.extend(
+        text.bytes()
+            .map(|b| if b.is_ascii_control() { b' ' } else { b }),
+    );
 }

@@ -1,6 +1,6 @@
 //! `gillnet query`: prints the entries of captures and recordings that a filter matches.
 
-use crate::cli::{Format, QueryArgs, Shared};
+use crate::cli::{self, Format, QueryArgs, Shared};
 use crate::columns::Column;
 use crate::exit::{self, Done};
 use crate::inputs::Inputs;
@@ -14,12 +14,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub fn run(shared: &Shared, args: &QueryArgs) -> anyhow::Result<Done> {
     let config = shared.config()?.0;
     let filter = shared.filter(&config, &args.kfl, &args.language)?;
-    let shape = shape(args)?;
+    let bounded = cli::speech(&config)?.bounded(filter, scan::now());
+    let filter = bounded.map_err(|errors| exit::usage(anyhow::Error::new(errors)))?;
+    let shape = shape(args, filter.redacts())?;
     let bodies = matches!(shape, Shape::Whole(_));
     let within = args.within()?;
     let inputs = Inputs::open(&args.sources, &args.access, &config, within)?;
     let limit = args.limit.or(filter.limit()).unwrap_or(u64::MAX);
-    let home = Arc::new(Mutex::new(Some(Printer::new(shape, limit))));
+    let home = Arc::new(Mutex::new(Some(Printer::new(shape, limit, &filter))));
     let want = Want {
         bit: 0,
         filter,
@@ -39,7 +41,7 @@ pub fn run(shared: &Shared, args: &QueryArgs) -> anyhow::Result<Done> {
     Ok(if found == 0 { Done::Nothing } else { Done::Ok })
 }
 
-fn shape(args: &QueryArgs) -> anyhow::Result<Shape> {
+fn shape(args: &QueryArgs, redacts: bool) -> anyhow::Result<Shape> {
     const USUAL: [&str; 8] = [
         "startTime",
         "protocol",
@@ -56,6 +58,12 @@ fn shape(args: &QueryArgs) -> anyhow::Result<Shape> {
         .map(|c| Column::find(c))
         .collect::<Result<Vec<_>, _>>()
         .map_err(exit::usage)?;
+    if let Some(column) = columns.iter().find(|c| redacts && !c.is_shown()) {
+        return Err(exit::usage(anyhow::anyhow!(
+            "the column `{}` is not part of the entry's JSON, so it cannot be shown where redact() hides values",
+            column.name
+        )));
+    }
     Ok(match args.output {
         _ if args.count => Shape::Count,
         Format::Table if columns.is_empty() => Shape::Row(

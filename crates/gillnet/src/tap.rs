@@ -111,10 +111,7 @@ async fn live(
         metrics,
         serve::figures(&session),
     ));
-    let backend: Arc<dyn Backend> = Arc::new(LiveBackend::new(
-        Arc::clone(&session),
-        crate::cli::env(config),
-    ));
+    let backend: Arc<dyn Backend> = Arc::new(LiveBackend::new(Arc::clone(&session)));
     let served = show(listener, backend, doors, args)?;
     let done = serve::until_stopped(shared, file, &session).await;
     served.abort();

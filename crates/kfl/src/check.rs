@@ -1,6 +1,8 @@
 //! Names: what a filter may speak of, found in the field tables.
 
+use crate::lang::Lang;
 use crate::predicate::{Access, Flag, Load, Part, Root, Side, Step};
+use crate::stages::ProtocolSet;
 use crate::types::Type;
 use gillnet_entry::{
     Bump, COMMON, Common, Ctx, End, Fault, FaultKind, Field, Kind, Name, Nothing, Origin,
@@ -324,7 +326,7 @@ impl Env {
         }
         let mut below = None;
         match access(&COMMON, false, &name, steps, strict) {
-            Reached::Yes(access) if !strict || known_below(&access, &name) => {
+            Reached::Yes(access) if !strict || known_below(&access, &with_keys(&name, steps)) => {
                 return Found::Load(Load::CommonPath(access));
             }
             Reached::Below(field, kind) => below = Some((field, kind)),
@@ -350,6 +352,107 @@ impl Env {
         }
     }
 
+    /// What a value is called in a spelling, its type, and the protocols that have it; none: it belongs to all.
+    pub(crate) fn called(&self, load: &Load, lang: Lang) -> Called {
+        let kfl1 = lang == Lang::Kfl1;
+        let side_name = |side: Side| if side == Side::Src { "src" } else { "dst" };
+        let end = |side: Side, what: &dyn Fn(&EndPart) -> bool| {
+            let field = END_FIELDS
+                .iter()
+                .filter(|f| !kfl1 || !f.json.is_empty())
+                .find(|f| what(&f.what));
+            let below = field.map_or("", |f| if kfl1 { f.json } else { f.kfl2 });
+            format!("{}.{below}", side_name(side))
+        };
+        let of_all = |name: String, of: Type| Called {
+            name,
+            of,
+            protocols: Vec::new(),
+        };
+        let own = |name: &dyn Fn(usize, &'static Schema) -> Option<(String, Type)>| {
+            let had = self.protocols.iter().enumerate();
+            let had: Vec<_> = had
+                .filter_map(|(i, p)| name(i, p.schema).map(|n| (p.name, n)))
+                .collect();
+            let of = had.iter().map(|(_, (_, of))| of.clone());
+            Called {
+                of: of.reduce(|a, b| a.or(&b)).unwrap_or(Type::Dyn),
+                protocols: had.iter().map(|(protocol, _)| *protocol).collect(),
+                name: had
+                    .into_iter()
+                    .next()
+                    .map(|(_, (name, _))| name)
+                    .unwrap_or_default(),
+            }
+        };
+        let field_name = |field: &Field| {
+            let (own, other) = if kfl1 {
+                (field.json, field.kfl2)
+            } else {
+                (field.kfl2, field.json)
+            };
+            String::from(if own.is_empty() { other } else { own })
+        };
+        match load {
+            Load::Ip(side) => of_all(end(*side, &|w| matches!(w, EndPart::Ip)), Type::Str),
+            Load::Port(side) => of_all(end(*side, &|w| matches!(w, EndPart::Port)), Type::Int),
+            Load::Part(side, part) => of_all(
+                end(
+                    *side,
+                    &|w| matches!(w, EndPart::Part(p) | EndPart::Held(p, _) if p == part),
+                ),
+                Type::Str,
+            ),
+            Load::Held { side, part, holder } => of_all(
+                end(
+                    *side,
+                    &|w| matches!(w, EndPart::Held(p, h) if p == part && h == holder),
+                ),
+                Type::Str,
+            ),
+            Load::Both(part) => {
+                let name = BOTH
+                    .iter()
+                    .find(|(_, p)| p == part)
+                    .map_or("", |(name, _)| name);
+                of_all(name.into(), Type::List(Box::new(Type::Str)))
+            }
+            Load::Tls => of_all("tls".into(), Type::Bool),
+            Load::Common(field, kind) => {
+                let field = COMMON.fields.get(usize::from(*field));
+                of_all(field.map(field_name).unwrap_or_default(), Type::of(*kind))
+            }
+            Load::Own(fields, _) => own(&|i, schema| {
+                let field = schema.fields.get(usize::from((*fields.get(i)?)?))?;
+                Some((field_name(field), Type::of(field.kind)))
+            }),
+            Load::CommonPath(access) => {
+                let (name, of) = reached(access, &COMMON);
+                of_all(name, of)
+            }
+            Load::OwnPath(accesses) => own(&|i, schema| {
+                accesses
+                    .get(i)?
+                    .as_ref()
+                    .map(|access| reached(access, schema))
+            }),
+        }
+    }
+
+    /// The bit of each protocol.
+    pub(crate) fn bits(&self) -> impl Iterator<Item = u64> {
+        (0..self.protocols.len().min(MAX_PROTOCOLS)).map(|i| 1u64 << i)
+    }
+
+    /// Names of the protocols in a set.
+    pub(crate) fn names_of(&self, protocols: ProtocolSet) -> Vec<&'static str> {
+        let named = (0u8..).zip(&self.protocols);
+        named
+            .filter(|(i, _)| protocols.contains(*i))
+            .map(|(_, p)| p.name)
+            .collect()
+    }
+
     /// All names of fields that KFL1 knows.
     pub(crate) fn paths(&self) -> Vec<String> {
         let mut paths: Vec<String> = shape().to_vec();
@@ -359,6 +462,30 @@ impl Env {
         paths.sort_unstable();
         paths.dedup();
         paths
+    }
+
+    /// Whether a name below a structured field of the common part is one that it has; below any other field all may be.
+    pub(crate) fn is_below(&self, load: &Load, path: &str) -> bool {
+        match load {
+            Load::Common(_, Kind::Any) => shape().iter().any(|known| known == path),
+            _ => true,
+        }
+    }
+
+    /// The name of a structured field of the common part.
+    pub(crate) fn structured(&self, load: &Load) -> Option<String> {
+        let Load::Common(_, Kind::Any) = load else {
+            return None;
+        };
+        let name = self.called(load, Lang::Kfl1).name;
+        self.is_object(&name).then_some(name)
+    }
+
+    /// Whether a path of KFL1 leads to an object (or to null).
+    pub(crate) fn is_object(&self, path: &str) -> bool {
+        let shaped = shape().iter().map(|p| &**p);
+        let mut names = shaped.chain(self.fields().map(|(_, f)| f.json));
+        names.any(|name| crate::predicate::below(name, path).is_some_and(|rest| !rest.is_empty()))
     }
 
     /// What KFL1 calls a variable of KFL2.
@@ -374,6 +501,55 @@ impl Env {
             .fields()
             .find(|(_, f)| f.kfl2 == variable && !f.json.is_empty());
         field.map(|(_, f)| f.json.into())
+    }
+}
+
+/// Name, type and home of a value.
+pub(crate) struct Called {
+    pub(crate) name: String,
+    pub(crate) of: Type,
+    pub(crate) protocols: Vec<&'static str>,
+}
+
+/// The path of KFL1 that leads somewhere, and the type of what it leads to.
+fn reached(access: &Access, schema: &Schema) -> (String, Type) {
+    let (mut path, mut of) = match &access.root {
+        Root::Common(field) | Root::Own(field) => {
+            let field = schema.fields.get(usize::from(*field));
+            let kind = field.map_or(Kind::Any, |f| f.kind);
+            (String::from(field.map_or("", |f| f.json)), Type::of(kind))
+        }
+        Root::Object(prefix, _) => {
+            let of = Type::Map(Box::new((Type::Str, Type::Dyn)));
+            (String::from(&**prefix), of)
+        }
+    };
+    write_steps(&access.steps, &mut path);
+    for step in &access.steps {
+        of = match (step, &of) {
+            (Step::At(_), Type::List(item)) => (**item).clone(),
+            (Step::Key(..), _) => of.pair().map_or(Type::Dyn, |(_, value)| value),
+            _ => Type::Dyn,
+        };
+    }
+    (path, of)
+}
+
+/// Appends steps as KFL1 writes them.
+pub(crate) fn write_steps(steps: &[Step], path: &mut String) {
+    let is_word = |key: &str| {
+        !key.is_empty()
+            && !key.starts_with(|c: char| c.is_ascii_digit())
+            && key.chars().all(|c| c == '_' || c.is_ascii_alphanumeric())
+    };
+    for step in steps {
+        path.push_str(&match step {
+            Step::Key(key, _) if is_word(key) => format!(".{key}"),
+            Step::Key(key, _) => format!("[\"{key}\"]"),
+            Step::At(index) => format!("[{index}]"),
+            Step::Wild => ".*".into(),
+            Step::Deep(name) => format!("..{name}"),
+        });
     }
 }
 
@@ -457,6 +633,17 @@ fn with_case(step: &Step, ignore_case: bool) -> Step {
         Step::Key(key, _) => Step::Key(key.clone(), ignore_case),
         step => step.clone(),
     }
+}
+
+/// A name with the keys behind it, up to the first other step.
+pub(crate) fn with_keys(name: &str, steps: &[Step]) -> String {
+    let mut whole = String::from(name);
+    for step in steps {
+        let Step::Key(key, _) = step else { break };
+        whole.push('.');
+        whole.push_str(key);
+    }
+    whole
 }
 
 /// Whether a path of words below a structured field of the common part is one that such fields have.

@@ -2,11 +2,14 @@
 
 use crate::ast::{MAX_LENGTH, Span};
 use crate::check::Env;
-use crate::error::Error;
+use crate::error::{Error, Errors};
 use crate::lang::{Lang, Options, Reading, read};
 use crate::lexer::{Dialect, Token, TokenKind, lex};
+use crate::predicate::{EntryFacts, Node, Val, eval};
 use crate::types::Type;
 use crate::{kfl1, kfl2};
+use gillnet_entry::Entry;
+use std::sync::Arc;
 
 /// What a token is, for highlighting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -124,7 +127,7 @@ pub struct Validation {
 }
 
 /// All that an editor asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Completion {
     /// Spelling, mistakes and warnings.
     pub validation: Validation,
@@ -135,7 +138,78 @@ pub struct Completion {
     /// What may stand there, the most likely first.
     pub items: Vec<Item>,
     /// The field whose values may stand there, where the cursor is at one's comparison.
-    pub values_of: Option<String>,
+    pub values: Option<Values>,
+}
+
+/// The values of a field, where one may stand.
+#[derive(Clone, Debug)]
+pub struct Values {
+    /// The field, as it is written.
+    pub field: String,
+    /// The part of the text that a value takes the place of.
+    pub replace: Span,
+    /// What is there of the value already, without quotes.
+    pub typed: String,
+    node: Arc<Node>,
+    dialect: Dialect,
+}
+
+/// Bytes of a value that is offered at most.
+const MAX_VALUE: usize = 200;
+
+impl Values {
+    /// Reads the field's value in an entry: `see` gets each text or number it is or lists, as a literal of the filter.
+    pub fn read(&self, entry: &Entry<'_>, see: &mut dyn FnMut(&str)) {
+        if let Ok(value) = eval(&self.node, &EntryFacts::new(entry), None) {
+            self.tell(value, see);
+        }
+    }
+
+    fn tell(&self, value: Val<'_>, see: &mut dyn FnMut(&str)) {
+        match value {
+            Val::Str(text) if text.len() <= MAX_VALUE => {
+                if let Some(literal) = self.quoted(text) {
+                    see(&literal);
+                }
+            }
+            Val::Int(v) => see(&v.to_string()),
+            Val::Bool(v) => see(if v { "true" } else { "false" }),
+            _ => {
+                for i in 0..value.list_len().unwrap_or(0) {
+                    // a list in a list is compared with no scalar
+                    if let Some(item) = value.item(i).filter(|item| item.list_len().is_none()) {
+                        self.tell(item, see);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A text in quotes; nothing where the spelling cannot write it.
+    fn quoted(&self, text: &str) -> Option<String> {
+        if self.dialect == Dialect::Kfl2 {
+            let mut literal = String::from("\"");
+            for c in text.chars() {
+                match c {
+                    '"' | '\\' => literal.extend(['\\', c]),
+                    c if c.is_control() => literal.push_str(&format!("\\u{:04x}", u32::from(c))),
+                    c => literal.push(c),
+                }
+            }
+            return Some(literal + "\"");
+        }
+        // KFL1 has no escapes
+        let quotes = ['"', '\''];
+        let quote = quotes.into_iter().find(|q| !text.contains(*q))?;
+        let plain = !text.contains('\\') && !text.contains(char::is_control);
+        plain.then(|| format!("{quote}{text}{quote}"))
+    }
+
+    /// Whether a literal goes on from what is typed, whatever the case.
+    pub fn fits(&self, literal: &str) -> bool {
+        let value = literal.trim_matches(['"', '\'']).to_lowercase();
+        value.contains(&self.typed.to_lowercase())
+    }
 }
 
 /// Items that are given at most.
@@ -143,12 +217,10 @@ const MAX_ITEMS: usize = 100;
 
 /// Checks a text.
 pub fn validate(env: &Env, text: &str, options: &Options) -> Validation {
-    let Reading { lang, lowered } = read(env, text, options);
-    let mut errors: Vec<Error> = lowered.faults.into_iter().map(|f| f.place(text)).collect();
-    errors.sort_by_key(|e| (e.span.start, e.span.end));
+    let Reading { lang, lowered, .. } = read(env, text, options);
     Validation {
         lang,
-        errors,
+        errors: Errors::of(lang, lowered.faults, text).errors,
         warnings: lowered
             .warnings
             .into_iter()
@@ -184,13 +256,13 @@ pub fn complete(env: &Env, text: &str, cursor: usize, lang: Lang) -> Completion 
     };
     let marks = editor.marks(&tokens);
     let (replace, items) = editor.items(&tokens, end);
-    let values_of = editor.values_of(&tokens, end);
+    let values = editor.values(&tokens, end);
     Completion {
         validation,
         marks,
         replace,
         items,
-        values_of,
+        values,
     }
 }
 
@@ -454,31 +526,87 @@ impl Editor<'_> {
         rank(items, begun)
     }
 
-    /// The field that is compared where the cursor is: in the text behind `==` or `!=`, or right behind these.
-    fn values_of(&self, tokens: &[Token<'_>], cursor: usize) -> Option<String> {
-        let mut before: Vec<&Token<'_>> = tokens
+    /// The field that is compared where the cursor is: in the value behind `==`, `!=` or `in [`, or right behind these.
+    fn values(&self, tokens: &[Token<'_>], cursor: usize) -> Option<Values> {
+        let begun = tokens
             .iter()
-            .filter(|t| (t.span.start as usize) < cursor)
-            .collect();
-        if matches!(before.last()?.kind, TokenKind::Str | TokenKind::Bad(_)) {
+            .filter(|t| t.kind != TokenKind::End && (t.span.start as usize) < cursor);
+        let mut before: Vec<&Token<'_>> = begun.collect();
+        let (mut replace, mut typed) = (span(cursor, cursor), String::new());
+        if let Some(last) = before.last()
+            && cursor <= last.span.end as usize
+            && let TokenKind::Str | TokenKind::Bad(_) | TokenKind::Int = last.kind
+        {
+            replace = last.span;
+            if !matches!(last.kind, TokenKind::Str) {
+                replace = span(replace.start as usize, cursor);
+            }
+            let text = self.text.get(replace.start as usize..cursor)?;
+            typed = text.trim_matches(['"', '\'']).into();
             before.pop();
         }
-        let mut signs = 0;
-        while let Some(TokenKind::Punct(b'=' | b'!')) = before.last().map(|t| t.kind) {
+        let compared = Editor::compared(&mut before)?;
+        let field = self.text.get(std::ops::Range::from(compared))?;
+        Some(Values {
+            node: Arc::new(self.value_of(field)?),
+            field: field.into(),
+            replace,
+            typed,
+            dialect: self.dialect,
+        })
+    }
+
+    /// Steps back over `==`, `!=`, or `in [` and what is listed already, and over the operand before it.
+    fn compared(before: &mut Vec<&Token<'_>>) -> Option<Span> {
+        let sign = |t: Option<&&Token<'_>>, signs: &[u8]| matches!(t.map(|t| t.kind), Some(TokenKind::Punct(sign)) if signs.contains(&sign));
+        if sign(before.last(), b"[,") {
+            while !sign(before.last(), b"[") {
+                let listed = before.pop()?.kind;
+                if !matches!(
+                    listed,
+                    TokenKind::Str | TokenKind::Int | TokenKind::Punct(b',')
+                ) {
+                    return None;
+                }
+            }
             before.pop();
-            signs += 1;
+            before.pop().filter(|t| t.text == "in")?;
+        } else {
+            let mut signs = 0;
+            while sign(before.last(), b"=!") {
+                before.pop();
+                signs += 1;
+            }
+            if signs < 2 {
+                return None;
+            }
         }
-        if signs < 2 {
-            return None;
+        let end = before.last()?.span;
+        loop {
+            let token = before.pop()?;
+            match token.kind {
+                TokenKind::Punct(b']') => {
+                    before.pop()?;
+                    before.pop().filter(|t| t.kind == TokenKind::Punct(b'['))?;
+                }
+                TokenKind::Ident | TokenKind::Quoted if sign(before.last(), b".") => {
+                    before.pop();
+                }
+                TokenKind::Ident => return Some(token.span.to(end)),
+                _ => return None,
+            }
         }
-        let last = before.last()?;
-        let end = last.span.end as usize;
-        let text = self.text.get(..end)?;
-        let start = text
-            .trim_end_matches(|c: char| c == '_' || c == '.' || c.is_alphanumeric())
-            .len();
-        let name = text.get(start..)?;
-        (self.class_of(name) == Class::Field).then(|| name.into())
+    }
+
+    /// A field as it is read from entries.
+    fn value_of(&self, field: &str) -> Option<Node> {
+        if self.dialect == Dialect::Kfl1 {
+            let tree = kfl1::parse(field).ok()??;
+            kfl1::operand(self.env, &tree, field)
+        } else {
+            let tree = kfl2::parse(field).ok()??;
+            kfl2::operand(self.env, &tree)
+        }
     }
 }
 

@@ -85,7 +85,12 @@ impl<'t> Cursor<'t> {
         if let TokenKind::Bad(why) = token.kind
             && !why.is_empty()
         {
-            return Box::new(Fault::syntax(token.span, why));
+            let fault = Fault::syntax(token.span, why);
+            let quote = token.text.chars().find(|c| matches!(c, '"' | '\'' | '`'));
+            return Box::new(match quote {
+                Some(quote) => fault.hint(format!("end the text with {quote}")),
+                None => fault,
+            });
         }
         let shown = if token.kind == TokenKind::End {
             "<EOF>"
@@ -119,5 +124,6 @@ pub(crate) fn expr(kind: Kind, span: Span) -> Parsed {
 
 fn too_deep(span: Span) -> Box<Fault> {
     let message = format!("nested more than {MAX_DEPTH} levels deep");
-    Box::new(Fault::new(ErrorKind::Limit, span, message))
+    let fault = Fault::new(ErrorKind::Limit, span, message);
+    Box::new(fault.hint("leave out parentheses, or give a part a name as a custom macro"))
 }

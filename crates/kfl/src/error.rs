@@ -107,10 +107,26 @@ pub struct Errors {
 }
 
 impl Errors {
+    /// Faults with their places, in the order of the text.
+    pub(crate) fn of(lang: crate::Lang, faults: Vec<Fault>, text: &str) -> Errors {
+        let mut errors: Vec<_> = faults.into_iter().map(|f| f.place(text)).collect();
+        errors.sort_by_key(|e| (e.span.start, e.span.end));
+        Errors { lang, errors }
+    }
+
     /// All mistakes with their carets, one after the other.
     pub fn render(&self, text: &str) -> String {
         let rendered: Vec<String> = self.errors.iter().map(|e| e.render(text)).collect();
         rendered.join("\n")
+    }
+
+    /// The first mistake in one line, as KFL1 always said it: `1:5: unexpected token "?"`. For scripts, which look at
+    /// this text.
+    pub fn kfl1(&self) -> String {
+        self.errors
+            .first()
+            .map(Error::to_string)
+            .unwrap_or_default()
     }
 }
 

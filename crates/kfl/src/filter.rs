@@ -24,7 +24,11 @@ pub enum Outcome {
 
 /// A compiled filter. Cheap to clone, usable from any thread.
 #[derive(Clone, Debug)]
-pub struct Filter(Arc<Inner>);
+pub struct Filter {
+    own: Arc<Inner>,
+    /// What an entry must match first.
+    outer: Option<Arc<Filter>>,
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -40,7 +44,7 @@ struct Inner {
 
 impl Filter {
     pub(crate) fn new(env: &Env, text: &str, lang: Lang, lowered: Lowered) -> Filter {
-        Filter(Arc::new(Inner {
+        let own = Inner {
             text: text.into(),
             lang,
             protocols: stages::protocols(&lowered.root, env),
@@ -53,18 +57,55 @@ impl Filter {
                 .into_iter()
                 .map(|w| w.place(text))
                 .collect(),
-        }))
+        };
+        Filter {
+            own: Arc::new(own),
+            outer: None,
+        }
+    }
+
+    /// This filter inside another one: an entry must match both, the other one is asked first, and what either hides is
+    /// hidden. Text, spelling and warnings stay this one's.
+    #[must_use]
+    pub fn within(self, outer: &Filter) -> Filter {
+        let outer = match self.outer {
+            Some(between) => Filter::clone(&between).within(outer),
+            None => outer.clone(),
+        };
+        Filter {
+            own: self.own,
+            outer: Some(Arc::new(outer)),
+        }
+    }
+
+    /// The filter that this one is inside.
+    pub fn outer(&self) -> Option<&Filter> {
+        self.outer.as_deref()
+    }
+
+    /// The compiled tree of its own text.
+    pub(crate) fn root(&self) -> &Node {
+        &self.own.root
     }
 
     /// Whether an entry matches. Allocates only in the entry's scratch space.
     #[inline]
     pub fn matches(&self, entry: &Entry<'_>) -> bool {
-        test(&self.0.root, &EntryFacts::new(entry), None) == Ok(true)
+        if let Some(outer) = &self.outer
+            && !outer.matches(entry)
+        {
+            return false;
+        }
+        test(&self.own.root, &EntryFacts::new(entry), None) == Ok(true)
     }
 
     /// Whether an entry matches, and if there is no answer, why.
     pub fn eval(&self, entry: &Entry<'_>) -> Outcome {
-        match test(&self.0.root, &EntryFacts::new(entry), None) {
+        let outer = self.outer.as_ref().map(|outer| outer.eval(entry));
+        if let Some(outcome @ (Outcome::False | Outcome::Error(_))) = outer {
+            return outcome;
+        }
+        match test(&self.own.root, &EntryFacts::new(entry), None) {
             Ok(true) => Outcome::True,
             // a field that is missing at the end of KFL1 is a plain no
             Ok(false) | Err(Reason::Missing) => Outcome::False,
@@ -75,62 +116,82 @@ impl Filter {
     /// Whether entries of a flow can match, before there are any. Either end may turn out to be the requester, so `No`
     /// means in neither direction and `Yes` in both.
     pub fn flow(&self, flow: &FlowView<'_>) -> Tri {
-        stages::flow(&self.0.root, flow)
+        let own = stages::flow(&self.own.root, flow);
+        match (own, self.outer.as_ref().map(|outer| outer.flow(flow))) {
+            (own, None | Some(Tri::Yes)) => own,
+            (Tri::No, _) | (_, Some(Tri::No)) => Tri::No,
+            (_, Some(Tri::Unknown)) => Tri::Unknown,
+        }
     }
 
     /// What packets of flows with matching entries are like.
     pub fn packets(&self) -> Packets {
-        Packets::of(&self.0.root)
+        let own = Packets::of(&self.own.root);
+        match &self.outer {
+            Some(outer) => own.and(outer.packets()),
+            None => own,
+        }
     }
 
     /// The protocols of which entries can match at all.
     pub fn protocols(&self) -> ProtocolSet {
-        self.0.protocols
+        let outer = self.outer.as_ref().map(|outer| outer.protocols());
+        self.own.protocols.both(outer.unwrap_or(ProtocolSet::ALL))
     }
 
     /// Whether bodies must be kept to decide it.
     pub fn needs_bodies(&self) -> bool {
-        self.0.needs_bodies
+        self.own.needs_bodies
+            || self
+                .outer
+                .as_ref()
+                .is_some_and(|outer| outer.needs_bodies())
     }
 
     /// The text it was compiled from.
     pub fn text(&self) -> &str {
-        &self.0.text
+        &self.own.text
     }
 
     /// The spelling it was read in; never [`Lang::Auto`].
     pub fn lang(&self) -> Lang {
-        self.0.lang
+        self.own.lang
     }
 
     /// How many results are wanted at most: the first `limit()` of the text.
     pub fn limit(&self) -> Option<u64> {
-        self.0.limit
+        let outer = self.outer.as_ref().and_then(|outer| outer.limit());
+        outer.or(self.own.limit)
     }
 
     /// Whether it hides values: whoever shows a matching entry then uses [`Filter::write_json`] and nothing else of it.
     pub fn redacts(&self) -> bool {
-        !self.0.redactions.is_empty()
+        !self.own.redactions.is_empty() || self.outer.as_ref().is_some_and(|outer| outer.redacts())
     }
 
     /// Appends an entry as one JSON object, without the values that `redact()` hides on the way the filter takes.
     pub fn write_json(&self, entry: &Entry<'_>, out: &mut Vec<u8>) {
+        let mut hidden = Vec::new();
+        self.hidden(entry, &mut hidden);
+        redact::write_entry(entry, &hidden, out);
+    }
+
+    /// Gathers the redactions on the way that the filter takes.
+    fn hidden<'f>(&'f self, entry: &Entry<'_>, hidden: &mut Vec<&'f Redaction>) {
+        if let Some(outer) = &self.outer {
+            outer.hidden(entry, hidden);
+        }
         let facts = EntryFacts::new(entry);
         // only what it reaches counts, not what it says
-        let _ = test(&self.0.root, &facts, None);
-        let redactions = self
-            .0
-            .redactions
-            .iter()
-            .enumerate()
-            .filter(|(id, _)| facts.redacted(*id));
-        let redactions: Vec<&Redaction> = redactions.flat_map(|(_, paths)| paths).collect();
-        redact::write_entry(entry, &redactions, out);
+        let _ = test(&self.own.root, &facts, None);
+        let reached = self.own.redactions.iter().enumerate();
+        let reached = reached.filter(|(id, _)| facts.redacted(*id));
+        hidden.extend(reached.flat_map(|(_, paths)| paths));
     }
 
     /// What is valid but probably not meant.
     pub fn warnings(&self) -> &[Error] {
-        &self.0.warnings
+        &self.own.warnings
     }
 }
 

@@ -8,6 +8,7 @@ use crate::lexer::{Dialect, TokenKind, lex};
 use crate::macros::Expansions;
 use crate::predicate::{Const, Node};
 use crate::redact::Redaction;
+use crate::stages::protocols;
 use crate::{kfl1, kfl2};
 use std::cell::Cell;
 
@@ -61,8 +62,8 @@ pub(crate) struct Lowered {
     pub(crate) limit: Option<u64>,
     /// One for each `redact()`, by its number.
     pub(crate) redactions: Vec<Vec<Redaction>>,
-    /// Read as KFL2: whether it has something that is at home in KFL1, or means another thing there.
-    pub(crate) only_kfl1: bool,
+    /// Read as KFL2: the place of something that is at home in KFL1, or means another thing there.
+    pub(crate) only_kfl1: Option<Span>,
     /// Read as KFL2: whether it has a name that KFL1 does not know.
     pub(crate) only_kfl2: bool,
 }
@@ -75,7 +76,7 @@ impl Lowered {
             warnings: Vec::new(),
             limit: None,
             redactions: Vec::new(),
-            only_kfl1: false,
+            only_kfl1: None,
             only_kfl2: false,
         }
     }
@@ -92,7 +93,22 @@ impl Lowered {
 /// A text read in one of the spellings.
 pub(crate) struct Reading {
     pub(crate) lang: Lang,
+    pub(crate) why: Why,
     pub(crate) lowered: Lowered,
+}
+
+/// Why a text was taken for its spelling.
+pub(crate) enum Why {
+    /// It was asked for.
+    Asked,
+    /// It is valid KFL2, and nothing in it is at home in KFL1.
+    ValidKfl2,
+    /// It is valid in both, but this is at home in KFL1.
+    AtHome(Span),
+    /// It is valid in this spelling only: the first mistake in the other one.
+    Only(Box<Fault>),
+    /// It is valid in neither.
+    Signs,
 }
 
 /// Compiles a filter. An empty text matches everything.
@@ -100,13 +116,12 @@ pub(crate) struct Reading {
 /// # Errors
 /// All mistakes that were found, in the spelling the text was taken for.
 pub fn compile(env: &Env, text: &str, options: &Options) -> Result<Filter, Errors> {
-    let Reading { lang, lowered } = read(env, text, options);
+    let Reading { lang, lowered, .. } = read(env, text, options);
     if lowered.faults.is_empty() {
-        return Ok(Filter::new(env, text, lang, lowered));
+        Ok(Filter::new(env, text, lang, lowered))
+    } else {
+        Err(Errors::of(lang, lowered.faults, text))
     }
-    let mut errors: Vec<_> = lowered.faults.into_iter().map(|f| f.place(text)).collect();
-    errors.sort_by_key(|e| (e.span.start, e.span.end));
-    Err(Errors { lang, errors })
 }
 
 /// Reads a text in the spelling that is asked for, or that it shows to be.
@@ -121,17 +136,35 @@ pub(crate) fn read(env: &Env, text: &str, options: &Options) -> Reading {
             ErrorKind::Limit,
             span,
             format!("longer than {MAX_LENGTH} bytes"),
-        );
+        )
+        .hint("make it several filters");
         return Reading {
             lang: options.lang,
+            why: Why::Asked,
             lowered: Lowered::nothing(fault),
         };
     }
-    match options.lang {
+    let mut reading = match options.lang {
         Lang::Kfl1 => as_kfl1(env, text, options),
         Lang::Kfl2 => as_kfl2(env, text, options.lenient, options.now),
         Lang::Auto => detect(env, text, options),
+    };
+    let Lowered {
+        root,
+        faults,
+        warnings,
+        ..
+    } = &mut reading.lowered;
+    if faults.is_empty() && env.bits().next().is_some() && protocols(root, env).is_empty() {
+        #[allow(clippy::cast_possible_truncation)] // within MAX_LENGTH
+        let whole = Span {
+            start: 0,
+            end: text.len() as u32,
+        };
+        let message = "no entry of any protocol can match this";
+        warnings.push(Fault::new(ErrorKind::Surprise, whole, message));
     }
+    reading
 }
 
 /// The text is KFL2 if it is valid there and nothing in it is at home in KFL1 alone; else KFL1, if it is valid there;
@@ -139,8 +172,8 @@ pub(crate) fn read(env: &Env, text: &str, options: &Options) -> Reading {
 fn detect(env: &Env, text: &str, options: &Options) -> Reading {
     // what it is told by is how well it fits, so it is checked at first
     let second = as_kfl2(env, text, false, options.now);
-    if second.lowered.faults.is_empty() && !second.lowered.only_kfl1 {
-        return second;
+    if second.lowered.faults.is_empty() && second.lowered.only_kfl1.is_none() {
+        return second.because(Why::ValidKfl2);
     }
     // a type error in names that only KFL2 has is one, not another language
     let typed = second
@@ -149,7 +182,7 @@ fn detect(env: &Env, text: &str, options: &Options) -> Reading {
         .iter()
         .any(|f| matches!(f.kind, ErrorKind::Type | ErrorKind::Value));
     if typed && second.lowered.only_kfl2 && !options.lenient {
-        return second;
+        return second.because(Why::Signs);
     }
     let first = as_kfl1(env, text, options);
     // a bad pattern is a pattern, where KFL2 would see but a text
@@ -158,20 +191,23 @@ fn detect(env: &Env, text: &str, options: &Options) -> Reading {
         .faults
         .iter()
         .any(|f| f.kind == ErrorKind::Value);
-    match (
-        first.lowered.faults.is_empty(),
-        second.lowered.faults.is_empty(),
-    ) {
-        (true, _) => first,
-        (false, true) if !pattern => second,
-        (false, false) if is_kfl2_like(text, &second.lowered) => {
-            if options.lenient {
+    let fault = |other: &Reading| other.lowered.faults.first().cloned().map(Box::new);
+    match (fault(&first), fault(&second)) {
+        (None, None) => {
+            let place = second.lowered.only_kfl1.unwrap_or_default();
+            first.because(Why::AtHome(place))
+        }
+        (None, Some(other)) => first.because(Why::Only(other)),
+        (Some(other), None) if !pattern => second.because(Why::Only(other)),
+        (Some(_), Some(_)) if is_kfl2_like(text, &second.lowered) => {
+            let second = if options.lenient {
                 as_kfl2(env, text, true, options.now)
             } else {
                 second
-            }
+            };
+            second.because(Why::Signs)
         }
-        (false, _) => first,
+        (Some(_), _) => first.because(Why::Signs),
     }
 }
 
@@ -211,6 +247,12 @@ fn calls_kfl2(text: &str) -> bool {
     found
 }
 
+impl Reading {
+    fn because(self, why: Why) -> Reading {
+        Reading { why, ..self }
+    }
+}
+
 fn as_kfl1(env: &Env, text: &str, options: &Options) -> Reading {
     let count = Cell::new(0);
     let lowered = match kfl1::parse(text) {
@@ -227,6 +269,7 @@ fn as_kfl1(env: &Env, text: &str, options: &Options) -> Reading {
     };
     Reading {
         lang: Lang::Kfl1,
+        why: Why::Asked,
         lowered,
     }
 }
@@ -240,6 +283,7 @@ fn as_kfl2(env: &Env, text: &str, lenient: bool, now: i64) -> Reading {
     };
     Reading {
         lang: Lang::Kfl2,
+        why: Why::Asked,
         lowered,
     }
 }

@@ -10,7 +10,9 @@ mod check;
 mod complete;
 mod cursor;
 mod error;
+mod explain;
 mod filter;
+mod format;
 mod kfl1;
 mod kfl2;
 mod lang;
@@ -26,10 +28,15 @@ mod types;
 
 pub use ast::Span;
 pub use check::{Env, MAX_PROTOCOLS};
-pub use complete::{Class, Completion, Item, ItemKind, Mark, Validation, complete, validate};
+pub use complete::{
+    Class, Completion, Item, ItemKind, Mark, Validation, Values, complete, validate,
+};
 pub use error::{Error, ErrorKind, Errors};
+pub use explain::{Explanation, Part, explain};
 pub use filter::{Filter, Outcome};
+pub use format::format;
 pub use lang::{Lang, Options, compile};
+pub use macros::is_macro_name;
 pub use packets::Packets;
 pub use predicate::{FlowEnd, MAX_STEPS, Reason};
 pub use reference::{Function, Word, functions, reference, words};

@@ -3,7 +3,8 @@
 use crate::ast::Span;
 use crate::check::Env;
 use crate::error::{ErrorKind, Fault};
-use crate::lang::{Lang, Lowered};
+use crate::lang::Lang;
+use crate::lexer::{Dialect, TokenKind, lex};
 use crate::predicate::Node;
 use crate::{kfl1, kfl2};
 use std::cell::Cell;
@@ -13,6 +14,16 @@ const MAX_NESTED: u8 = 4;
 
 /// Custom macros in one filter, those inside others too.
 const MAX_EXPANSIONS: u32 = 1000;
+
+/// Whether a custom macro may have this name: a word that the language does not keep for itself.
+pub fn is_macro_name(name: &str) -> bool {
+    let word = |dialect| match lex(name, dialect).as_slice() {
+        [word, _] => word.kind == TokenKind::Ident && word.text == name,
+        _ => false,
+    };
+    let kept = ["and", "or", "true", "false", "nil", "null", "in"];
+    word(Dialect::Kfl1) && word(Dialect::Kfl2) && !kept.contains(&name) && !kfl2::is_reserved(name)
+}
 
 /// The macros around a place, and how many there were in all.
 #[derive(Clone, Copy)]
@@ -68,7 +79,7 @@ impl<'c> Expansions<'c> {
             Lang::Kfl1 => kfl1::parse(text)?.map(|t| kfl1::lower(env, &t, text, false, now, self)),
             _ => kfl2::parse(text)?.map(|t| kfl2::lower(env, &t, false, now, self)),
         }
-        .unwrap_or_else(Lowered::everything);
+        .ok_or_else(|| Fault::new(ErrorKind::Value, Span::default(), "it stands for nothing"))?;
         if lowered.limit.is_some() || !lowered.redactions.is_empty() {
             let message = "limit() and redact() belong into the filter itself";
             lowered

@@ -1,6 +1,6 @@
 //! What can be decided before there is an entry: from the flow, and from the protocol.
 
-use crate::check::{Env, MAX_PROTOCOLS};
+use crate::check::Env;
 use crate::predicate::{Access, FlowEnd, FlowFacts, Load, Node, Reason, Root, Step, test};
 use gillnet_entry::{Bump, Ctx, Nothing};
 use std::cell::Cell;
@@ -50,6 +50,12 @@ impl ProtocolSet {
     #[must_use]
     pub fn union(self, other: ProtocolSet) -> ProtocolSet {
         ProtocolSet(self.0 | other.0)
+    }
+
+    /// Those that are in both.
+    #[must_use]
+    pub fn both(self, other: ProtocolSet) -> ProtocolSet {
+        ProtocolSet(self.0 & other.0)
     }
 
     /// Whether there is none in it.
@@ -118,8 +124,7 @@ fn decided<'v>(root: &'v Node, facts: &FlowFacts<'v>) -> Tri {
 pub(crate) fn protocols(root: &Node, env: &Env) -> ProtocolSet {
     let arena = Bump::new();
     let can = |bit: &u64| decided(root, &FlowFacts::blank(*bit, &arena)) != Tri::No;
-    let bits = (0..env.protocols.len().min(MAX_PROTOCOLS)).map(|i| 1u64 << i);
-    ProtocolSet(bits.filter(can).fold(0, |set, bit| set | bit))
+    ProtocolSet(env.bits().filter(can).fold(0, |set, bit| set | bit))
 }
 
 /// Whether a field that is read lies in a body.

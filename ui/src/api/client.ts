@@ -85,10 +85,15 @@ export const api = {
   entries: (request: PageRequest, signal?: AbortSignal) =>
     call<Page>(`/api/entries${query({ ...request })}`, { signal }),
 
-  entry: ({ id, cluster, node, run }: EntryRef, signal?: AbortSignal) =>
-    call<Entry>(`/api/entries/${encodeURIComponent(id)}${query({ cluster, node, run })}`, {
-      signal,
-    }),
+  /** One entry, without what the filter hides. */
+  entry: (
+    { id, cluster, node, run }: EntryRef,
+    { kfl, lang }: { kfl: string; lang?: Lang },
+    signal?: AbortSignal,
+  ) => {
+    const params = query({ cluster, node, run, kfl, lang });
+    return call<Entry>(`/api/entries/${encodeURIComponent(id)}${params}`, { signal });
+  },
 
   validate: (kfl: string, lang?: Lang, signal?: AbortSignal) =>
     post<Validation>('/api/kfl/validate', { kfl, lang }, signal),

@@ -11,6 +11,7 @@ export interface ErrorBody {
 
 /** A place in a filter. `offset` and `length` count UTF-16 code units; `line` and `column` start at 1. */
 export interface Diagnostic {
+  kind: 'syntax' | 'name' | 'type' | 'value' | 'limit' | 'surprise';
   offset: number;
   length: number;
   line: number;
@@ -29,6 +30,8 @@ export interface Status {
   /** What is shown: an interface, a folder, `gs://bucket/` … */
   source: string;
   recording: Recording | null;
+  /** The filter to start with, where the address names none. */
+  defaultFilter: string;
   counters: Record<string, number>;
   drops: Record<string, number>;
   progress: Progress | null;

@@ -21,6 +21,11 @@ export function readPlace(search: string): Place {
   };
 }
 
+/** Whether the address names a filter, an empty one included. */
+export function namesFilter(search: string): boolean {
+  return new URLSearchParams(search).has('q');
+}
+
 export function writePlace(place: Place): string {
   const params = new URLSearchParams();
   const put = (name: string, value: string | undefined) => {

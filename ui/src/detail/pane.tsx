@@ -25,7 +25,7 @@ function useEntry(ref: EntryRef): { loaded: Loaded | null; stale: boolean; retry
   useEffect(() => {
     const abort = new AbortController();
     const timer = setTimeout(() => {
-      api.entry(ref, abort.signal).then(
+      api.entry(ref, useApp.getState(), abort.signal).then(
         (entry) => setLoaded({ ref, entry }),
         (error: unknown) => {
           if (abort.signal.aborted) return;

@@ -11,6 +11,7 @@ const status: Status = {
   cluster: '',
   source: 'gs://bucket/',
   recording: null,
+  defaultFilter: '',
   counters: {},
   drops: {},
   progress: null,

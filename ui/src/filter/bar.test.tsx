@@ -7,6 +7,7 @@ import { useApp } from '../app-state';
 import { FilterBar } from './bar';
 
 const WRONG: Diagnostic = {
+  kind: 'name',
   offset: 9,
   length: 7,
   line: 1,

@@ -23,6 +23,7 @@ const status: Status = {
     uploadedObjects: 3,
     error: 'no permission to write gs://bucket/',
   },
+  defaultFilter: '',
   counters: { received_packets: 1_000 },
   drops: { ring_overrun: 2, queue_full: 40, nothing: 0 },
   progress: null,

@@ -1,14 +1,15 @@
 //! From the tree of KFL1 to the compiled filter.
 
 use crate::ast::{Arg, Expr, Kind, Logic, Op, Span, Word};
-use crate::check::{Env, Found};
+use crate::check::{Env, Found, with_keys};
 use crate::error::{ErrorKind, Fault};
-use crate::kfl2::{bad_pattern, not_if, record_is};
+use crate::kfl2::{bad_pattern, called, not_if, record_is};
 use crate::lang::{Lang, Lowered};
 use crate::macros::Expansions;
 use crate::predicate::{Const, Document, Load, Node, Plain, Reason, Step, Test, TextOp};
 use crate::redact::Redaction;
 use crate::suggest::{nearest, nearest_path};
+use crate::types::Type;
 use std::net::IpAddr;
 
 /// A helper of KFL1.
@@ -176,8 +177,19 @@ pub(crate) fn lower(
         warnings: lowering.warnings,
         limit: lowering.limit,
         redactions: lowering.redactions,
-        only_kfl1: false,
+        only_kfl1: None,
         only_kfl2: false,
+    }
+}
+
+/// A field of KFL1 as a value; nothing where it leads nowhere.
+pub(crate) fn operand(env: &Env, tree: &Expr, text: &str) -> Option<Node> {
+    let count = std::cell::Cell::new(0);
+    let lowered = lower(env, tree, text, false, 0, Expansions::none(&count));
+    match lowered.root {
+        _ if !lowered.faults.is_empty() => None,
+        Node::Truthy(inner) => Some(*inner),
+        node => Some(node),
     }
 }
 
@@ -215,10 +227,88 @@ impl Lowering<'_> {
     fn condition(&mut self, e: &Expr) -> Node {
         let node = self.value(e);
         if node.is_test() {
-            node
-        } else {
-            Node::Truthy(Box::new(node))
+            return node;
         }
+        if let Some((name, true)) = self.map(&node) {
+            let fault = Fault::new(
+                ErrorKind::Surprise,
+                e.span,
+                format!("\"{name}\" is an object, which never counts as true"),
+            );
+            self.warn(fault.hint(format!("write {name} != nil")));
+        }
+        Node::Truthy(Box::new(node))
+    }
+
+    fn warn(&mut self, fault: Fault) {
+        if self.strict {
+            self.warnings.push(fault);
+        }
+    }
+
+    /// Name of a field, and whether it is an object.
+    fn map(&self, node: &Node) -> Option<(String, bool)> {
+        let Node::Load(load) = node else { return None };
+        let called = self.env.called(load, Lang::Kfl1);
+        let is_map = called.of.pair().is_some() || self.env.is_object(&called.name);
+        Some((called.name, is_map))
+    }
+
+    /// What is wrong, strictly, with a comparison of a field with a constant: it could never hold.
+    fn never(&self, node: &Node, constant: &Const) -> Option<String> {
+        let null = matches!(constant, Const::Null) || *constant == Const::Str("null".into());
+        if !self.strict || null {
+            return None;
+        }
+        if let Some((name, true)) = self.map(node) {
+            return Some(format!("\"{name}\" is an object, which equals no value"));
+        }
+        let (name, of) = match node {
+            Node::Flag(flag) => (flag.name.to_string(), Type::Bool),
+            Node::Load(load) => {
+                let called = self.env.called(load, Lang::Kfl1);
+                (called.name, called.of)
+            }
+            _ => return None,
+        };
+        let text = Plain::of(constant)?;
+        let fits = match of {
+            Type::Bool => matches!(text.text_of(), "true" | "false"),
+            Type::Int | Type::Double => text.text_of().parse::<f64>().is_ok(),
+            _ => true,
+        };
+        let (of, literal) = (of.name(), text.literal());
+        (!fits).then(|| format!("\"{name}\" is {of}, and {literal} is not"))
+    }
+
+    /// What KFL1 orders are numbers.
+    fn order(&mut self, op: Op, a: &Expr, b: &Expr) -> Node {
+        let operands = (self.value(a), self.value(b));
+        for (e, node) in [(a, &operands.0), (b, &operands.1)] {
+            if let Node::Const(Const::Str(text)) = node
+                && text.parse::<f64>().is_err()
+            {
+                let fault = format!("numbers are ordered, and \"{text}\" is none");
+                self.nowhere(Fault::new(ErrorKind::Type, e.span, fault));
+            } else if let Some((name, true)) = self.map(node) {
+                let fault = format!("numbers are ordered, and \"{name}\" is an object");
+                self.nowhere(Fault::new(ErrorKind::Type, e.span, fault));
+            } else if let Node::Load(
+                load
+                @ (Load::Part(..) | Load::Held { .. } | Load::OwnPath(_) | Load::CommonPath(_)),
+            ) = node
+                && load.is_whole()
+                && let called = self.env.called(load, Lang::Kfl1)
+                && called.of == Type::Str
+            {
+                let message = format!(
+                    "numbers are ordered, and \"{}\" is a text, which counts as 0 where it is no number",
+                    called.name
+                );
+                self.warn(Fault::new(ErrorKind::Surprise, e.span, message));
+            }
+        }
+        Node::Order(op, Box::new(operands))
     }
 
     fn value(&mut self, e: &Expr) -> Node {
@@ -238,12 +328,10 @@ impl Lowering<'_> {
             }
             Kind::Neg(inner) => self.negated(inner),
             Kind::Binary(op @ (Op::Eq | Op::Ne), ab) => {
+                self.warn_of_sign(*op, &ab.0, &ab.1);
                 self.equality(*op == Op::Ne, &ab.0, &ab.1, e.span)
             }
-            Kind::Binary(op, ab) => {
-                let operands = (self.value(&ab.0), self.value(&ab.1));
-                Node::Order(*op, Box::new(operands))
-            }
+            Kind::Binary(op, ab) => self.order(*op, &ab.0, &ab.1),
             Kind::Chain(terms, ops) => self.chain(terms, ops),
             Kind::Group(inner) => match self.value(inner) {
                 // nothing can be missing inside
@@ -325,6 +413,20 @@ impl Lowering<'_> {
             .push(fault.hint(format!("this is read as {grouped}")));
     }
 
+    /// `!a == b` is read as `(!a) == b`.
+    fn warn_of_sign(&mut self, op: Op, a: &Expr, b: &Expr) {
+        let shown = |span: Span| self.text.get(std::ops::Range::from(span)).unwrap_or("…");
+        let Kind::Not(inner) = &a.kind else { return };
+        let (sign, other) = (op.sign(), shown(b.span));
+        let hint = format!(
+            "this is read as ({}) {sign} {other}; the other is !({} {sign} {other})",
+            shown(a.span),
+            shown(inner.span),
+        );
+        let message = format!("\"!\" binds closer than \"{sign}\"");
+        self.warn(Fault::new(ErrorKind::Surprise, a.span.to(b.span), message).hint(hint));
+    }
+
     fn equality(&mut self, not: bool, a: &Expr, b: &Expr, span: Span) -> Node {
         let pattern = |e: &Expr| {
             if let Kind::Str { text, raw: true } = &e.kind {
@@ -338,6 +440,10 @@ impl Lowering<'_> {
             .or_else(|| pattern(a).map(|p| (p, b)))
         {
             let other = self.value(other);
+            if let Some((name, true)) = self.map(&other) {
+                let message = format!("\"{name}\" is an object, in which no pattern is found");
+                return self.nowhere(Fault::new(ErrorKind::Type, span, message));
+            }
             return match Test::pattern(&pattern.0) {
                 Ok(test) => Node::Like(Box::new(other), test, not),
                 Err(error) => self.fault(bad_pattern(pattern.1, &error)),
@@ -359,16 +465,13 @@ impl Lowering<'_> {
                 )),
             };
         }
-        let plain = match &constant {
-            Const::Null => Plain::text("null"),
-            Const::Bool(v) => Plain::text(if *v { "true" } else { "false" }),
-            Const::Str(v) => Plain::text(v),
-            number => match Plain::number(number.val()) {
-                Some(plain) => plain,
-                None => return NOWHERE,
-            },
-        };
-        Node::Plain(Box::new(value), plain, not)
+        if let Some(message) = self.never(&value, &constant) {
+            return self.fault(Fault::new(ErrorKind::Type, span, message));
+        }
+        match Plain::of(&constant) {
+            Some(plain) => Node::Plain(Box::new(value), plain, not),
+            None => NOWHERE,
+        }
     }
 
     /// A path: its name, the steps behind it, and what it begins with.
@@ -404,6 +507,9 @@ impl Lowering<'_> {
         }
         steps.reverse();
         match at.dotted() {
+            Some(words) if matches!(steps.first(), Some(Step::Key(..))) => {
+                self.field(e.span, &words, &steps)
+            }
             Some(words) => self.field(at.span, &words, &steps),
             None => self.below(at, steps),
         }
@@ -438,14 +544,14 @@ impl Lowering<'_> {
         match self.env.path(words, steps, self.strict) {
             Found::Load(load) => Node::Load(load),
             Found::Below(field, kind) => {
-                let of = crate::types::Type::of(kind).name();
+                let of = Type::of(kind).name();
                 self.nowhere(Fault::new(
                     ErrorKind::Name,
                     span,
                     format!("\"{field}\" is {of}, there is nothing below it"),
                 ))
             }
-            Found::Unknown => self.unknown(span, &words.join(".")),
+            Found::Unknown => self.unknown(span, &with_keys(&words.join("."), steps)),
         }
     }
 
@@ -532,6 +638,9 @@ impl Lowering<'_> {
             name.span,
             format!("unknown function \"{}\"", name.text),
         );
+        if HELPERS.iter().any(|h| h.name == &*name.text) {
+            return self.nowhere(fault.hint(called(&name.text, !method)));
+        }
         let names = HELPERS
             .iter()
             .filter(|h| h.method == method)

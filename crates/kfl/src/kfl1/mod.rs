@@ -3,5 +3,5 @@
 mod lower;
 mod parse;
 
-pub(crate) use lower::{HELPERS, lower};
+pub(crate) use lower::{HELPERS, lower, operand};
 pub(crate) use parse::parse;

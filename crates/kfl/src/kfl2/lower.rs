@@ -23,16 +23,7 @@ pub(crate) fn lower(
     now: i64,
     within: Expansions<'_>,
 ) -> Lowered {
-    let mut lowering = Lowering {
-        env,
-        lenient,
-        now,
-        within,
-        faults: Vec::new(),
-        locals: Vec::new(),
-        only_kfl1: false,
-        only_kfl2: false,
-    };
+    let mut lowering = Lowering::new(env, lenient, now, within);
     let (root, of) = lowering.expr(tree);
     if !matches!(of, Type::Bool | Type::Dyn) {
         lowering.not_a_test(tree, &of);
@@ -48,6 +39,14 @@ pub(crate) fn lower(
     }
 }
 
+/// A variable of KFL2 as a value; nothing where there is none.
+pub(crate) fn operand(env: &Env, tree: &Expr) -> Option<Node> {
+    let count = std::cell::Cell::new(0);
+    let mut lowering = Lowering::new(env, false, 0, Expansions::none(&count));
+    let (node, _) = lowering.expr(tree);
+    lowering.faults.is_empty().then_some(node)
+}
+
 struct Lowering<'e> {
     env: &'e Env,
     lenient: bool,
@@ -56,8 +55,8 @@ struct Lowering<'e> {
     faults: Vec<Fault>,
     /// Variables of the loops around, outermost first.
     locals: Vec<(Box<str>, Type)>,
-    /// Whether there is something that means another thing in KFL1, or is at home there alone.
-    only_kfl1: bool,
+    /// The first place of something that means another thing in KFL1, or is at home there alone.
+    only_kfl1: Option<Span>,
     /// Whether there is a name that KFL1 does not know.
     only_kfl2: bool,
 }
@@ -67,6 +66,21 @@ type Typed = (Node, Type);
 
 /// What stands for an expression in which a fault was found.
 const FAULTY: Typed = (Node::Fail(Reason::NoSuchOverload), Type::Dyn);
+
+impl<'e> Lowering<'e> {
+    fn new(env: &'e Env, lenient: bool, now: i64, within: Expansions<'e>) -> Lowering<'e> {
+        Lowering {
+            env,
+            lenient,
+            now,
+            within,
+            faults: Vec::new(),
+            locals: Vec::new(),
+            only_kfl1: None,
+            only_kfl2: false,
+        }
+    }
+}
 
 impl Lowering<'_> {
     fn fault(&mut self, fault: Fault) -> Typed {
@@ -213,7 +227,13 @@ impl Lowering<'_> {
             for n in (1..=words.len()).rev() {
                 let name = words.get(..n).unwrap_or(&[]).join(".");
                 if let Some(found) = self.named(&name, e.span) {
-                    return self.members(found, e, words.len() - n);
+                    let whole = words.join(".");
+                    return match &found.0 {
+                        Node::Load(load) if n < words.len() && !self.env.is_below(load, &whole) => {
+                            self.unknown(&whole, e.span)
+                        }
+                        _ => self.members(found, e, words.len() - n),
+                    };
                 }
             }
             return self.unknown(&words.join("."), e.span);
@@ -263,7 +283,7 @@ impl Lowering<'_> {
         }
         if let Some((load, of)) = self.env.variable(name) {
             // names that both have are no sign of either
-            self.only_kfl2 |= COMMON.json(name).is_none()
+            self.only_kfl2 |= self.env.alias(name).is_none()
                 && !name.starts_with("src.")
                 && !name.starts_with("dst.");
             return Some((Node::Load(load), of));
@@ -272,7 +292,7 @@ impl Lowering<'_> {
             return Some((Node::Const(Const::Type(of)), Type::Meta));
         }
         let (load, of) = self.env.alias(name)?;
-        self.only_kfl1 = true;
+        self.only_kfl1.get_or_insert(span);
         Some((Node::Load(load), of))
     }
 
@@ -315,6 +335,7 @@ impl Lowering<'_> {
     }
 
     fn index(&mut self, e: &Expr, holder: &Expr, at: &Expr) -> Typed {
+        let words_before = holder.dotted();
         let (holder, of) = self.expr(holder);
         let (at_node, at_type) = self.expr(at);
         let (wanted, value) = match (&of, of.pair()) {
@@ -337,6 +358,14 @@ impl Lowering<'_> {
                 return FAULTY;
             }
         }
+        if let (Node::Load(load), Node::Const(Const::Str(key)), Some(words)) =
+            (&holder, &at_node, words_before)
+            && !self
+                .env
+                .is_below(load, &format!("{}.{key}", words.join(".")))
+        {
+            return self.unknown(&format!("{}.{key}", words.join(".")), e.span);
+        }
         let lookup = Lookup {
             holder,
             key: at_node,
@@ -346,9 +375,11 @@ impl Lowering<'_> {
     }
 
     fn binary(&mut self, e: &Expr, op: Op, a: &Expr, b: &Expr) -> Typed {
-        let is_raw = |e: &Expr| matches!(e.kind, Kind::Str { raw: true, .. });
-        if matches!(op, Op::Eq | Op::Ne) && (is_raw(a) || is_raw(b)) {
-            self.only_kfl1 = true; // a pattern there
+        let raw = |e: &&&Expr| matches!(e.kind, Kind::Str { raw: true, .. });
+        if matches!(op, Op::Eq | Op::Ne)
+            && let Some(pattern) = [a, b].iter().find(raw)
+        {
+            self.only_kfl1.get_or_insert(pattern.span); // a pattern there
         }
         let ((left, l), (right, r)) = (self.expr(a), self.expr(b));
         match op {
@@ -358,6 +389,17 @@ impl Lowering<'_> {
                     && (matches!(op, Op::Eq | Op::Ne) || ordered(&l) && ordered(&r));
                 if !fits && self.mismatch(e, op, (a, &l), (b, &r)) {
                     return FAULTY;
+                }
+                for (node, other) in [(&left, &r), (&right, &l)] {
+                    if let Node::Load(load) = node
+                        && !matches!(other, Type::Null | Type::Dyn)
+                        && let Some(name) = self.env.structured(load)
+                    {
+                        let message = format!("\"{name}\" is an object, which equals no value");
+                        if self.refused_type(e.span, message) {
+                            return FAULTY;
+                        }
+                    }
                 }
                 self.compared(e, op, left, right)
             }
@@ -527,8 +569,12 @@ impl Lowering<'_> {
             let fun = overloads()
                 .find(|f| f.args.len() == typed.len())
                 .map(|f| f.fun);
+            let mut known: Vec<String> = overloads().map(signature).collect();
+            known.dedup();
+            let fault = Fault::new(ErrorKind::Type, e.span, format!("no {shown}"));
+            let fault = fault.hint(format!("there is {}", known.join(", ")));
             return match fun {
-                _ if self.refused_type(e.span, format!("no {shown}")) => FAULTY,
+                _ if self.refused(fault) => FAULTY,
                 Some(fun) => {
                     let nodes = typed.into_iter().map(|(node, _)| node).collect();
                     (self.prepared(fun, nodes, &given), Type::Dyn)
@@ -600,12 +646,24 @@ impl Lowering<'_> {
         );
         if known.clone().any(|(n, m)| n == &*name.text && m == method) {
             let message = format!("\"{}\" takes other arguments", name.text);
-            self.refused(Fault { message, ..fault });
+            let fault = Fault { message, ..fault };
+            let used = MACROS.iter().find(|(n, ..)| *n == &*name.text);
+            let used = used.and_then(|(_, _, doc)| doc.split_once(": "));
+            self.refused(match used {
+                Some((used, _)) => fault.hint(format!("write {used}")),
+                None => fault,
+            });
+            return FAULTY;
+        }
+        if known.clone().any(|(n, _)| n == &*name.text) {
+            self.refused(fault.hint(called(&name.text, !method)));
             return FAULTY;
         }
         let near = nearest(&name.text, known.map(|(n, _)| n));
         let kfl1 = crate::kfl1::HELPERS.iter().any(|h| h.name == &*name.text);
-        self.only_kfl1 |= kfl1;
+        if kfl1 {
+            self.only_kfl1.get_or_insert(name.span);
+        }
         self.refused(if kfl1 {
             fault.hint("it is a helper of KFL1")
         } else {
@@ -713,6 +771,26 @@ impl Lowering<'_> {
     }
 }
 
+/// How a function is written: with the types that it takes.
+fn signature(function: &super::Function) -> String {
+    let args: Vec<String> = function.args.iter().map(|ty| ty.of().name()).collect();
+    match args.split_first() {
+        Some((receiver, rest)) if function.method => {
+            format!("{receiver}.{}({})", function.name, rest.join(", "))
+        }
+        _ => format!("{}({})", function.name, args.join(", ")),
+    }
+}
+
+/// Says where a function stands.
+pub(crate) fn called(name: &str, method: bool) -> String {
+    if method {
+        format!("it stands behind a value: path.{name}(…)")
+    } else {
+        format!("it stands alone: {name}(…)")
+    }
+}
+
 /// Whether the entry is in a recording.
 pub(crate) fn record_is(name: &str) -> Node {
     match COMMON.json("record") {
@@ -782,7 +860,7 @@ fn ordered(of: &Type) -> bool {
 }
 
 /// The type of a sum or product; `None` where there is none.
-fn arithmetic(op: Op, a: &Type, b: &Type) -> Option<Type> {
+pub(crate) fn arithmetic(op: Op, a: &Type, b: &Type) -> Option<Type> {
     use Type::{Bytes, Double, Duration, Dyn, Int, List, Str, Time, UInt};
     Some(match (op, a, b) {
         (_, Dyn, _) | (_, _, Dyn) => Dyn,

@@ -37,6 +37,11 @@ const RESERVED: &[&str] = &[
     "while",
 ];
 
+/// Whether a word cannot be a name.
+pub(crate) fn is_reserved(word: &str) -> bool {
+    RESERVED.contains(&word)
+}
+
 /// The tree of a text; `None` where it is empty.
 pub(crate) fn parse(text: &str) -> Parsed<Option<Expr>> {
     let mut cursor = Cursor::new(text, Dialect::Kfl2);

@@ -126,6 +126,17 @@ pub(crate) enum Load {
     OwnPath(Box<[Option<Access>]>),
 }
 
+impl Load {
+    /// Whether it is a field, and not something inside one.
+    pub(crate) fn is_whole(&self) -> bool {
+        match self {
+            Load::CommonPath(access) => access.steps.is_empty(),
+            Load::OwnPath(accesses) => accesses.iter().flatten().all(|a| a.steps.is_empty()),
+            _ => true,
+        }
+    }
+}
+
 /// A flag: protocols it always holds for, and those whose entries must be asked.
 #[derive(Debug)]
 pub(crate) struct Flag {
@@ -326,49 +337,52 @@ impl Node {
     /// Calls `see` on this node and all below it.
     pub(crate) fn walk<'n>(&'n self, see: &mut dyn FnMut(&'n Node)) {
         see(self);
+        self.each(&mut |node| node.walk(see));
+    }
+
+    /// Calls `see` on the operands of this node.
+    pub(crate) fn each<'n>(&'n self, see: &mut dyn FnMut(&'n Node)) {
         match self {
             Node::All(nodes)
             | Node::Any(nodes)
             | Node::List(nodes)
             | Node::Call(_, nodes)
-            | Node::Chain(nodes, _) => {
-                nodes.iter().for_each(|n| n.walk(see));
-            }
+            | Node::Chain(nodes, _) => nodes.iter().for_each(see),
             Node::Not(n) | Node::Neg(n) | Node::Group(n) | Node::Truthy(n) | Node::Flip(n) => {
-                n.walk(see)
+                see(n);
             }
             Node::Int(n, ..)
             | Node::Str(n, _)
             | Node::Match(n, _)
             | Node::InInts(n, _)
-            | Node::InStrs(n, _) => n.walk(see),
-            Node::Plain(n, ..) | Node::Like(n, ..) | Node::Document(_, n, _) => n.walk(see),
-            Node::Key(lookup) | Node::Has(lookup) | Node::Under(lookup) => lookup.walk(see),
+            | Node::InStrs(n, _) => see(n),
+            Node::Plain(n, ..) | Node::Like(n, ..) | Node::Document(_, n, _) => see(n),
+            Node::Key(lookup) | Node::Has(lookup) | Node::Under(lookup) => {
+                see(&lookup.holder);
+                see(&lookup.key);
+            }
             Node::KeyOr(lookup, other) => {
-                lookup.walk(see);
-                other.walk(see);
+                see(&lookup.holder);
+                see(&lookup.key);
+                see(other);
             }
             Node::If(abc) => {
-                abc.0.walk(see);
-                abc.1.walk(see);
-                abc.2.walk(see);
+                see(&abc.0);
+                see(&abc.1);
+                see(&abc.2);
             }
-            Node::Binary(_, ab) | Node::Order(_, ab) | Node::Text(_, ab) => {
-                ab.0.walk(see);
-                ab.1.walk(see);
-            }
-            Node::Same(ab, _) => {
-                ab.0.walk(see);
-                ab.1.walk(see);
+            Node::Binary(_, ab) | Node::Order(_, ab) | Node::Text(_, ab) | Node::Same(ab, _) => {
+                see(&ab.0);
+                see(&ab.1);
             }
             Node::Map(pairs) => pairs.iter().for_each(|(k, v)| {
-                k.walk(see);
-                v.walk(see);
+                see(k);
+                see(v);
             }),
             Node::Loop(l) => {
-                l.range.walk(see);
-                l.keep.iter().for_each(|n| n.walk(see));
-                l.body.walk(see);
+                see(&l.range);
+                l.keep.iter().for_each(&mut *see);
+                see(&l.body);
             }
             Node::Const(_)
             | Node::Fail(_)
@@ -379,12 +393,5 @@ impl Node {
             | Node::Ip(..)
             | Node::InBoth(..) => {}
         }
-    }
-}
-
-impl Lookup {
-    fn walk<'n>(&'n self, see: &mut dyn FnMut(&'n Node)) {
-        self.holder.walk(see);
-        self.key.walk(see);
     }
 }

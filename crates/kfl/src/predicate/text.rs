@@ -1,7 +1,7 @@
 //! KFL1's way with values: everything has a text, a number and a truth. And tests of text, for both spellings.
 
-use super::Val;
 use super::value::Number;
+use super::{Const, Val};
 use crate::ast::Op;
 use gillnet_entry::Ctx;
 use memchr::memmem::Finder;
@@ -148,6 +148,29 @@ impl Plain {
         }
     }
 
+    /// A constant; nothing where it has no text.
+    pub(crate) fn of(constant: &Const) -> Option<Plain> {
+        match constant {
+            Const::Null => Some(Plain::text("null")),
+            Const::Bool(v) => Some(Plain::text(if *v { "true" } else { "false" })),
+            Const::Str(v) => Some(Plain::text(v)),
+            number => Plain::number(number.val()),
+        }
+    }
+
+    /// The constant's text.
+    pub(crate) fn text_of(&self) -> &str {
+        &self.text
+    }
+
+    /// The constant as it is written.
+    pub(crate) fn literal(&self) -> String {
+        match self.number {
+            Some(_) => self.text.to_string(),
+            None => format!("\"{}\"", self.text),
+        }
+    }
+
     /// A constant that is a number.
     #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)] // checked by the way back
     pub(crate) fn number(value: Val<'_>) -> Option<Plain> {
@@ -262,6 +285,20 @@ impl Test {
             (false, true) => Test::EndsWith(rest.into()),
             (false, false) => Test::contains(rest),
         })
+    }
+
+    /// What is done with a text, and with which operand.
+    pub(crate) fn told(&self) -> (&'static str, String) {
+        match self {
+            Test::Equals(operand) => ("is", operand.to_string()),
+            Test::StartsWith(operand) => ("startsWith", operand.to_string()),
+            Test::EndsWith(operand) => ("endsWith", operand.to_string()),
+            Test::Contains(finder) => (
+                "contains",
+                String::from_utf8_lossy(finder.needle()).into_owned(),
+            ),
+            Test::Pattern(pattern) => ("matches", pattern.as_str().into()),
+        }
     }
 
     #[inline]

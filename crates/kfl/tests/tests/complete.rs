@@ -1,6 +1,6 @@
 //! What an editor is told.
 
-use crate::support::large;
+use crate::support::{e0, large};
 use gillnet_kfl::{Class, Completion, Lang, complete};
 
 /// Completes at the `|` of a text.
@@ -53,17 +53,72 @@ fn names_at_the_cursor() {
     }
 }
 
+/// Text, field, what its value takes the place of, and the values of an entry that are offered.
 #[test]
 fn values_of_the_field_that_is_compared() {
-    for (text, field) in [
-        ("http and src.namespace == \"|\"", Some("src.namespace")),
-        ("http and src.namespace == \"my|", Some("src.namespace")),
-        ("src.name != |", Some("src.name")),
-        ("src.name |", None),
-        ("http and |", None),
+    let arena = gillnet_entry::Bump::new();
+    for (text, lang, expected) in [
+        (
+            "http and src.namespace == \"|\" and dns",
+            Lang::Kfl1,
+            Some(("src.namespace", "\"\"", "", r#""sock-shop""#)),
+        ),
+        (
+            "http and src.namespace == \"so|",
+            Lang::Kfl1,
+            Some(("src.namespace", "\"so", "so", r#""sock-shop""#)),
+        ),
+        (
+            "src.name != |",
+            Lang::Kfl1,
+            Some(("src.name", "", "", r#""front-end""#)),
+        ),
+        (
+            "request.headers[\"Host\"] == |",
+            Lang::Kfl1,
+            Some(("request.headers[\"Host\"]", "", "", r#""catalogue""#)),
+        ),
+        (
+            "status_code == 5|",
+            Lang::Kfl2,
+            Some(("status_code", "5", "5", "500")),
+        ),
+        (
+            "http && status_code in [404, |]",
+            Lang::Kfl2,
+            Some(("status_code", "", "", "500")),
+        ),
+        (
+            "request.pathSegments == 'cat|'",
+            Lang::Kfl1,
+            Some(("request.pathSegments", "'cat'", "cat", r#""catalogue" "3""#)),
+        ),
+        ("src.name |", Lang::Kfl1, None),
+        ("src.name == \"x\" |", Lang::Kfl1, None),
+        ("nosuch == |", Lang::Kfl1, None),
+        ("[1, |]", Lang::Kfl2, None),
+        ("http and |", Lang::Kfl1, None),
     ] {
-        assert_eq!(at(text, Lang::Kfl1).1.values_of.as_deref(), field, "{text}");
+        let (plain, completion) = at(text, lang);
+        let found = completion.values.as_ref().map(|values| {
+            let mut read = Vec::new();
+            e0().with(&arena, |entry| {
+                values.read(entry, &mut |v| read.push(v.to_string()))
+            });
+            let replaced = &plain[std::ops::Range::from(values.replace)];
+            (
+                values.field.as_str(),
+                replaced,
+                values.typed.as_str(),
+                read.join(" "),
+            )
+        });
+        let found = found.as_ref().map(|(a, b, c, d)| (*a, *b, *c, d.as_str()));
+        assert_eq!(found, expected, "{text}");
     }
+    let (_, completion) = at("src.name == \"NT-e|\"", Lang::Kfl1);
+    let values = completion.values.unwrap();
+    assert!(values.fits("\"front-end\"") && !values.fits("\"user\""));
 }
 
 #[test]

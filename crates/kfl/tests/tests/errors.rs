@@ -78,7 +78,7 @@ const TYPICAL: &[(&str, &str)] = &[
     (
         r#"http and src.namespace == "shop"#,
         r#"
-1:27: text without its closing quote
+1:27: text without its closing quote; end the text with "
   http and src.namespace == "shop
                             ^^^^^"#,
     ),
@@ -127,7 +127,7 @@ const TYPICAL: &[(&str, &str)] = &[
     (
         r#"dst.namespace.exists("x") && http"#,
         r#"
-1:15: "exists" takes other arguments
+1:15: "exists" takes other arguments; write list.exists(x, test)
   dst.namespace.exists("x") && http
                 ^^^^^^"#,
     ),
@@ -163,26 +163,365 @@ fn typical_mistakes() {
 
 #[test]
 fn scripts_see_the_messages_of_kfl1() {
-    let options = Options {
-        lang: Lang::Kfl1,
-        lenient: true,
-        now: 0,
-    };
     for (text, message) in [
         ("htt ??? a : p", r#"1:5: unexpected token "?""#),
         ("put-your-kfl-here", r#"1:4: unexpected token "-""#),
         (
-            "http && response.status == 500",
-            r#"1:6: unexpected token "&""#,
-        ),
-        (
             "response.status == 500 # comment",
             r##"1:24: unexpected token "#""##,
         ),
+        (
+            "response.status = 500",
+            r#"1:19: unexpected token "500" (expected "=")"#,
+        ),
+        (
+            "http and\n(dns",
+            r#"2:5: unexpected token "<EOF>" (expected ")")"#,
+        ),
     ] {
+        for lang in [Lang::Kfl1, Lang::Auto] {
+            let options = Options {
+                lang,
+                lenient: true,
+                now: 0,
+            };
+            let errors = compile(&small(), text, &options).unwrap_err();
+            assert_eq!(errors.kfl1(), message, "{lang:?}");
+        }
+    }
+    let kfl1 = Options {
+        lang: Lang::Kfl1,
+        lenient: true,
+        now: 0,
+    };
+    let errors = compile(&small(), "http && response.status == 500", &kfl1).unwrap_err();
+    assert_eq!(errors.kfl1(), r#"1:6: unexpected token "&""#);
+}
+
+/// Filters that are wrong, read as what, the kind of mistake, its place and what is said.
+#[test]
+fn nothing_that_is_wrong_is_silent() {
+    use ErrorKind::{Limit, Name, Syntax, Type, Value};
+    use Lang::{Auto, Kfl1, Kfl2};
+    let huge = "a".repeat(70_000);
+    let pattern = r#"src.name == r"(a{1000}){1000}""#;
+    let deep = format!("{}http{}", "(".repeat(200), ")".repeat(200));
+    let table: &[(&str, &[Lang], ErrorKind, &str, &str)] = &[
+        // unknown fields, in both spellings
+        (
+            "response.nosuch == 5",
+            &[Auto, Kfl1],
+            Name,
+            "response.nosuch",
+            "",
+        ),
+        ("response.nosuch == 5", &[Kfl2], Name, "response.nosuch", ""),
+        (
+            "response.nosuch != 5",
+            &[Auto, Kfl1, Kfl2],
+            Name,
+            "response.nosuch",
+            "",
+        ),
+        (
+            "!response.nosuch",
+            &[Auto, Kfl1, Kfl2],
+            Name,
+            "response.nosuch",
+            "",
+        ),
+        (
+            "http or protocol.nosuch == 1",
+            &[Auto, Kfl1],
+            Name,
+            "protocol.nosuch",
+            "",
+        ),
+        (
+            "src.nmae == \"x\"",
+            &[Auto, Kfl1, Kfl2],
+            Name,
+            "src.nmae",
+            "src.name",
+        ),
+        (
+            "src[\"nmae\"] == \"x\"",
+            &[Auto, Kfl1, Kfl2],
+            Name,
+            "src[\"nmae\"]",
+            "src.name",
+        ),
+        (
+            "src.pod.metadata.nmae == \"x\"",
+            &[Auto, Kfl1],
+            Name,
+            "src.pod.metadata.nmae",
+            "src.pod.metadata.name",
+        ),
+        (
+            "http && stauts_code == 5",
+            &[Auto, Kfl2],
+            Name,
+            "stauts_code",
+            "status_code",
+        ),
+        ("htpp and dns", &[Auto, Kfl1], Name, "htpp", "http"),
+        // wrong types
+        (
+            "response.status == \"abc\"",
+            &[Auto, Kfl1],
+            Type,
+            "response.status == \"abc\"",
+            "",
+        ),
+        (
+            "response.status == \"abc\"",
+            &[Kfl2],
+            Type,
+            "response.status == \"abc\"",
+            "",
+        ),
+        (
+            "response.status > \"abc\" and http",
+            &[Auto, Kfl1],
+            Type,
+            "\"abc\"",
+            "",
+        ),
+        ("tls == 0", &[Auto, Kfl1, Kfl2], Type, "tls == 0", ""),
+        (
+            "http == \"yes\"",
+            &[Auto, Kfl1, Kfl2],
+            Type,
+            "http == \"yes\"",
+            "",
+        ),
+        (
+            "request.headers == \"x\"",
+            &[Auto, Kfl1, Kfl2],
+            Type,
+            "request.headers == \"x\"",
+            "",
+        ),
+        (
+            "request.headers == r\"x\" and http",
+            &[Auto, Kfl1],
+            Type,
+            "request.headers == r\"x\"",
+            "",
+        ),
+        (
+            "dst == \"catalogue\"",
+            &[Auto, Kfl1, Kfl2],
+            Type,
+            "dst == \"catalogue\"",
+            "",
+        ),
+        ("src > 5", &[Kfl1], Type, "src", ""),
+        (
+            "timestamp == \"3/13/2023\"",
+            &[Auto, Kfl1],
+            Type,
+            "timestamp == \"3/13/2023\"",
+            "",
+        ),
+        (
+            "src.ip == \"10.0.0.256\"",
+            &[Auto, Kfl1, Kfl2],
+            Value,
+            "src.ip == \"10.0.0.256\"",
+            "",
+        ),
+        (
+            "status_code == \"503\"",
+            &[Auto, Kfl2],
+            Type,
+            "status_code == \"503\"",
+            "503",
+        ),
+        (
+            "status_code.contains(\"5\")",
+            &[Auto, Kfl2],
+            Type,
+            "status_code.contains(\"5\")",
+            "string.contains(string)",
+        ),
+        (
+            "contains(path, \"x\")",
+            &[Kfl2],
+            Name,
+            "contains",
+            "path.contains(",
+        ),
+        ("request.path.limit(5)", &[Kfl1], Name, "limit", "limit("),
+        (
+            "limit(\"many\")",
+            &[Auto, Kfl1],
+            Type,
+            "limit(\"many\")",
+            "",
+        ),
+        (
+            "timestamp > datetime(\"junk\")",
+            &[Auto, Kfl1],
+            Value,
+            "datetime(\"junk\")",
+            "3/13/2023",
+        ),
+        (
+            "timestamp > timestamp(\"junk\")",
+            &[Auto, Kfl2],
+            Value,
+            "\"junk\"",
+            "2026-",
+        ),
+        // patterns
+        ("src.name == r\"(\"", &[Auto, Kfl1], Value, "r\"(\"", ""),
+        ("path.matches(\"(\")", &[Auto, Kfl2], Value, "\"(\"", ""),
+        (pattern, &[Auto, Kfl1], Value, r#"r"(a{1000}){1000}""#, ""),
+        // texts without end
+        (
+            "src.name == \"abc",
+            &[Auto, Kfl1, Kfl2],
+            Syntax,
+            "\"abc",
+            "end the text with \"",
+        ),
+        (
+            "src.name == r'abc",
+            &[Auto, Kfl1, Kfl2],
+            Syntax,
+            "r'abc",
+            "end the text with '",
+        ),
+        (
+            "src.name == \"a\nb\"",
+            &[Auto, Kfl1, Kfl2],
+            Syntax,
+            "\"a",
+            "end the text with \"",
+        ),
+        ("http and (dns", &[Auto, Kfl1], Syntax, "", ""),
+        ("http and", &[Auto, Kfl1], Syntax, "", ""),
+        // too much
+        (&huge, &[Auto, Kfl1, Kfl2], Limit, "", "several"),
+        (&deep, &[Auto, Kfl1, Kfl2], Limit, "(", "parentheses"),
+        // what hides nothing, though it should
+        (
+            "redact(\"request.header.Authorization\")",
+            &[Auto, Kfl1],
+            Name,
+            "\"request.header.Authorization\"",
+            "request.headers",
+        ),
+        ("redact()", &[Auto, Kfl1], Type, "redact()", ""),
+    ];
+    for (text, langs, kind, place, mend) in table {
+        for lang in *langs {
+            let options = Options {
+                lang: *lang,
+                ..Options::default()
+            };
+            let shown = &text[..text.len().min(60)];
+            let errors = match compile(&large(), text, &options) {
+                Ok(filter) => panic!("{shown} is valid as {:?}", filter.lang()),
+                Err(errors) => errors,
+            };
+            let error = &errors.errors[0];
+            assert_eq!(error.kind, *kind, "{shown} {lang:?}: {error}");
+            let range = std::ops::Range::from(error.span);
+            assert_eq!(text.get(range), Some(*place), "{shown} {lang:?}: {error}");
+            let suggestion = error.suggestion.as_deref().unwrap_or("");
+            assert!(suggestion.contains(mend), "{shown} {lang:?}: {suggestion}");
+        }
+    }
+}
+
+/// A type error in names that only KFL2 has is told of, not read as KFL1, where the names would be missing fields.
+#[test]
+fn a_type_error_is_not_read_as_kfl1() {
+    for text in [
+        "status_code == \"500\"",
+        "method == 5",
+        "dns_questions == \"x\"",
+        "elapsed_time > \"5\"",
+    ] {
+        let errors = compile(&large(), text, &Options::default()).unwrap_err();
         assert_eq!(
-            compile(&small(), text, &options).unwrap_err().to_string(),
-            message
+            (errors.lang, errors.errors[0].kind),
+            (Lang::Kfl2, ErrorKind::Type),
+            "{text}"
+        );
+    }
+    // these names both have
+    for text in [
+        "dst.port == \"443\"",
+        "!request.headers[\"User-Agent\"] == \"kube-probe\"",
+    ] {
+        let filter = compile(&large(), text, &Options::default()).unwrap();
+        assert_eq!(filter.lang(), Lang::Kfl1, "{text}");
+    }
+}
+
+/// Valid, but surely or probably not what was meant.
+#[test]
+fn surprises_are_warned_of() {
+    for (text, place, message) in [
+        (
+            "http and dns",
+            "http and dns",
+            "no entry of any protocol can match this",
+        ),
+        (
+            "http && dns",
+            "http && dns",
+            "no entry of any protocol can match this",
+        ),
+        ("false", "false", "no entry of any protocol can match this"),
+        (
+            "http and src.service",
+            "src.service",
+            "\"src.service\" is an object, which never counts as true",
+        ),
+        (
+            "request.headers or dns",
+            "request.headers",
+            "\"request.headers\" is an object, which never counts as true",
+        ),
+        (
+            "request.path > 5 and http",
+            "request.path",
+            "numbers are ordered, and \"request.path\" is a text, which counts as 0 where it is no number",
+        ),
+        (
+            "!request.headers[\"A\"] == \"b\" and http",
+            "!request.headers[\"A\"] == \"b\"",
+            "\"!\" binds closer than \"==\"",
+        ),
+    ] {
+        let filter = compile(&large(), text, &Options::default()).unwrap();
+        let warned: Vec<(&str, &str)> = filter
+            .warnings()
+            .iter()
+            .map(|w| (&text[std::ops::Range::from(w.span)], w.message.as_str()))
+            .collect();
+        assert_eq!(warned, [(place, message)], "{text}");
+    }
+    for text in [
+        "http",
+        "response.status == nil",
+        "dst.service != nil",
+        "error == \"null\"",
+        "request.queryString.a > 41",
+        "",
+        "true",
+        "src.port > 30000",
+    ] {
+        let filter = compile(&large(), text, &Options::default()).unwrap();
+        assert!(
+            filter.warnings().is_empty(),
+            "{text}: {:?}",
+            filter.warnings()
         );
     }
 }
@@ -198,7 +537,7 @@ fn equal_precedence_is_warned_of() {
         filter
             .warnings()
             .iter()
-            .map(|w| w.suggestion.clone().unwrap())
+            .filter_map(|w| w.suggestion.clone())
             .collect::<Vec<_>>()
     };
     assert_eq!(

@@ -533,3 +533,81 @@ fn redacted_values_are_hidden() {
         Some("did you mean \"request.headers.Authorization\"?")
     );
 }
+
+/// A filter inside a global one matches what both do, and hides what either hides.
+#[test]
+fn a_filter_inside_another() {
+    let arena = Bump::new();
+    let env = small();
+    let compiled = |text: &str| compile(&env, text, &Options::default()).unwrap();
+    let global = compiled(
+        r#"src.namespace == "sock-shop" and redact("request.headers.Authorization") and limit(7)"#,
+    );
+    let inside = compiled(r#"http and redact("request.path") and limit(10)"#).within(&global);
+    assert_eq!(
+        inside.text(),
+        r#"http and redact("request.path") and limit(10)"#
+    );
+    assert!(inside.redacts() && inside.limit() == Some(7));
+    e0().with(&arena, |entry| {
+        assert!(inside.matches(entry));
+        let mut json = Vec::new();
+        inside.write_json(entry, &mut json);
+        let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        assert_eq!(json["request"]["path"], "[REDACTED]");
+        assert_eq!(json["request"]["headers"]["Authorization"], "[REDACTED]");
+        for (own, outer, expected) in [
+            ("http", "dns", Outcome::False),
+            ("dns", "http", Outcome::False),
+            ("http", "http", Outcome::True),
+            (
+                r#"request.headers["x-none"] == "1" && http"#,
+                "http",
+                Outcome::Error(gillnet_kfl::Reason::NoSuchKey),
+            ),
+        ] {
+            let filter = compiled(own).within(&compiled(outer));
+            assert_eq!(filter.eval(entry), expected, "{own} in {outer}");
+            assert_eq!(
+                filter.matches(entry),
+                expected == Outcome::True,
+                "{own} in {outer}"
+            );
+            let both = filter.clone().within(&compiled("dns"));
+            assert!(!both.matches(entry));
+        }
+    });
+    let (http, dns) = (compiled("http"), compiled("dns"));
+    assert!(http.clone().within(&dns).protocols().is_empty());
+    assert!(
+        dns.within(&compiled(
+            "request.headers.a == nil or response.content.text == nil"
+        ))
+        .needs_bodies()
+    );
+}
+
+#[test]
+fn names_of_macros() {
+    for (name, fits) in [
+        ("https", true),
+        ("my_macro2", true),
+        ("my-macro", false),
+        ("2x", false),
+        ("", false),
+        ("and", false),
+        ("null", false),
+        ("namespace", false),
+        ("größe", false),
+        ("a b", false),
+        ("a.b", false),
+    ] {
+        assert_eq!(gillnet_kfl::is_macro_name(name), fits, "{name}");
+    }
+    let env = small().with_macro("nothing", " ");
+    let errors = compile(&env, "http and nothing", &Options::default()).unwrap_err();
+    assert_eq!(
+        errors.errors[0].message,
+        "in macro \"nothing\": it stands for nothing"
+    );
+}

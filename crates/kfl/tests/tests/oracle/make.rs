@@ -3,6 +3,8 @@
 use super::tree::{AND, MEMBER, OR, PRODUCT, RELATION, SUM, TERNARY, Tree, Ty, UNARY};
 use crate::random::Random;
 use crate::support::{Dns, Http, Sample, at, e1, e2, name};
+use gillnet_entry::{Name, Workload};
+use std::sync::Arc;
 
 const TEXTS: &[&str] = &[
     "",
@@ -568,7 +570,16 @@ pub(super) fn entry(random: &mut Random) -> Sample {
         );
         (ip.parse().unwrap(), port, named)
     };
-    let (src, dst) = (end(random), end(random));
+    let (mut src, dst) = (end(random), end(random));
+    // of the node that the entry was seen on, so that it is the local one
+    src.2 = Arc::new(Name {
+        workload: Some(Box::new(Workload {
+            node: "node-1".into(),
+            labels: pairs(random, &keys),
+            ..Workload::default()
+        })),
+        ..Name::clone(&src.2)
+    });
     let ts = at(random.pick(&[
         "2026-03-14T22:28:00Z",
         "2026-03-14T22:30:00.000000001Z",
@@ -594,7 +605,6 @@ pub(super) fn entry(random: &mut Random) -> Sample {
                 cookies: pairs(random, &keys),
                 query: pairs(random, &keys),
                 response,
-                local_labels: pairs(random, &keys),
             }),
             ..base
         }
@@ -605,7 +615,6 @@ pub(super) fn entry(random: &mut Random) -> Sample {
                 types: texts(random),
                 answers: texts(random),
                 rcode: random.pick(&[0, 3]),
-                local_labels: pairs(random, &keys),
             }),
             ..base
         }
