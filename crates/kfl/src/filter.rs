@@ -4,7 +4,7 @@ use crate::ast::Span;
 use crate::check::Env;
 use crate::error::Error;
 use crate::lang::{Lang, Lowered};
-use crate::predicate::{EntryFacts, Node, Reason, test};
+use crate::predicate::{EntryFacts, Node, Reading, Reason, test};
 use crate::redact::{self, Redaction};
 use crate::stages::{self, FlowView, ProtocolSet, Tri};
 use gillnet_entry::Entry;
@@ -59,6 +59,12 @@ impl Filter {
     #[inline]
     pub fn matches(&self, entry: &Entry<'_>) -> bool {
         test(&self.0.root, &EntryFacts::new(entry), None) == Ok(true)
+    }
+
+    /// What it asks of entries of one protocol, by its index in the registry.
+    pub fn narrowed(&self, protocol: u8) -> Narrowed {
+        let bit = 1u64.checked_shl(u32::from(protocol)).unwrap_or(0);
+        Narrowed(Arc::new(self.0.root.narrowed(bit)))
     }
 
     /// Whether an entry matches, and if there is no answer, why.
@@ -125,6 +131,24 @@ impl Filter {
     /// What is valid but probably not meant.
     pub fn warnings(&self) -> &[Error] {
         &self.0.warnings
+    }
+}
+
+/// What a filter asks of entries of one protocol. Cheap to clone, usable from any thread.
+#[derive(Clone, Debug)]
+pub struct Narrowed(Arc<Node>);
+
+impl Narrowed {
+    /// Whether an entry of the protocol matches. Allocates only in the entry's scratch space.
+    #[inline]
+    pub fn matches(&self, entry: &Entry<'_>) -> bool {
+        test(&self.0, &EntryFacts::new(entry), None) == Ok(true)
+    }
+
+    /// The same, for one of many filters on the entry.
+    #[inline]
+    pub fn matches_in<'v>(&'v self, reading: &Reading<'v>) -> bool {
+        test(&self.0, reading.anew(), None) == Ok(true)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::clock::PacketClock;
 use crate::outlet::{About, Emitter, Outlet};
-use crate::{Board, Consumer, FrameTap, Plan, StreamRecorder};
+use crate::{Board, Consumer, FrameTap, Matched, Plan, StreamRecorder};
 use gillnet_capture::{Frame, FrameHeader, Interface, NO_POS, Ring, SourceStats, Store};
 use gillnet_entry::drops::Reason;
 use gillnet_entry::{Origin, Transport};
@@ -472,7 +472,7 @@ impl Streams {
 
     /// Notes a stream's newest frame; gives the wants that record it.
     #[inline]
-    fn kept(&mut self, slot: u32, at: u64) -> u64 {
+    fn kept(&mut self, slot: u32, at: u64) -> Matched {
         self.outlet.counters.kept += 1;
         let Some(state) = self.states.get_mut(slot as usize).and_then(Option::as_mut) else {
             return 0;
