@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the workload captures once, then times gillnet and its peers on them: `make bench`.
+# Times filters, makes the workload captures once, and times gillnet and its peers on them: `make bench`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/deps.sh
@@ -8,5 +8,6 @@ data=${BENCH_DATA:-bench/data}
 for name in http1_small http1_conn http1_large; do
     [ -f "$data/$name.pcap" ] || bench/workloads.sh "$data" $name
 done
-cargo build --release -p gillnet -p gillnet-bench
+cargo build --release -p gillnet -p gillnet-bench -p gillnet-bench-kfl
+"$CARGO_TARGET_DIR/release/gillnet-bench-kfl"
 exec python3 bench/run.py "$CARGO_TARGET_DIR/release/gillnet" "$CARGO_TARGET_DIR/release/floor" "$data" "$@"

@@ -107,6 +107,9 @@ impl std::fmt::Debug for Ctx<'_> {
     }
 }
 
+/// Room for a text that is built, at first.
+const USUAL: usize = 32;
+
 impl<'a> Ctx<'a> {
     /// Bytes from the wire as text; what is not UTF-8 is replaced as `String::from_utf8_lossy` does.
     pub fn text(&self, bytes: &'a [u8]) -> &'a str {
@@ -122,7 +125,7 @@ impl<'a> Ctx<'a> {
     /// Text built in the scratch space.
     pub fn format(&self, args: std::fmt::Arguments<'_>) -> &'a str {
         use std::fmt::Write;
-        let mut text = bumpalo::collections::String::new_in(self.arena);
+        let mut text = bumpalo::collections::String::with_capacity_in(USUAL, self.arena);
         // writing to a string fails only where a Display does; what was written until then stands
         let _ = text.write_fmt(args);
         text.into_bump_str()

@@ -414,7 +414,12 @@ fn size(bytes: u64) -> i64 {
 
 impl<'a> End<'a> {
     fn ip_value(&self, ctx: &Ctx<'a>) -> Value<'a> {
-        Value::Str(ctx.format(format_args!("{}", self.ip)))
+        let IpAddr::V4(ip) = self.ip else {
+            return Value::Str(ctx.format(format_args!("{}", self.ip)));
+        };
+        let digits = ip.octets().map(|octet| Digits::new(u64::from(octet)));
+        let [a, b, c, d] = digits.each_ref().map(Digits::as_str);
+        Value::Str(joined(ctx, &[a, ".", b, ".", c, ".", d]))
     }
 
     fn map(&self, ctx: &Ctx<'a>) -> Value<'a> {
@@ -432,6 +437,20 @@ impl<'a> End<'a> {
             ("service", object(&name.service, &name.namespace, ctx)),
             ("resolutionMechanism", Value::Str(name.mechanism.name())),
         ]))
+    }
+}
+
+impl<'a> End<'a> {
+    /// What [`End::map`] has under a key, without building the map.
+    fn under(&self, key: &str, ctx: &Ctx<'a>) -> Value<'a> {
+        let name = self.name;
+        match key {
+            "name" => Value::Str(&name.name),
+            "namespace" => Value::Str(&name.namespace),
+            "pod" => object(&name.pod, &name.namespace, ctx),
+            "service" => object(&name.service, &name.namespace, ctx),
+            _ => self.map(ctx).key(key, false),
+        }
     }
 }
 
@@ -518,6 +537,26 @@ impl<'a> Common<'a> {
     /// The value of the field with this index in [`COMMON`].
     pub fn get(&self, field: u16, ctx: &Ctx<'a>) -> Value<'a> {
         get(self, field, ctx)
+    }
+
+    /// The value under a key of a map field, without building the map where it can be told so.
+    pub fn key(&self, field: u16, key: &str, ctx: &Ctx<'a>) -> Value<'a> {
+        const SRC: usize = COMMON.index("src");
+        const DST: usize = COMMON.index("dst");
+        const PROTOCOL: usize = COMMON.index("protocol");
+        const NODE: usize = COMMON.kfl2_index("node");
+        const CAPTURE: usize = COMMON.kfl2_index("capture");
+        match (usize::from(field), key) {
+            (SRC, _) => self.src.under(key, ctx),
+            (DST, _) => self.dst.under(key, ctx),
+            (PROTOCOL, "name") => Value::Str(self.info.name),
+            (PROTOCOL, "abbr") => Value::Str(self.info.abbr),
+            (NODE, "name") => Value::Str(&self.origin.node),
+            (NODE, "ip") => Value::Str(&self.origin.node_ip),
+            (CAPTURE, "backend") => Value::Str(self.origin.backend),
+            (CAPTURE, "source") => Value::Str(self.capture_source()),
+            _ => self.get(field, ctx).key(key, false),
+        }
     }
 
     /// Name of the stream's capture.

@@ -91,6 +91,15 @@ impl Schema {
         index
     }
 
+    /// Index of the field with this KFL2 name, for a constant: one that is not there does not compile.
+    pub const fn kfl2_index(&self, name: &str) -> usize {
+        let mut index = 0;
+        while !same(self.fields[index].kfl2.as_bytes(), name.as_bytes()) {
+            index += 1;
+        }
+        index
+    }
+
     #[allow(clippy::cast_possible_truncation)] // a record has some dozen fields
     fn position(&self, found: impl Fn(&Field) -> bool) -> Option<u16> {
         self.fields.iter().position(found).map(|i| i as u16)

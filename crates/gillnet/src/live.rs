@@ -30,7 +30,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// The bit of the dashboard's want; rules have those below.
-const VIEWER: u8 = 63;
+const VIEWER: u8 = 127;
 
 /// How long what is open may take to arrive on shutdown.
 const FAREWELL: Duration = Duration::from_secs(20);

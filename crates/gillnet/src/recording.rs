@@ -1,7 +1,7 @@
 //! From the shard to the recorder: the same streams, in the recorder's words.
 
 use gillnet_capture::{Interface, StoredFrame};
-use gillnet_pipeline::{StreamRecorder, StreamStart};
+use gillnet_pipeline::{Matched, StreamRecorder, StreamStart};
 use gillnet_recorder::{Frame, Handle, LostBefore, RuleId};
 
 /// Hands what a shard records to a recorder.
@@ -39,7 +39,7 @@ impl StreamRecorder for Tee {
         }
     }
 
-    fn frame(&mut self, stream: u64, wants: u64, frame: &StoredFrame<'_>) -> bool {
+    fn frame(&mut self, stream: u64, wants: Matched, frame: &StoredFrame<'_>) -> bool {
         let frame = Frame {
             ts: frame.ts,
             iface: frame.iface,

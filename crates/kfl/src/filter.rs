@@ -5,7 +5,7 @@ use crate::check::Env;
 use crate::error::Error;
 use crate::lang::{Lang, Lowered};
 use crate::packets::Packets;
-use crate::predicate::{EntryFacts, Node, Reason, test};
+use crate::predicate::{EntryFacts, Node, Reading, Reason, test};
 use crate::redact::{self, Redaction};
 use crate::stages::{self, FlowView, ProtocolSet, Tri};
 use gillnet_entry::Entry;
@@ -97,6 +97,15 @@ impl Filter {
             return false;
         }
         test(&self.own.root, &EntryFacts::new(entry), None) == Ok(true)
+    }
+
+    /// What it asks of entries of one protocol, by its index in the registry.
+    pub fn narrowed(&self, protocol: u8) -> Narrowed {
+        let bit = 1u64.checked_shl(u32::from(protocol)).unwrap_or(0);
+        Narrowed {
+            own: Arc::new(self.own.root.narrowed(bit)),
+            outer: self.outer().map(|outer| Box::new(outer.narrowed(protocol))),
+        }
     }
 
     /// Whether an entry matches, and if there is no answer, why.
@@ -192,6 +201,37 @@ impl Filter {
     /// What is valid but probably not meant.
     pub fn warnings(&self) -> &[Error] {
         &self.own.warnings
+    }
+}
+
+/// What a filter asks of entries of one protocol. Cheap to clone, usable from any thread.
+#[derive(Clone, Debug)]
+pub struct Narrowed {
+    own: Arc<Node>,
+    outer: Option<Box<Narrowed>>,
+}
+
+impl Narrowed {
+    /// Whether an entry of the protocol matches. Allocates only in the entry's scratch space.
+    #[inline]
+    pub fn matches(&self, entry: &Entry<'_>) -> bool {
+        if let Some(outer) = &self.outer
+            && !outer.matches(entry)
+        {
+            return false;
+        }
+        test(&self.own, &EntryFacts::new(entry), None) == Ok(true)
+    }
+
+    /// The same, for one of many filters on the entry.
+    #[inline]
+    pub fn matches_in<'v>(&'v self, reading: &Reading<'v>) -> bool {
+        if let Some(outer) = &self.outer
+            && !outer.matches_in(reading)
+        {
+            return false;
+        }
+        test(&self.own, reading.anew(), None) == Ok(true)
     }
 }
 

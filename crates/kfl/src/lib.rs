@@ -33,11 +33,11 @@ pub use complete::{
 };
 pub use error::{Error, ErrorKind, Errors};
 pub use explain::{Explanation, Part, explain};
-pub use filter::{Filter, Outcome};
+pub use filter::{Filter, Narrowed, Outcome};
 pub use format::format;
 pub use lang::{Lang, Options, compile};
 pub use macros::is_macro_name;
 pub use packets::Packets;
-pub use predicate::{FlowEnd, MAX_STEPS, Reason};
+pub use predicate::{FlowEnd, MAX_STEPS, Reading, Reason};
 pub use reference::{Function, Word, functions, reference, words};
 pub use stages::{FlowView, ProtocolSet, Tri};

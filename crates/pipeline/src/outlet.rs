@@ -1,6 +1,6 @@
 //! From a dissector's emission to the entry that consumers and the recorder see.
 
-use crate::{Consumer, Counters, Plan, StreamRecorder, StreamStart};
+use crate::{Consumer, Counters, Matched, Plan, StreamRecorder, StreamStart, plan};
 use gillnet_capture::{NO_POS, Store};
 use gillnet_entry::drops::Reason;
 use gillnet_entry::{Bump, Bytes, Common, Ctx, End, Entry, Name, Origin, Schema, Span, Transport};
@@ -21,9 +21,9 @@ pub(crate) struct About {
     /// Index of its next entry.
     pub(crate) index: u32,
     /// The wants that it can still match.
-    pub(crate) possible: u64,
+    pub(crate) possible: Matched,
     /// The wants that record it.
-    pub(crate) recording: u64,
+    pub(crate) recording: Matched,
     /// Position of its newest frame in the ring.
     pub(crate) last_pos: u64,
     /// Time of the first frame that the ring still had when it matched, where there had been earlier ones.
@@ -81,7 +81,7 @@ impl Outlet {
     }
 
     /// Begins to record a stream for the wants of `begun`: what the ring still has of it goes to the recorder at once.
-    fn begin(&mut self, about: &mut About, begun: u64) {
+    fn begin(&mut self, about: &mut About, begun: Matched) {
         let Some(recorder) = &mut self.recorder else {
             return;
         };
@@ -98,10 +98,8 @@ impl Outlet {
             names: [&about.names[0], &about.names[1]],
             truncated_before: about.truncated_before,
         };
-        for want in 0..64 {
-            if begun & 1 << want != 0 {
-                recorder.begin(want, &start);
-            }
+        for want in plan::bits(begun) {
+            recorder.begin(want, &start);
         }
         if about.recording == 0 {
             self.counters.recorded_streams += 1;
@@ -128,7 +126,7 @@ impl Outlet {
     }
 
     /// Hands the frame at this position of the ring to the recorder.
-    pub(crate) fn record(&mut self, stream: u64, wants: u64, pos: u64) {
+    pub(crate) fn record(&mut self, stream: u64, wants: Matched, pos: u64) {
         let (Some(recorder), Some(frame)) = (&mut self.recorder, self.store.frame(pos)) else {
             return;
         };

@@ -1,8 +1,8 @@
 //! What is wanted now: immutable, swapped at run time, read once a batch.
 
-use gillnet_entry::Transport;
-use gillnet_entry::{Entry, Name};
-use gillnet_kfl::{Filter, FlowEnd, FlowView, Packets, ProtocolSet, Tri};
+use crate::Matched;
+use gillnet_entry::{Entry, Name, Transport};
+use gillnet_kfl::{Filter, FlowEnd, FlowView, Narrowed, Packets, ProtocolSet, Reading, Tri};
 use gillnet_names::Knowledge;
 use gillnet_protocols::REGISTRY;
 use gillnet_streams::decode::TUNNEL_PORTS;
@@ -22,12 +22,18 @@ pub struct Want {
     pub bodies: bool,
 }
 
-/// All that is wanted, at most 64 things; masks have a bit for each.
+/// So many filters on an entry each read what they ask of it; of more, what one has read serves the others.
+const FEW: u32 = 3;
+
+/// All that is wanted, at most 128 things; masks have a bit for each.
 #[derive(Debug, Default)]
 pub struct Plan {
     wants: Vec<Want>,
-    record: u64,
+    all: Matched,
+    record: Matched,
     protocols: u64,
+    /// By protocol: the wants that its entries can match, and what each asks of them.
+    of_protocol: Vec<Vec<(Matched, Narrowed)>>,
     bodies: bool,
     generation: u32,
 }
@@ -37,20 +43,28 @@ const FRAGMENT: u16 = 0x3fff;
 
 impl Plan {
     /// The most things a plan holds.
-    pub const MOST: usize = 64;
+    pub const MOST: usize = Matched::BITS as usize;
 
     /// A plan of these wants. `generation` tells it from the plan before it.
     pub fn new(wants: Vec<Want>, generation: u32) -> Plan {
-        let protocols = wants
-            .iter()
-            .fold(ProtocolSet::NONE, |set, w| set.union(w.filter.protocols()));
-        let record = wants
-            .iter()
-            .filter(|w| w.record)
-            .fold(0, |mask, w| mask | w.mask());
+        let all = |chosen: &dyn Fn(&Want) -> bool| {
+            let chosen = wants.iter().filter(|w| chosen(w));
+            chosen.fold(0, |mask, w| mask | w.mask())
+        };
+        let of = |protocol: u8| {
+            let able = |w: &&Want| w.filter.protocols().contains(protocol);
+            let able = wants.iter().filter(able);
+            able.map(|w| (w.mask(), w.filter.narrowed(protocol)))
+                .collect()
+        };
+        let of_protocol: Vec<Vec<_>> = (0..64).map(of).collect();
+        let protocols = of_protocol.iter().enumerate();
+        let protocols = protocols.filter(|(_, wants)| !wants.is_empty());
         Plan {
-            record,
-            protocols: protocols.bits(),
+            all: all(&|_| true),
+            record: all(&|w| w.record),
+            protocols: protocols.fold(0, |mask, (p, _)| mask | 1 << p),
+            of_protocol,
             bodies: wants.iter().any(|w| w.bodies || w.filter.needs_bodies()),
             wants,
             generation,
@@ -78,7 +92,7 @@ impl Plan {
     }
 
     /// The wants whose streams are recorded, as bits.
-    pub fn recording(&self) -> u64 {
+    pub fn recording(&self) -> Matched {
         self.record
     }
 
@@ -131,18 +145,20 @@ impl Plan {
         ends: &[(IpAddr, u16); 2],
         known: &[Knowledge; 2],
         protocols: u64,
-    ) -> (u64, bool) {
+    ) -> (Matched, bool) {
         let ends = [flow_end(ends[0], &known[0]), flow_end(ends[1], &known[1])];
         let view = FlowView {
             protocols: ProtocolSet::from_bits(protocols),
             ..FlowView::new(ends[0], ends[1])
         };
-        let mut open = false;
-        let possible = self.select(u64::MAX, |filter| {
-            let answer = filter.flow(&view);
+        let (mut possible, mut open) = (0, false);
+        for want in &self.wants {
+            let answer = want.filter.flow(&view);
             open |= answer == Tri::Unknown;
-            answer != Tri::No
-        });
+            if answer != Tri::No {
+                possible |= want.mask();
+            }
+        }
         (
             possible,
             open && known.iter().any(|k| matches!(k, Knowledge::Unknown)),
@@ -150,26 +166,37 @@ impl Plan {
     }
 
     /// The wants of `possible` that the entry matches, as bits.
-    pub fn entry(&self, possible: u64, entry: &Entry<'_>) -> u64 {
-        self.select(possible, |filter| filter.matches(entry))
-    }
-
-    #[inline]
-    fn select(&self, possible: u64, mut chosen: impl FnMut(&Filter) -> bool) -> u64 {
-        let mut mask = 0;
-        for want in &self.wants {
-            if possible & want.mask() != 0 && chosen(&want.filter) {
-                mask |= want.mask();
-            }
+    pub fn entry(&self, possible: Matched, entry: &Entry<'_>) -> Matched {
+        let Some(asked) = self.of_protocol.get(usize::from(entry.protocol)) else {
+            // of no protocol that filters know
+            let matching = self.wants.iter().filter(|w| w.filter.matches(entry));
+            return matching.fold(0, |mask, w| mask | w.mask()) & possible;
+        };
+        let asked = asked.iter().filter(|(want, _)| possible & want != 0);
+        if (possible & self.all).count_ones() <= FEW {
+            let matching = asked.filter(|(_, filter)| filter.matches(entry));
+            return matching.fold(0, |mask, (want, _)| mask | want);
         }
-        mask
+        let reading = Reading::new(entry);
+        let matching = asked.filter(|(_, filter)| filter.matches_in(&reading));
+        matching.fold(0, |mask, (want, _)| mask | want)
     }
 }
 
 impl Want {
-    fn mask(&self) -> u64 {
-        1 << (self.bit & 63)
+    fn mask(&self) -> Matched {
+        1 << (self.bit & 127)
     }
+}
+
+/// The bits that are set, the lowest first.
+#[inline]
+pub(crate) fn bits(mut of: Matched) -> impl Iterator<Item = u8> {
+    std::iter::from_fn(move || {
+        let lowest = of.trailing_zeros();
+        of &= of.wrapping_sub(1);
+        (lowest < Matched::BITS).then_some(lowest as u8)
+    })
 }
 
 /// An end as filters see it: its name only where a source knows it, or knows that it has none.
@@ -181,4 +208,32 @@ fn flow_end<'a>((ip, port): (IpAddr, u16), known: &'a Knowledge) -> FlowEnd<'a> 
         Knowledge::Unknown => None,
     };
     FlowEnd { ip, port, name }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gillnet_kfl::{Env, Options, compile};
+
+    #[test]
+    fn as_many_wants_as_bits() {
+        let env = Env::new(&[]);
+        let wants = (0..Plan::MOST).map(|n| Want {
+            bit: n as u8,
+            filter: compile(&env, &format!("dst.port == {n}"), &Options::default()).unwrap(),
+            record: n % 2 == 1,
+            bodies: false,
+        });
+        // their order does not matter
+        let mut wants: Vec<Want> = wants.collect();
+        wants.reverse();
+        let plan = Plan::new(wants, 1);
+        assert_eq!(plan.recording(), Matched::MAX / 3 * 2);
+        let ends = [5, 127].map(|port| (IpAddr::from([10, 0, 0, 1]), port));
+        let (possible, open) =
+            plan.flow(&ends, &[Knowledge::Unknown, Knowledge::KnownNone], u64::MAX);
+        assert_eq!((possible, open), (1 << 5 | 1 << 127, true));
+        assert_eq!(bits(possible).collect::<Vec<_>>(), [5, 127]);
+        assert_eq!(bits(0).count(), 0);
+    }
 }

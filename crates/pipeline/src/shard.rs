@@ -2,7 +2,7 @@
 
 use crate::clock::PacketClock;
 use crate::outlet::{About, Emitter, Outlet};
-use crate::{Board, Consumer, FrameTap, Plan, StreamRecorder};
+use crate::{Board, Consumer, FrameTap, Matched, Plan, StreamRecorder};
 use gillnet_capture::{Frame, FrameHeader, Interface, NO_POS, Ring, SourceStats, Store};
 use gillnet_entry::drops::Reason;
 use gillnet_entry::{Origin, Transport};
@@ -418,7 +418,8 @@ impl Streams {
             .as_ref()
             .map_or(0, |state| state.about.recording & outlet.plan.recording());
         let learnt_from = protocols & learnt_from(&outlet.names);
-        flow.wanted = (possible | recorded | learnt_from) != 0 && flow.flags & OWN == 0;
+        let wanted = possible | recorded != 0 || learnt_from != 0;
+        flow.wanted = wanted && flow.flags & OWN == 0;
         let names = known.map(|known| match known {
             Knowledge::Known(name) => name,
             Knowledge::KnownNone | Knowledge::Unknown => Arc::clone(&outlet.nameless),
@@ -489,7 +490,7 @@ impl Streams {
 
     /// Notes a stream's newest frame; gives the wants that record it.
     #[inline]
-    fn kept(&mut self, slot: u32, at: u64) -> u64 {
+    fn kept(&mut self, slot: u32, at: u64) -> Matched {
         self.outlet.counters.kept += 1;
         let Some(state) = self.states.get_mut(slot as usize).and_then(Option::as_mut) else {
             return 0;

@@ -5,8 +5,8 @@ use gillnet_entry::{Entry, Name};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// The wants of the plan that an entry matched, as bits.
-pub type Matched = u64;
+/// Wants of the plan, as bits: those that an entry matched, or that record a stream.
+pub type Matched = u128;
 
 /// Takes entries on the shard's own thread; what it needs longer it detaches.
 pub trait Consumer: Send {
@@ -36,7 +36,7 @@ pub trait StreamRecorder: Send {
     /// A want of the plan (its bit) matched in a stream for the first time; its frames so far follow.
     fn begin(&mut self, want: u8, start: &StreamStart<'_>);
     /// A frame of a stream for these wants. `false`: the queue was full and the frame is lost.
-    fn frame(&mut self, stream: u64, wants: u64, frame: &StoredFrame<'_>) -> bool;
+    fn frame(&mut self, stream: u64, wants: Matched, frame: &StoredFrame<'_>) -> bool;
     /// A recorded stream ended.
     fn end(&mut self, stream: u64);
     /// The interfaces that frames name by number.

@@ -83,7 +83,7 @@ pub struct Handle {
     shared: Arc<Shared>,
     batch: Vec<u8>,
     /// By stream: the rules that miss frames of it, and how many.
-    holes: BTreeMap<u64, (u64, u64)>,
+    holes: BTreeMap<u64, (u128, u64)>,
 }
 
 /// The writer's end.
@@ -117,7 +117,7 @@ impl Handle {
 
     /// A frame of a stream, for the rules whose bits ([`RuleId::bit`]) are set. `false` where the
     /// queue is full: the frame is dropped and counted, and its stream's recording will say so.
-    pub fn frame(&mut self, stream: u64, rules: u64, frame: &Frame<'_>) -> bool {
+    pub fn frame(&mut self, stream: u64, rules: u128, frame: &Frame<'_>) -> bool {
         if !self.holes.is_empty() {
             self.close_hole(stream);
         }
@@ -137,13 +137,13 @@ impl Handle {
     /// A stream has ended; no more frames of it will come.
     pub fn end(&mut self, stream: u64) {
         self.close_hole(stream);
-        self.control(u64::MAX, |out| record::put_end_of_stream(out, stream));
+        self.control(u128::MAX, |out| record::put_end_of_stream(out, stream));
     }
 
     /// What an end of a recorded stream was called when it was asked (`at`, nanoseconds since the
     /// Unix epoch). Stands in the recording's names also where the process that knew it is gone.
     pub fn name(&mut self, stream: u64, end: (IpAddr, u16), name: &Name, at: i64) {
-        self.control(u64::MAX, |out| {
+        self.control(u128::MAX, |out| {
             record::put_name(out, stream, end.0, end.1, name, at)
         });
     }
@@ -152,7 +152,7 @@ impl Handle {
     /// [`Frame::iface`] means.
     pub fn interfaces(&mut self, interfaces: &[Interface]) {
         for (number, interface) in interfaces.iter().enumerate() {
-            self.control(u64::MAX, |out| {
+            self.control(u128::MAX, |out| {
                 record::put_interface(out, number as u32, interface)
             });
         }
@@ -189,7 +189,7 @@ impl Handle {
 
     /// A record that is not a frame. These are small and few, and have an eighth of the limit to
     /// themselves, so that a queue full of frames does not lose what the frames mean.
-    fn control(&mut self, rules: u64, put: impl FnOnce(&mut Vec<u8>)) -> bool {
+    fn control(&mut self, rules: u128, put: impl FnOnce(&mut Vec<u8>)) -> bool {
         if !self.has_room(0, self.shared.limit + self.shared.limit / 8) {
             self.shared.dropped_records.fetch_add(1, Ordering::Relaxed);
             return false;
@@ -202,7 +202,7 @@ impl Handle {
         true
     }
 
-    fn drop_frame(&mut self, stream: u64, rules: u64) {
+    fn drop_frame(&mut self, stream: u64, rules: u128) {
         self.shared.dropped_frames.fetch_add(1, Ordering::Relaxed);
         if let Some((all, packets)) = self.holes.get_mut(&stream) {
             *all |= rules;
@@ -291,12 +291,12 @@ pub(crate) fn records(batch: &mut [u8]) -> Records<'_> {
 pub(crate) struct Records<'a>(&'a mut [u8]);
 
 impl<'a> Iterator for Records<'a> {
-    type Item = (u64, &'a mut [u8]);
+    type Item = (u128, &'a mut [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
         let (rules, rest) = std::mem::take(&mut self.0).split_first_chunk_mut::<ENVELOPE>()?;
         let (record, rest) = rest.split_at_mut_checked(record::record_len(rest)?)?;
         self.0 = rest;
-        Some((u64::from_le_bytes(*rules), record))
+        Some((u128::from_le_bytes(*rules), record))
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! log:    [u32 length of the body][u32 CRC-32 of the body][body]      body = [u8 kind][fields]
-//! queue:  [u64 rules that keep it][the same, CRC not yet filled in]
+//! queue:  [u128 rules that keep it][the same, CRC not yet filled in]
 //! ```
 //!
 //! Numbers are little endian. A log is cut at the first record whose length or CRC is wrong: what
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 /// Bytes before the body of a record.
 pub(crate) const HEADER: usize = 8;
 /// Bytes that the queue puts before a record.
-pub(crate) const ENVELOPE: usize = 8;
+pub(crate) const ENVELOPE: usize = 16;
 /// Bytes of a frame's record before its data, header included.
 pub(crate) const FRAME_HEAD: usize = HEADER + 1 + 8 + 8 + 4 + 2 + 1 + 4;
 /// The longest body that a reader believes in: the largest frame and room for its head.

@@ -10,8 +10,8 @@ use jiff::{Timestamp, Zoned};
 
 use crate::clock::SECOND;
 
-/// The most rules at one time: a set of rules is the bits of a `u64`.
-pub const MAX_RULES: usize = 64;
+/// The most rules at one time: a set of rules is the bits of a `u128`.
+pub const MAX_RULES: usize = 128;
 
 /// A rule's place in a set of rules, below [`MAX_RULES`]. One that is freed is taken again as late
 /// as possible, so that what is still queued for a removed rule meets no other.
@@ -21,7 +21,7 @@ pub struct RuleId(pub(crate) u8);
 impl RuleId {
     /// The set of this rule alone.
     #[must_use]
-    pub const fn bit(self) -> u64 {
+    pub const fn bit(self) -> u128 {
         1 << self.0
     }
 
@@ -31,7 +31,7 @@ impl RuleId {
         (usize::from(index) < MAX_RULES).then_some(Self(index))
     }
 
-    /// The number, 0 to 63.
+    /// The number, 0 to 127.
     #[must_use]
     pub const fn index(self) -> usize {
         self.0 as usize

@@ -32,11 +32,11 @@ const MAX_PENDING: u64 = 64 << 10;
 struct Live {
     start: StreamStart,
     /// Rules that keep it.
-    rules: u64,
+    rules: u128,
     /// Rules in whose recording it is said what is missing from its start.
-    told: u64,
+    told: u128,
     /// Rules of which some log has it.
-    kept: u64,
+    kept: u128,
     names: Vec<RecordedName>,
 }
 
@@ -266,7 +266,7 @@ impl Writer {
         }
     }
 
-    fn begin(&mut self, rules: u64, start: &StreamStart) {
+    fn begin(&mut self, rules: u128, start: &StreamStart) {
         if let Some(live) = self.streams.get_mut(&start.number) {
             live.rules |= rules;
         } else if self.streams.len() < MAX_STREAMS {
@@ -321,7 +321,7 @@ impl Writer {
     }
 
     /// Appends a frame to the logs of its rules.
-    fn keep_frame(&mut self, rules: u64, frame: &FrameRecord<'_>) {
+    fn keep_frame(&mut self, rules: u128, frame: &FrameRecord<'_>) {
         let mut left = rules;
         let mut kept = false;
         while left != 0 {
@@ -408,7 +408,7 @@ struct FrameRecord<'a> {
 }
 
 /// The rules of a set that are at work.
-fn at_work(rules: &mut [Option<AtWork>], set: u64) -> impl Iterator<Item = &mut AtWork> {
+fn at_work(rules: &mut [Option<AtWork>], set: u128) -> impl Iterator<Item = &mut AtWork> {
     rules
         .iter_mut()
         .enumerate()

@@ -179,6 +179,25 @@ pub(crate) struct Rig {
 
 impl Rig {
     pub(crate) fn new(kfl: &str, keep: Keep) -> Rig {
+        let names = NamesConfig {
+            dns: true,
+            ..NamesConfig::default()
+        };
+        let found = Arc::default();
+        let consumer = Box::new(Found(Arc::clone(&found)));
+        Rig {
+            found,
+            ..Rig::with(kfl, keep, names, consumer)
+        }
+    }
+
+    /// One whose entries another takes, with these names.
+    pub(crate) fn with(
+        kfl: &str,
+        keep: Keep,
+        names: NamesConfig,
+        consumer: Box<dyn Consumer>,
+    ) -> Rig {
         let filter = match compile(
             &Env::new(&gillnet_protocols::env()),
             kfl,
@@ -193,14 +212,9 @@ impl Rig {
             record: false,
             bodies: true,
         };
-        let names = NamesConfig {
-            dns: true,
-            ..NamesConfig::default()
-        };
-        let found = Arc::default();
         let shard = Shard::new(ShardConfig {
             origin: Arc::new(Origin::default()),
-            names: Arc::new(Names::new(names).expect("no name is configured")),
+            names: Arc::new(Names::new(names).expect("the names are right")),
             plan: Arc::new(Plan::new(vec![want], 1)),
             keep,
             decode: DecodeLimits::default(),
@@ -208,13 +222,13 @@ impl Rig {
             dissect: gillnet_protocols::Limits::default(),
             numbers: None,
             own: None,
-            consumer: Box::new(Found(Arc::clone(&found))),
+            consumer,
             recorder: None,
             tap: None,
         });
         Rig {
             shard,
-            found,
+            found: Arc::default(),
             frames: 0,
         }
     }

@@ -3,7 +3,8 @@
 use crate::boxes::{Outcome, Rig, each_frame, ring};
 use crate::pcap;
 use gillnet_capture::{Frame, LinkType, NO_POS, PacketDirection};
-use gillnet_pipeline::Keep;
+use gillnet_names::NamesConfig;
+use gillnet_pipeline::{Consumer, Keep};
 use gillnet_streams::decode::{DecodeLimits, Decoder, L4, TcpHeader};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -221,8 +222,20 @@ impl Packets {
 
     /// Through the whole shard.
     pub fn outcome(&self) -> Outcome {
+        self.through(Rig::new("", self.keep()))
+    }
+
+    /// Through the whole shard, whose entries another takes; addresses have these names.
+    pub fn taken_by(&self, consumer: impl Consumer + 'static, names: NamesConfig) {
+        self.through(Rig::with("", self.keep(), names, Box::new(consumer)));
+    }
+
+    fn keep(&self) -> Keep {
         let bytes: usize = self.0.iter().map(|p| p.payload.len() + FRAME_COST).sum();
-        let mut rig = Rig::new("", Keep::Ring(ring(2 * bytes as u64)));
+        Keep::Ring(ring(2 * bytes as u64))
+    }
+
+    fn through(&self, mut rig: Rig) -> Outcome {
         for packet in &self.0 {
             let data = packet.bytes();
             rig.frame(&Frame {

@@ -1,15 +1,17 @@
 //! Evaluation: a walk over the tree. Nothing is allocated but in the scratch space of the entry.
 
+use super::direct::{under, with};
 use super::facts::Facts;
 use super::functions::apply;
 use super::value::{Number, compare, equal};
 use super::{
-    Document, Load, Lookup, Loop, LoopKind, Nanos, Node, Part, Reason, Side, TextOp, Val, json,
-    path, text, xml,
+    Const, Document, Lookup, Loop, LoopKind, Nanos, Node, Part, Plain, Reason, Side, Test, TextOp,
+    Val, json, path, text, xml,
 };
 use crate::ast::{Logic, Op};
 use bumpalo::collections::Vec as List;
-use gillnet_entry::{Ctx, Kind};
+use gillnet_entry::{Ctx, Value};
+use std::net::IpAddr;
 
 /// Variables of the loops that are running, innermost first.
 pub(crate) struct Frame<'l, 'v> {
@@ -17,7 +19,7 @@ pub(crate) struct Frame<'l, 'v> {
     outer: Option<&'l Frame<'l, 'v>>,
 }
 
-type Frames<'l, 'v> = Option<&'l Frame<'l, 'v>>;
+pub(super) type Frames<'l, 'v> = Option<&'l Frame<'l, 'v>>;
 
 /// Arguments that a function of CEL takes at most.
 pub(crate) const MAX_ARGS: usize = 3;
@@ -28,75 +30,230 @@ pub(crate) fn test<'v, F: Facts<'v>>(
     facts: &F,
     frames: Frames<'_, 'v>,
 ) -> Result<bool, Reason> {
+    // nothing but jumps: what needs registers or room on the stack has a function of its own
     match node {
         Node::Flag(flag) => facts.flag(flag),
         Node::All(nodes) => joined(nodes, false, facts, frames),
         Node::Any(nodes) => joined(nodes, true, facts, frames),
-        Node::Not(inner) => test(inner, facts, frames).map(|v| !v),
-        Node::Ip(side, ip) => facts
-            .end(*side)
-            .map(|(is, _)| is == *ip)
-            .ok_or(Reason::Unknown),
-        Node::Int(inner, op, constant) => match eval(inner, facts, frames)? {
-            Val::Int(v) => Ok(text::holds(*op, v.cmp(constant))),
-            v => order(*op, v, Val::Int(*constant)),
-        },
-        Node::Str(inner, constant) => {
-            Ok(matches!(eval(inner, facts, frames)?, Val::Str(v) if v == &**constant))
-        }
-        Node::Match(inner, prepared) => match eval(inner, facts, frames)? {
-            Val::Str(v) => Ok(prepared.holds(v)),
-            _ => Err(Reason::NoSuchOverload),
-        },
-        Node::InInts(inner, list) => Ok(in_ints(eval(inner, facts, frames)?, list)),
-        Node::InStrs(inner, list) => {
-            Ok(matches!(eval(inner, facts, frames)?, Val::Str(v) if list.iter().any(|s| &**s == v)))
-        }
+        Node::Not(inner) => not(inner, facts, frames),
+        Node::Ip(side, ip) => is_ip(*side, ip, facts),
+        Node::Int(inner, op, constant) => int(inner, *op, *constant, facts, frames),
+        Node::Str(inner, constant) => str(inner, constant, facts, frames),
+        Node::Match(inner, prepared) => matching(inner, prepared, facts, frames),
+        Node::InInts(inner, list) => among_ints(inner, list, facts, frames),
+        Node::InStrs(inner, list) => among_strs(inner, list, facts, frames),
         Node::InBoth(part, constant) => in_both(*part, constant, facts),
-        Node::Redact(id) => {
-            facts.redact(*id);
-            Ok(true)
-        }
+        Node::Redact(id) => redact(*id, facts),
         Node::Has(lookup) => has(lookup, facts, frames),
         Node::Under(lookup) => find(lookup, facts, frames).map(|found| found.is_some()),
         Node::Binary(op, ab) => binary_test(*op, ab, facts, frames),
         Node::Loop(l) => loop_test(l, facts, frames),
-        Node::If(abc) => test(
-            if test(&abc.0, facts, frames)? {
-                &abc.1
-            } else {
-                &abc.2
-            },
-            facts,
-            frames,
-        ),
+        Node::If(abc) => choice(abc, facts, frames),
         Node::Chain(nodes, ops) => chain(nodes, ops, facts, frames),
-        Node::Group(inner) => match test(inner, facts, frames) {
-            Err(Reason::Missing) => Ok(false),
-            result => result,
-        },
-        Node::Truthy(inner) => eval(inner, facts, frames).map(text::truthy),
-        Node::Plain(inner, constant, not) => {
-            Ok(constant.equals(eval(inner, facts, frames)?) != *not)
-        }
-        Node::Like(inner, prepared, not) => {
-            Ok(text::like(prepared, eval(inner, facts, frames)?, &facts.ctx()) != *not)
-        }
-        Node::Same(ab, not) => {
-            let (a, b) = (eval(&ab.0, facts, frames)?, eval(&ab.1, facts, frames)?);
-            Ok(text::same(a, b, &facts.ctx()) != *not)
-        }
-        Node::Order(op, ab) => Ok(text::ordered(
-            *op,
-            eval(&ab.0, facts, frames)?,
-            eval(&ab.1, facts, frames)?,
-        )),
+        Node::Group(inner) => group(inner, facts, frames),
+        Node::Truthy(inner) => truthy(inner, facts, frames),
+        Node::Plain(inner, constant, not) => plain(inner, constant, *not, facts, frames),
+        Node::Like(inner, prepared, not) => like(inner, prepared, *not, facts, frames),
+        Node::Same(ab, not) => same(ab, *not, facts, frames),
+        Node::Order(op, ab) => ordered(*op, ab, facts, frames),
         Node::Text(op, ab) => text_helper(*op, ab, facts, frames),
-        _ => match eval(node, facts, frames)? {
-            Val::Bool(v) => Ok(v),
-            _ => Err(Reason::NoSuchOverload),
-        },
+        _ => by_value(node, facts, frames),
     }
+}
+
+#[inline(never)]
+fn not<'v, F: Facts<'v>>(
+    inner: &'v Node,
+    facts: &F,
+    frames: Frames<'_, 'v>,
+) -> Result<bool, Reason> {
+    test(inner, facts, frames).map(|v| !v)
+}
+
+#[inline(never)]
+fn is_ip<'v, F: Facts<'v>>(side: Side, ip: &IpAddr, facts: &F) -> Result<bool, Reason> {
+    let end = facts.end(side).ok_or(Reason::Unknown)?;
+    Ok(end.0 == *ip)
+}
+
+#[inline(never)]
+fn redact<'v, F: Facts<'v>>(id: u8, facts: &F) -> Result<bool, Reason> {
+    facts.redact(id);
+    Ok(true)
+}
+
+#[inline(never)]
+fn choice<'v, F: Facts<'v>>(
+    abc: &'v (Node, Node, Node),
+    facts: &F,
+    frames: Frames<'_, 'v>,
+) -> Result<bool, Reason> {
+    let chosen = if test(&abc.0, facts, frames)? {
+        &abc.1
+    } else {
+        &abc.2
+    };
+    test(chosen, facts, frames)
+}
+
+#[inline(never)]
+fn group<'v, F: Facts<'v>>(
+    inner: &'v Node,
+    facts: &F,
+    frames: Frames<'_, 'v>,
+) -> Result<bool, Reason> {
+    match test(inner, facts, frames) {
+        Err(Reason::Missing) => Ok(false),
+        result => result,
+    }
+}
+
+#[inline(never)]
+fn by_value<'v, F: Facts<'v>>(
+    node: &'v Node,
+    facts: &F,
+    frames: Frames<'_, 'v>,
+) -> Result<bool, Reason> {
+    match eval(node, facts, frames)? {
+        Val::Bool(v) => Ok(v),
+        _ => Err(Reason::NoSuchOverload),
+    }
+}
+
+// Tests of one operand. They stay out of the walk above, whose frames are many where groups are nested.
+
+#[inline(never)]
+fn int<'v, F: Facts<'v>>(
+    inner: &'v Node,
+    op: Op,
+    constant: i64,
+    facts: &F,
+    frames: Frames<'_, 'v>,
+) -> Result<bool, Reason> {
+    let other = |v| order(op, v, Val::Int(constant));
+    let int = |v: i64| Ok(text::holds(op, v.cmp(&constant)));
+    with(inner, facts, frames, |v| other(Val::Str(v)), int, other)
+}
+
+#[inline(never)]
+fn str<'v, F: Facts<'v>>(
+    inner: &'v Node,
+    constant: &str,
+    facts: &F,
+    frames: Frames<'_, 'v>,
+) -> Result<bool, Reason> {
+    let text = |v| Ok(text::alike(v, constant));
+    let other = |v| Ok(matches!(v, Val::Str(v) if text::alike(v, constant)));
+    with(inner, facts, frames, text, |_| Ok(false), other)
+}
+
+#[inline(never)]
+fn matching<'v, F: Facts<'v>>(
+    inner: &'v Node,
+    prepared: &Test,
+    facts: &F,
+    frames: Frames<'_, 'v>,
+) -> Result<bool, Reason> {
+    let text = |v: &str| Ok(prepared.holds(v));
+    let other = |v| match v {
+        Val::Str(v) => text(v),
+        _ => Err(Reason::NoSuchOverload),
+    };
+    let int = |_| Err(Reason::NoSuchOverload);
+    with(inner, facts, frames, text, int, other)
+}
+
+#[inline(never)]
+fn among_ints<'v, F: Facts<'v>>(
+    inner: &'v Node,
+    list: &[i64],
+    facts: &F,
+    frames: Frames<'_, 'v>,
+) -> Result<bool, Reason> {
+    let other = |v| Ok(list.iter().any(|i| equal(v, Val::Int(*i))));
+    let int = |v| Ok(list.contains(&v));
+    with(inner, facts, frames, |v| other(Val::Str(v)), int, other)
+}
+
+#[inline(never)]
+fn among_strs<'v, F: Facts<'v>>(
+    inner: &'v Node,
+    list: &[Box<str>],
+    facts: &F,
+    frames: Frames<'_, 'v>,
+) -> Result<bool, Reason> {
+    let text = |v: &str| Ok(list.iter().any(|s| text::alike(s, v)));
+    let other = |v| match v {
+        Val::Str(v) => text(v),
+        _ => Ok(false),
+    };
+    with(inner, facts, frames, text, |_| Ok(false), other)
+}
+
+#[inline(never)]
+fn truthy<'v, F: Facts<'v>>(
+    inner: &'v Node,
+    facts: &F,
+    frames: Frames<'_, 'v>,
+) -> Result<bool, Reason> {
+    let text = |v: &str| Ok(!v.is_empty());
+    let other = |v| Ok(text::truthy(v));
+    with(inner, facts, frames, text, |v| Ok(v > 0), other)
+}
+
+#[inline(never)]
+fn plain<'v, F: Facts<'v>>(
+    inner: &'v Node,
+    constant: &Plain,
+    not: bool,
+    facts: &F,
+    frames: Frames<'_, 'v>,
+) -> Result<bool, Reason> {
+    let text = |v: &str| Ok(constant.is_text(v) != not);
+    let int = |v| Ok(constant.is_int(v) != not);
+    let other = |v| Ok(constant.equals(v) != not);
+    with(inner, facts, frames, text, int, other)
+}
+
+#[inline(never)]
+fn like<'v, F: Facts<'v>>(
+    inner: &'v Node,
+    prepared: &Test,
+    not: bool,
+    facts: &F,
+    frames: Frames<'_, 'v>,
+) -> Result<bool, Reason> {
+    let text = |v: &str| Ok(prepared.holds(v) != not);
+    let int = |v| Ok(text::like_int(prepared, v) != not);
+    let other = |v| Ok(text::like(prepared, v, &facts.ctx()) != not);
+    with(inner, facts, frames, text, int, other)
+}
+
+#[inline(never)]
+fn same<'v, F: Facts<'v>>(
+    ab: &'v (Node, Node),
+    not: bool,
+    facts: &F,
+    frames: Frames<'_, 'v>,
+) -> Result<bool, Reason> {
+    let (a, b) = (eval(&ab.0, facts, frames)?, eval(&ab.1, facts, frames)?);
+    Ok(text::same(a, b, &facts.ctx()) != not)
+}
+
+#[inline(never)]
+fn ordered<'v, F: Facts<'v>>(
+    op: Op,
+    ab: &'v (Node, Node),
+    facts: &F,
+    frames: Frames<'_, 'v>,
+) -> Result<bool, Reason> {
+    let Node::Const(Const::Int(constant)) = &ab.1 else {
+        let (a, b) = (eval(&ab.0, facts, frames)?, eval(&ab.1, facts, frames)?);
+        return Ok(text::ordered(op, a, b));
+    };
+    let other = |v| Ok(text::ordered(op, v, Val::Int(*constant)));
+    let int = |v: i64| Ok(text::holds(op, v.cmp(constant)));
+    with(&ab.0, facts, frames, |v| other(Val::Str(v)), int, other)
 }
 
 /// Evaluates an expression to its value.
@@ -172,7 +329,21 @@ pub(crate) fn eval<'v, F: Facts<'v>>(
     }
 }
 
+/// A term of a group. Most begin with a flag.
+#[inline(always)]
+fn term<'v, F: Facts<'v>>(
+    node: &'v Node,
+    facts: &F,
+    frames: Frames<'_, 'v>,
+) -> Result<bool, Reason> {
+    match node {
+        Node::Flag(flag) => facts.flag(flag),
+        _ => test(node, facts, frames),
+    }
+}
+
 /// `&&` and `||` of KFL2: an operand that decides wins over errors on either side of it; `decides` is its value.
+#[inline(never)]
 fn joined<'v, F: Facts<'v>>(
     nodes: &'v [Node],
     decides: bool,
@@ -181,7 +352,7 @@ fn joined<'v, F: Facts<'v>>(
 ) -> Result<bool, Reason> {
     let mut result = Ok(!decides);
     for node in nodes {
-        match test(node, facts, frames) {
+        match term(node, facts, frames) {
             Ok(v) if v == decides => return Ok(decides),
             Ok(_) => {}
             Err(reason) => result = worse(result, reason),
@@ -202,6 +373,7 @@ fn worse(result: Result<bool, Reason>, reason: Reason) -> Result<bool, Reason> {
 ///
 /// With terms that are not known yet: behind an unknown `and` only a false end is certain; behind an unknown `or`
 /// nothing is, as its left side might still be missing and thereby end all.
+#[inline(never)]
 fn chain<'v, F: Facts<'v>>(
     nodes: &'v [Node],
     ops: &[Logic],
@@ -211,7 +383,7 @@ fn chain<'v, F: Facts<'v>>(
     let mut unknown = false;
     let mut last = Ok(true);
     for (i, node) in nodes.iter().enumerate() {
-        last = test(node, facts, frames);
+        last = term(node, facts, frames);
         match (last, ops.get(i)) {
             (Ok(false), Some(Logic::And)) | (Ok(true), Some(Logic::Or)) => break,
             (Ok(_), Some(_)) => {}
@@ -226,7 +398,7 @@ fn chain<'v, F: Facts<'v>>(
     }
 }
 
-fn local<'v>(depth: u16, frames: Frames<'_, 'v>) -> Option<Val<'v>> {
+pub(super) fn local<'v>(depth: u16, frames: Frames<'_, 'v>) -> Option<Val<'v>> {
     let mut at = frames;
     for _ in 0..depth {
         at = at?.outer;
@@ -234,15 +406,13 @@ fn local<'v>(depth: u16, frames: Frames<'_, 'v>) -> Option<Val<'v>> {
     at.map(|frame| frame.value)
 }
 
-fn in_ints(value: Val<'_>, list: &[i64]) -> bool {
-    match value {
-        Val::Int(v) => list.contains(&v),
-        v => list.iter().any(|i| equal(v, Val::Int(*i))),
-    }
-}
-
+#[inline(never)]
 fn in_both<'v, F: Facts<'v>>(part: Part, constant: &str, facts: &F) -> Result<bool, Reason> {
-    let is = |side| facts.name(side).map(|name| part.of(name) == constant);
+    let is = |side| {
+        facts
+            .name(side)
+            .map(|name| text::alike(part.of(name), constant))
+    };
     match (is(Side::Src), is(Side::Dst)) {
         (Some(true), _) | (_, Some(true)) => Ok(!constant.is_empty()),
         (Some(false), Some(false)) => Ok(false),
@@ -256,22 +426,10 @@ fn find<'v, F: Facts<'v>>(
     facts: &F,
     frames: Frames<'_, 'v>,
 ) -> Result<Option<Val<'v>>, Reason> {
-    let key = eval(&lookup.key, facts, frames)?;
-    if let (
-        Node::Load(Load::Own(fields, Kind::Headers | Kind::StrMap)),
-        Val::Str(name),
-        Some(entry),
-    ) = (&lookup.holder, key, facts.entry())
-    {
-        let field = fields.get(usize::from(entry.protocol)).copied().flatten();
-        return Ok(field.and_then(|field| {
-            Val::of(
-                entry
-                    .record
-                    .key(field, name, lookup.ignore_case, &entry.ctx),
-            )
-        }));
+    if let Some(value) = under(lookup, facts) {
+        return Ok(Val::of(value));
     }
+    let key = eval(&lookup.key, facts, frames)?;
     let holder = eval(&lookup.holder, facts, frames)?;
     if holder.list_len().is_some() {
         return match position(key)? {
@@ -299,13 +457,14 @@ fn position(key: Val<'_>) -> Result<Option<usize>, Reason> {
     }
 }
 
+#[inline(never)]
 fn has<'v, F: Facts<'v>>(
     lookup: &'v Lookup,
     facts: &F,
     frames: Frames<'_, 'v>,
 ) -> Result<bool, Reason> {
-    if let Node::Load(Load::Own(_, Kind::Headers | Kind::StrMap)) = lookup.holder {
-        return find(lookup, facts, frames).map(|found| found.is_some());
+    if let Some(value) = under(lookup, facts) {
+        return Ok(value != Value::Missing);
     }
     let key = eval(&lookup.key, facts, frames)?;
     let holder = eval(&lookup.holder, facts, frames)?;
@@ -329,17 +488,23 @@ fn order(op: Op, a: Val<'_>, b: Val<'_>) -> Result<bool, Reason> {
     }
 }
 
+#[inline(never)]
 fn binary_test<'v, F: Facts<'v>>(
     op: Op,
     ab: &'v (Node, Node),
     facts: &F,
     frames: Frames<'_, 'v>,
 ) -> Result<bool, Reason> {
-    let (a, b) = (eval(&ab.0, facts, frames)?, eval(&ab.1, facts, frames)?);
-    match op {
+    let compare = |a, b| match op {
         Op::Add | Op::Sub | Op::Mul | Op::Div | Op::Rem | Op::In => Err(Reason::NoSuchOverload),
         _ => order(op, a, b),
+    };
+    if let Node::Const(constant) = &ab.1 {
+        let other = |v| compare(v, constant.val());
+        let (text, int) = (|v| other(Val::Str(v)), |v| other(Val::Int(v)));
+        return with(&ab.0, facts, frames, text, int, other);
     }
+    compare(eval(&ab.0, facts, frames)?, eval(&ab.1, facts, frames)?)
 }
 
 fn arithmetic<'v>(op: Op, a: Val<'v>, b: Val<'v>, ctx: &Ctx<'v>) -> Result<Val<'v>, Reason> {
@@ -480,6 +645,7 @@ fn range_len(range: Val<'_>) -> Result<usize, Reason> {
         .ok_or(Reason::NoSuchOverload)
 }
 
+#[inline(never)]
 fn loop_test<'v, F: Facts<'v>>(
     l: &'v Loop,
     facts: &F,
@@ -542,6 +708,7 @@ fn loop_list<'v, F: Facts<'v>>(
 }
 
 /// A helper of KFL1; one on a field that is missing is false.
+#[inline(never)]
 fn text_helper<'v, F: Facts<'v>>(
     op: TextOp,
     ab: &'v (Node, Node),

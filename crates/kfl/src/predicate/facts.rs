@@ -8,6 +8,10 @@ use std::net::IpAddr;
 /// Address and port of an end.
 pub(crate) type Ends = (IpAddr, u16);
 
+/// A key of a map: the map's field, the key, and whether its case does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Key<'v>(pub(crate) u16, pub(crate) &'v str, pub(crate) bool);
+
 /// What a filter is evaluated on.
 pub(crate) trait Facts<'v> {
     /// Store and scratch space.
@@ -24,6 +28,19 @@ pub(crate) trait Facts<'v> {
     fn possible(&self) -> u64;
     /// Rounds of loops taken so far.
     fn steps(&self) -> &Cell<u32>;
+
+    /// The value of a field of the entry's protocol.
+    #[inline]
+    fn field(&self, entry: &'v Entry<'v>, field: u16) -> Value<'v> {
+        entry.own(field)
+    }
+
+    /// The value under a key of a map of the entry's protocol.
+    #[inline]
+    fn key(&self, entry: &'v Entry<'v>, key: Key<'v>) -> Value<'v> {
+        let Key(field, name, ignore_case) = key;
+        entry.record.key(field, name, ignore_case, &entry.ctx)
+    }
 
     /// Notes that a redaction was reached.
     fn redact(&self, _: u8) {}
@@ -57,7 +74,7 @@ pub(crate) trait Facts<'v> {
         if bit & flag.always != 0 {
             return Ok(true);
         }
-        Ok(bit & flag.asked != 0 && entry.record.info().flags.contains(&&*flag.name))
+        Ok(bit & flag.asked != 0 && has_flag(entry, &flag.name))
     }
 
     /// The value of a field.
@@ -91,7 +108,9 @@ pub(crate) trait Facts<'v> {
                 Ok(or_default(entry.common(*field), *kind))
             }
             Load::Own(fields, kind) => self.own(fields, *kind),
-            Load::CommonPath(access) => path::read(access, self.entry().ok_or(Reason::Unknown)?),
+            Load::CommonPath(access) => {
+                path::read(access, self, self.entry().ok_or(Reason::Unknown)?)
+            }
             Load::OwnPath(accesses) => self.own_path(accesses),
         }
     }
@@ -114,7 +133,7 @@ pub(crate) trait Facts<'v> {
     fn own(&self, fields: &[Option<u16>], kind: Kind) -> Result<Val<'v>, Reason> {
         match self.entry() {
             Some(entry) => Ok(match fields.get(usize::from(entry.protocol)) {
-                Some(Some(field)) => or_default(entry.own(*field), kind),
+                Some(Some(field)) => or_default(self.field(entry, *field), kind),
                 _ => Val::default(kind),
             }),
             None if self.nowhere(fields) => Ok(Val::default(kind)),
@@ -126,7 +145,7 @@ pub(crate) trait Facts<'v> {
     fn own_path(&self, accesses: &'v [Option<Access>]) -> Result<Val<'v>, Reason> {
         match self.entry() {
             Some(entry) => match accesses.get(usize::from(entry.protocol)) {
-                Some(Some(access)) => path::read(access, entry),
+                Some(Some(access)) => path::read(access, self, entry),
                 _ => Err(Reason::Missing),
             },
             None if self.nowhere(accesses) => Err(Reason::Missing),
@@ -142,6 +161,11 @@ pub(crate) trait Facts<'v> {
     }
 }
 
+#[inline(never)]
+fn has_flag(entry: &Entry<'_>, flag: &str) -> bool {
+    entry.record.info().flags.contains(&flag)
+}
+
 fn or_default(value: Value<'_>, kind: Kind) -> Val<'_> {
     match Val::of(value) {
         None | Some(Val::Null) => Val::default(kind),
@@ -150,6 +174,7 @@ fn or_default(value: Value<'_>, kind: Kind) -> Val<'_> {
 }
 
 /// A whole entry.
+#[derive(Debug)]
 pub(crate) struct EntryFacts<'v> {
     entry: &'v Entry<'v>,
     steps: Cell<u32>,
@@ -216,6 +241,100 @@ impl<'v> Facts<'v> for EntryFacts<'v> {
 
     fn steps(&self) -> &Cell<u32> {
         &self.steps
+    }
+}
+
+/// Fields that are read once for all filters; those of a protocol that has more are read each time.
+const FIELDS: usize = 64;
+/// Keys that are looked up once for all filters: the first ones.
+const KEYS: usize = 4;
+
+/// An entry that many filters are evaluated on: what one of them has read of it the others find read.
+#[derive(Debug)]
+pub struct Reading<'v> {
+    facts: EntryFacts<'v>,
+    /// Fields that were read, a bit each.
+    read: Cell<u64>,
+    values: [Cell<Value<'v>>; FIELDS],
+    keys: [Cell<Option<(Key<'v>, Value<'v>)>>; KEYS],
+}
+
+impl<'v> Reading<'v> {
+    /// Of this entry nothing is read yet.
+    pub fn new(entry: &'v Entry<'v>) -> Self {
+        Reading {
+            facts: EntryFacts::new(entry),
+            read: Cell::new(0),
+            values: [const { Cell::new(Value::Missing) }; FIELDS],
+            keys: [const { Cell::new(None) }; KEYS],
+        }
+    }
+
+    /// For the next filter: the rounds of loops are its own.
+    pub(crate) fn anew(&self) -> &Self {
+        self.facts.steps.set(0);
+        self
+    }
+}
+
+impl<'v> Facts<'v> for Reading<'v> {
+    #[inline]
+    fn field(&self, entry: &'v Entry<'v>, field: u16) -> Value<'v> {
+        let Some(kept) = self.values.get(usize::from(field)) else {
+            return entry.own(field);
+        };
+        let (read, bit) = (self.read.get(), 1 << field);
+        if read & bit == 0 {
+            kept.set(entry.own(field));
+            self.read.set(read | bit);
+        }
+        kept.get()
+    }
+
+    fn key(&self, entry: &'v Entry<'v>, key: Key<'v>) -> Value<'v> {
+        for kept in &self.keys {
+            match kept.get() {
+                Some((known, value)) if known == key => return value,
+                Some(_) => {}
+                None => {
+                    let value = self.facts.key(entry, key);
+                    kept.set(Some((key, value)));
+                    return value;
+                }
+            }
+        }
+        self.facts.key(entry, key)
+    }
+
+    fn ctx(&self) -> Ctx<'v> {
+        self.facts.ctx()
+    }
+
+    #[inline]
+    fn end(&self, side: Side) -> Option<Ends> {
+        self.facts.end(side)
+    }
+
+    #[inline]
+    fn name(&self, side: Side) -> Option<&'v Name> {
+        self.facts.name(side)
+    }
+
+    #[inline]
+    fn entry(&self) -> Option<&'v Entry<'v>> {
+        self.facts.entry()
+    }
+
+    fn tls(&self) -> Option<bool> {
+        self.facts.tls()
+    }
+
+    fn possible(&self) -> u64 {
+        self.facts.possible()
+    }
+
+    fn steps(&self) -> &Cell<u32> {
+        &self.facts.steps
     }
 }
 

@@ -4,18 +4,20 @@
 //! KFL1 is the error [`Reason::Missing`], which a group turns into false; errors of KFL2 are absorbed by `&&` and
 //! `||`; what a stage does not know yet is [`Reason::Unknown`], which nothing absorbs but an operand that decides.
 
+mod direct;
 mod eval;
 mod facts;
 mod functions;
 pub(crate) mod json;
+mod narrow;
 mod path;
 mod text;
 mod value;
 mod xml;
 
 pub(crate) use eval::{MAX_ARGS, eval, test};
-pub use facts::FlowEnd;
 pub(crate) use facts::{EntryFacts, FlowFacts};
+pub use facts::{FlowEnd, Reading};
 pub(crate) use functions::{Calendar, Fun};
 pub(crate) use path::{Access, Root, Step, below};
 pub(crate) use text::{Plain, Test};
@@ -101,7 +103,7 @@ impl Part {
 }
 
 /// Where a value comes from.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Load {
     Ip(Side),
     Port(Side),
@@ -138,7 +140,7 @@ impl Load {
 }
 
 /// A flag: protocols it always holds for, and those whose entries must be asked.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Flag {
     pub(crate) name: Box<str>,
     pub(crate) always: u64,
@@ -205,7 +207,7 @@ pub(crate) enum LoopKind {
 }
 
 /// A loop over a list, or the keys of a map, whose element is the innermost local.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Loop {
     pub(crate) kind: LoopKind,
     pub(crate) range: Node,
@@ -215,7 +217,7 @@ pub(crate) struct Loop {
 }
 
 /// A place in a list or map.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Lookup {
     pub(crate) holder: Node,
     pub(crate) key: Node,
@@ -239,7 +241,7 @@ pub(crate) enum Document {
 }
 
 /// A compiled expression.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Node {
     Const(Const),
     /// Always this error.

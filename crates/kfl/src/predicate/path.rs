@@ -1,5 +1,6 @@
 //! Paths of KFL1: from a field down into what it holds.
 
+use super::facts::Facts;
 use super::{MAX_STEPS, Reason, Val};
 use gillnet_entry::{COMMON, Ctx, Entry, Field, Value};
 
@@ -38,7 +39,11 @@ pub(crate) enum Step {
 const MAX_DESCENT: u8 = 32;
 
 /// What a path finds in an entry: nothing is an error, several are a list.
-pub(crate) fn read<'v>(access: &'v Access, entry: &'v Entry<'v>) -> Result<Val<'v>, Reason> {
+pub(crate) fn read<'v>(
+    access: &'v Access,
+    facts: &(impl Facts<'v> + ?Sized),
+    entry: &'v Entry<'v>,
+) -> Result<Val<'v>, Reason> {
     let ctx = &entry.ctx;
     let value = match (&access.root, access.steps.first()) {
         (Root::Own(field), Some(Step::Key(key, ignore_case))) => {
@@ -49,7 +54,15 @@ pub(crate) fn read<'v>(access: &'v Access, entry: &'v Entry<'v>) -> Result<Val<'
                 ctx,
             );
         }
-        (Root::Own(field), _) => entry.own(*field),
+        (Root::Common(field), Some(Step::Key(key, false))) => {
+            let value = entry.common.key(*field, key, ctx);
+            return walk(
+                Val::of(value).ok_or(Reason::Missing)?,
+                access.steps.get(1..).unwrap_or(&[]),
+                ctx,
+            );
+        }
+        (Root::Own(field), _) => facts.field(entry, *field),
         (Root::Common(field), _) => entry.common(*field),
         (Root::Object(prefix, own), _) => object(prefix, *own, entry),
     };

@@ -14,8 +14,12 @@ pub(crate) struct Nanos {
 const PER_SECOND: i128 = 1_000_000_000;
 
 impl Nanos {
-    pub(crate) fn from_ns(ns: i64) -> Nanos {
-        Nanos::new(i128::from(ns))
+    #[allow(clippy::cast_sign_loss)] // a remainder below 1e9
+    pub(crate) const fn from_ns(ns: i64) -> Nanos {
+        Nanos {
+            seconds: ns.div_euclid(1_000_000_000),
+            nanos: ns.rem_euclid(1_000_000_000) as u32,
+        }
     }
 
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // remainder below 1e9; callers stay within i64 seconds
@@ -28,6 +32,11 @@ impl Nanos {
 
     pub(crate) fn total(self) -> i128 {
         i128::from(self.seconds) * PER_SECOND + i128::from(self.nanos)
+    }
+
+    /// In units of so many nanoseconds, which a second is a multiple of; what is left is cut, towards the past.
+    pub(crate) fn units(self, of: u32) -> i128 {
+        i128::from(self.seconds) * i128::from(1_000_000_000 / of) + i128::from(self.nanos / of)
     }
 
     /// A moment from year 1 to 9999, as CEL has them.
@@ -193,7 +202,7 @@ pub(crate) fn equal(a: Val<'_>, b: Val<'_>) -> bool {
     match (a, b) {
         (Val::Null, Val::Null) => true,
         (Val::Bool(a), Val::Bool(b)) => a == b,
-        (Val::Str(a), Val::Str(b)) => a == b,
+        (Val::Str(a), Val::Str(b)) => super::text::alike(a, b),
         (Val::Bytes(a), Val::Bytes(b)) => a == b,
         (Val::Time(a), Val::Time(b)) | (Val::Duration(a), Val::Duration(b)) => a == b,
         (Val::Type(a), Val::Type(b)) => a == b,

@@ -2,7 +2,7 @@
 
 use crate::support::{Sample, at, e0, e1, e2, large, small};
 use gillnet_entry::Bump;
-use gillnet_kfl::{Env, ErrorKind, Filter, Lang, Options, Outcome, Reason, compile};
+use gillnet_kfl::{Env, ErrorKind, Filter, Lang, Options, Outcome, Reading, Reason, compile};
 
 /// Rows of a table: cells between tabs, a line each.
 fn rows(table: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
@@ -19,6 +19,14 @@ fn outcome(filter: &Filter, sample: &Sample) -> Outcome {
             "{}",
             filter.text()
         );
+        // what is left of it for the protocol says the same, also where fields are read already
+        let (narrowed, reading) = (filter.narrowed(entry.protocol), Reading::new(entry));
+        let said = [
+            narrowed.matches(entry),
+            narrowed.matches_in(&reading),
+            narrowed.matches_in(&reading),
+        ];
+        assert_eq!(said, [outcome == Outcome::True; 3], "{}", filter.text());
         outcome
     })
 }
@@ -399,7 +407,32 @@ fn structured_fields_and_missing_responses() {
         ),
         (
             &dns,
+            r#"capture["backend"] == "ebpf" && node["ip"] == "10.9.0.1""#,
+            true,
+        ),
+        (
+            &dns,
             "duration('9223372036854775807ns') > duration('2562047h')",
+            true,
+        ),
+        (
+            &dns,
+            r#""source" in capture && !("nosuch" in capture)"#,
+            true,
+        ),
+        (
+            &dns,
+            r#"protocol.abbr == "DNS" and protocol.layer4 == "udp""#,
+            true,
+        ),
+        (
+            &dns,
+            r#"src.pod.metadata.name == "api-gateway-1" and src.pod != nil"#,
+            true,
+        ),
+        (
+            &dns,
+            r#"dst.pod == nil and dst.resolutionMechanism == "ip""#,
             true,
         ),
     ] {

@@ -236,17 +236,24 @@ impl fmt::Display for Name<'_> {
 
 /// A label in presentation format: RFC 1035 §5.1 with the characters BIND escapes.
 fn write_label(label: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    for byte in label {
-        match byte {
-            b'"' | b'(' | b')' | b'.' | b';' | b'\\' | b'@' | b'$' => {
-                f.write_char('\\')?;
-                f.write_char(char::from(*byte))?;
-            }
-            0x21..=0x7e => f.write_char(char::from(*byte))?,
-            _ => write!(f, "\\{byte:03}")?,
+    let escaped =
+        |byte: &u8| matches!(byte, b'"' | b'(' | b')' | b'.' | b';' | b'\\' | b'@' | b'$');
+    let plain = |byte: &u8| matches!(byte, 0x21..=0x7e) && !escaped(byte);
+    let mut rest = label;
+    loop {
+        let run = rest.iter().take_while(|byte| plain(byte)).count();
+        let (run, tail) = rest.split_at(run);
+        f.write_str(std::str::from_utf8(run).unwrap_or_default())?;
+        let Some((byte, tail)) = tail.split_first() else {
+            return Ok(());
+        };
+        if escaped(byte) {
+            write!(f, "\\{}", char::from(*byte))?;
+        } else {
+            write!(f, "\\{byte:03}")?;
         }
+        rest = tail;
     }
-    Ok(())
 }
 
 /// The labels of a name from left to right, up to the root or to a fault.

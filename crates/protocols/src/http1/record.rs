@@ -234,10 +234,17 @@ impl Record for Http {
     }
 
     fn key<'a>(&'a self, field: u16, key: &str, ignore_case: bool, ctx: &Ctx<'a>) -> Value<'a> {
-        let header = |r: &Read<'a>| values::header(r.head, key, ignore_case, ctx);
-        match HTTP.fields.get(usize::from(field)).map_or("", |f| f.json) {
-            "request.headers" => View::new(self).request(ctx, header),
-            "response.headers" => View::new(self).response(ctx, header),
+        let header =
+            |r: &Read<'a>| values::header(r.head, r.message.letters, key, ignore_case, ctx);
+        const REQUEST: usize = HTTP.index("request.headers");
+        const RESPONSE: usize = HTTP.index("response.headers");
+        const QUERY: usize = HTTP.index("request.queryString");
+        match usize::from(field) {
+            REQUEST => View::new(self).request(ctx, header),
+            RESPONSE => View::new(self).response(ctx, header),
+            QUERY => View::new(self).request(ctx, |r| {
+                values::query_value(query(r.target()), key, ignore_case, ctx)
+            }),
             _ => self.get(field, ctx).key(key, ignore_case),
         }
     }

@@ -3,11 +3,10 @@
 use super::head::{is_named, may_have, value};
 use super::lines::Newlines;
 use gillnet_entry::{Ctx, Value};
-use hashbrown::HashMap;
 use std::ops::Range;
 use wide::u8x16;
 
-/// More names than this are grouped with a hash table.
+/// More names than this are sorted to be grouped.
 const FEW: usize = 24;
 
 /// The header lines of a head: name and value as they stand there (a value folded over lines still is).
@@ -67,18 +66,30 @@ impl<'a> Headers<'a> {
     pub(super) fn next_header(&mut self) -> Option<Line> {
         loop {
             let (line, folded) = self.next_line()?;
-            let bytes = self.head.get(line.clone())?;
-            if let Some(colon) = colon(bytes).filter(|at| *at > 0) {
-                let at = line.start + colon;
-                let name = trim(self.head, line.start..at);
-                return Some(Line {
-                    mark: self.mark(&name),
-                    name,
-                    value: trim(self.head, at + 1..line.end),
-                    folded,
-                });
+            if let Some(line) = self.header_of(line, folded) {
+                return Some(line);
             }
         }
+    }
+
+    /// What stands in a line, unless it has no name.
+    #[inline(always)]
+    fn header_of(&self, line: Range<usize>, folded: bool) -> Option<Line> {
+        let bytes = self.head.get(line.clone())?;
+        let at = line.start + colon(bytes).filter(|at| *at > 0)?;
+        let name = trim(self.head, line.start..at);
+        Some(Line {
+            mark: self.mark(&name),
+            name,
+            value: trim(self.head, at + 1..line.end),
+            folded,
+        })
+    }
+
+    /// Whether each line that has a name begins with it. (The first may be indented, where nothing precedes that it
+    /// could be folded into.)
+    fn is_flush(&self) -> bool {
+        !matches!(self.head.get(self.from), Some(b' ' | b'\t'))
     }
 
     /// The [`mark`] of a name in this head. What stands before the name (a start line) is there to be read too.
@@ -116,6 +127,36 @@ impl<'a> Headers<'a> {
             let (line, _) = self.next_line()?;
             if let Some(value) = value(self.head.get(line)?, name) {
                 return Some(value);
+            }
+        }
+    }
+}
+
+/// The header lines with one name, whatever their case: of others only the first letter is looked at.
+struct Named<'a, 'k> {
+    lines: Headers<'a>,
+    name: &'k [u8],
+}
+
+impl<'a> Iterator for Named<'a, '_> {
+    type Item = Line;
+
+    #[inline]
+    fn next(&mut self) -> Option<Line> {
+        let first = self.name.first()? | 0x20;
+        let lines = &mut self.lines;
+        loop {
+            if lines.head.get(lines.from)? | 0x20 != first {
+                // one that is folded into the line before begins with a blank
+                lines.from = lines.newlines.next()? + 1;
+                continue;
+            }
+            let (line, folded) = lines.next_line()?;
+            if let Some(found) = lines.header_of(line, folded)
+                && let Some(name) = lines.head.get(found.name.clone())
+                && name.eq_ignore_ascii_case(self.name)
+            {
+                return Some(found);
             }
         }
     }
@@ -221,18 +262,35 @@ pub(super) fn header_map<'a>(head: &'a [u8], ctx: &Ctx<'a>) -> Value<'a> {
 }
 
 /// The value that [`header_map`] has under a key, without building the map.
-pub(super) fn header<'a>(head: &'a [u8], key: &str, ignore_case: bool, ctx: &Ctx<'a>) -> Value<'a> {
-    let same = |name: &[u8]| name.eq_ignore_ascii_case(key.as_bytes());
-    let mut lines = Headers::new(head).filter(|(name, _)| same(name));
+///
+/// `letters` are those of the head.
+pub(super) fn header<'a>(
+    head: &'a [u8],
+    letters: u32,
+    key: &str,
+    ignore_case: bool,
+    ctx: &Ctx<'a>,
+) -> Value<'a> {
+    let name = key.as_bytes();
+    let lines = Headers::new(head);
+    if !lines.is_flush() {
+        return header_map(head, ctx).key(key, ignore_case);
+    }
+    if !may_have(letters, name) {
+        return Value::Missing;
+    }
+    let mut lines = Named { lines, name };
+    let text = |line: Line| unfold(head.get(line.value).unwrap_or_default(), ctx);
     match lines.next() {
-        Some((name, value)) if ignore_case || name == key.as_bytes() => {
-            let first = unfold(value, ctx);
-            let mut rest = lines.map(|(_, value)| unfold(value, ctx)).peekable();
-            if rest.peek().is_none() {
-                return Value::Str(first);
+        Some(line) if ignore_case || head.get(line.name.clone()) == Some(name) => {
+            let first = text(line);
+            match lines.next() {
+                None => Value::Str(first),
+                Some(second) => {
+                    let rest = [first, text(second)].into_iter().chain(lines.map(text));
+                    Value::Str(join(ctx.list(rest), ctx))
+                }
             }
-            let values: Vec<&str> = std::iter::once(first).chain(rest).collect();
-            Value::Str(join(&values, ctx))
         }
         _ => Value::Missing,
     }
@@ -285,6 +343,28 @@ pub(super) fn query_map<'a>(query: &'a [u8], ctx: &Ctx<'a>) -> Value<'a> {
         [one] => Value::Str(one),
         _ => Value::List(ctx.list(values.iter().map(|v| Value::Str(v)))),
     })
+}
+
+/// The value that [`query_map`] has under a key, without building the map.
+pub(super) fn query_value<'a>(
+    query: &'a [u8],
+    key: &str,
+    ignore_case: bool,
+    ctx: &Ctx<'a>,
+) -> Value<'a> {
+    let same = |name: &str| name == key || (ignore_case && name.eq_ignore_ascii_case(key));
+    let mut pairs = query_pairs(query, ctx).skip_while(|(name, _)| !same(name));
+    let Some((name, first)) = pairs.next() else {
+        return Value::Missing;
+    };
+    let mut rest = pairs.filter(|(other, _)| *other == name);
+    match rest.next() {
+        None => Value::Str(first),
+        Some(second) => {
+            let rest = [(name, first), second].into_iter().chain(rest);
+            Value::List(ctx.list(rest.map(|(_, value)| Value::Str(value))))
+        }
+    }
 }
 
 /// Names and values of a query or form, decoded, in order.
@@ -360,9 +440,9 @@ fn group<'a>(
                 .map(|(name, value)| (name, value.as_str().unwrap_or_default())),
         );
         if pairs.len() > FEW {
-            group_many(pairs, ignore_case, &mut map, merge);
+            group_many(pairs, ignore_case, ctx, &mut map, merge);
         } else {
-            group_few(pairs, ignore_case, &mut map, merge);
+            group_few(pairs, ignore_case, ctx, &mut map, merge);
         }
     }
     Value::Map(map.into_bump_slice())
@@ -381,6 +461,7 @@ type Map<'a> = bumpalo::collections::Vec<'a, (&'a str, Value<'a>)>;
 fn group_few<'a>(
     pairs: &[(&'a str, &'a str)],
     ignore_case: bool,
+    ctx: &Ctx<'a>,
     map: &mut Map<'a>,
     merge: impl Fn(&[&'a str]) -> Value<'a>,
 ) {
@@ -398,39 +479,45 @@ fn group_few<'a>(
             continue;
         }
         if after.iter().skip(1).any(|(other, _)| same(name, other)) {
-            let values: Vec<&str> = after
-                .iter()
-                .filter(|(n, _)| same(name, n))
-                .map(|(_, v)| *v)
-                .collect();
-            map.push((name, merge(&values)));
+            let values = after.iter().filter(|(n, _)| same(name, n));
+            map.push((name, merge(ctx.list(values.map(|(_, v)| *v)))));
         } else {
             map.push((name, Value::Str(value)));
         }
     }
 }
 
+/// As [`group_few`], in time that does not grow with the square of their number.
 fn group_many<'a>(
     pairs: &[(&'a str, &'a str)],
     ignore_case: bool,
+    ctx: &Ctx<'a>,
     map: &mut Map<'a>,
     merge: impl Fn(&[&'a str]) -> Value<'a>,
 ) {
-    let mut places: HashMap<String, usize, foldhash::fast::RandomState> = HashMap::default();
-    let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
-    for (name, value) in pairs {
-        let key = if ignore_case {
-            name.to_ascii_lowercase()
+    let name = |at: &usize| pairs.get(*at).map_or("", |(name, _)| name);
+    let order = |a: &usize, b: &usize| {
+        if ignore_case {
+            let lower = |at| name(at).bytes().map(|b| b.to_ascii_lowercase());
+            lower(a).cmp(lower(b))
         } else {
-            (*name).to_owned()
-        };
-        let place = *places.entry(key).or_insert(groups.len());
-        match groups.get_mut(place) {
-            Some((_, values)) => values.push(value),
-            None => groups.push((name, vec![value])),
+            name(a).cmp(name(b))
         }
+    };
+    let mut places = bumpalo::collections::Vec::from_iter_in(0..pairs.len(), ctx.arena);
+    places.sort_unstable_by(|a, b| order(a, b).then(a.cmp(b)));
+    // the groups, each with its first place in front
+    let same = |a: &usize, b: &usize| order(a, b).is_eq();
+    let mut groups = bumpalo::collections::Vec::new_in(ctx.arena);
+    groups.extend(places.chunk_by(same));
+    groups.sort_unstable_by_key(|group| group.first().copied());
+    for group in groups {
+        let (Some(first), members) = (group.first(), group.iter()) else {
+            continue;
+        };
+        let values = members.filter_map(|at| pairs.get(*at));
+        map.push((name(first), merge(ctx.list(values.map(|(_, v)| *v)))));
     }
-    map.extend(groups.iter().map(|(name, values)| (*name, merge(values))));
 }
 
 #[cfg(test)]
@@ -474,13 +561,32 @@ mod tests {
             ("X-A", false, r#""1,2""#),
             ("folded", true, r#""one two three""#),
             ("none", true, "null"),
+            ("", true, "null"),
+            ("SET-cookie", true, r#""s=1; Path=/,t=2,s=3; HttpOnly""#),
+            ("hos", true, "null"),
         ] {
             assert_eq!(
-                json(HEAD, |head, ctx| header(head, key, ignore_case, ctx)),
+                json(HEAD, |head, ctx| header(
+                    head,
+                    u32::MAX,
+                    key,
+                    ignore_case,
+                    ctx
+                )),
                 found,
                 "{key}"
             );
         }
+    }
+
+    #[test]
+    fn the_first_header_may_be_indented() {
+        let head = b"GET / HTTP/1.1\r\n Host: a\r\n\r\n";
+        assert_eq!(json(head, header_map), r#"{"Host":"a"}"#);
+        assert_eq!(
+            json(head, |head, ctx| header(head, 0, "host", true, ctx)),
+            r#""a""#
+        );
     }
 
     #[test]
@@ -506,6 +612,22 @@ mod tests {
             r#"{"a":["1","2"],"b":"x y z","c":"","d":"%zz%4","e":"€","ab":"c=d"}"#
         );
         assert_eq!(json(b"", query_map), "{}");
+        for (key, ignore_case, found) in [
+            ("a", false, r#"["1","2"]"#),
+            ("b", false, r#""x y z""#),
+            ("ab", false, r#""c=d""#),
+            ("AB", true, r#""c=d""#),
+            ("AB", false, "null"),
+            ("none", true, "null"),
+        ] {
+            assert_eq!(
+                json(b"a=1&b=x%20y+z&a=2&&c&%61b=c=d", |query, ctx| {
+                    query_value(query, key, ignore_case, ctx)
+                }),
+                found,
+                "{key}"
+            );
+        }
         assert_eq!(
             json(b"a=1; b=2;c; a=3 ; =x", cookie_map),
             r#"{"a":"3","b":"2","":"x"}"#

@@ -86,7 +86,7 @@ fn rule(folder: &Path, name: &str) -> Rule {
     }
 }
 
-fn begin(recorder: &Recorder, handle: &mut Handle, stream: u64) -> u64 {
+fn begin(recorder: &Recorder, handle: &mut Handle, stream: u64) -> u128 {
     let ends = [
         (IpAddr::V4(Ipv4Addr::LOCALHOST), 4000),
         (IpAddr::V4(Ipv4Addr::LOCALHOST), 80),
@@ -106,7 +106,7 @@ fn begin(recorder: &Recorder, handle: &mut Handle, stream: u64) -> u64 {
     rules.iter().fold(0, |set, (id, _)| set | id.bit())
 }
 
-fn frame(handle: &mut Handle, rules: u64, stream: u64, id: u64) -> bool {
+fn frame(handle: &mut Handle, rules: u128, stream: u64, id: u64) -> bool {
     let mut data = [0; 400];
     data[..8].copy_from_slice(&id.to_be_bytes());
     let ts = 1_700_000_000_000_000_000 + id as i64;

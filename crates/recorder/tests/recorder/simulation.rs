@@ -99,7 +99,7 @@ struct Life {
     handle: Handle,
     uploaders: Vec<Uploader>,
     /// Streams that go on, with the rules that keep them.
-    streams: Vec<(u64, u64)>,
+    streams: Vec<(u64, u128)>,
     /// Taken by the queue, perhaps not yet written.
     queued: Vec<(RuleId, u64)>,
     refused_frames: u64,
@@ -331,7 +331,7 @@ impl Run {
         }
     }
 
-    fn frame(&mut self, life: &mut Life, rules: &[(RuleId, Rule)], stream: u64, kept: u64) {
+    fn frame(&mut self, life: &mut Life, rules: &[(RuleId, Rule)], stream: u64, kept: u128) {
         let id = self.next_id;
         self.next_id += 1;
         let (late, len, iface) = self.random(|rng| {

@@ -9,8 +9,8 @@ use gillnet_bucket::layout::{Hour, ObjectName, Part};
 use gillnet_capture::{Interface, LinkType, PacketDirection};
 use gillnet_entry::Name;
 use gillnet_recorder::{
-    Deps, Frame, Handle, LostBefore, NameHistory, RecordedName, RecorderConfig, Rule, RuleId,
-    RuleState, Sealing, Spool, Step, StreamStart, Uploader, Writer,
+    Deps, Frame, Handle, LostBefore, MAX_RULES, NameHistory, RecordedName, RecorderConfig, Rule,
+    RuleId, RuleState, Sealing, Spool, Step, StreamStart, Uploader, Writer,
 };
 
 use crate::object::{self, Found};
@@ -118,7 +118,7 @@ impl Desk {
         self.handle.begin(rule, &start(number, lost_before));
     }
 
-    fn frame_at(&mut self, ts: i64, rules: u64, stream: u64, len: usize) -> bool {
+    fn frame_at(&mut self, ts: i64, rules: u128, stream: u64, len: usize) -> bool {
         let data = vec![stream as u8; len];
         let (link, direction) = (LinkType::Ethernet, PacketDirection::Out);
         self.handle.frame(
@@ -135,7 +135,7 @@ impl Desk {
         )
     }
 
-    fn frame(&mut self, rules: u64, stream: u64, len: usize) -> bool {
+    fn frame(&mut self, rules: u128, stream: u64, len: usize) -> bool {
         let ts = self.world.state().wall;
         self.frame_at(ts, rules, stream, len)
     }
@@ -382,7 +382,9 @@ fn rules_that_can_not_be_change_nothing() {
     for rules in [
         vec![rule("b", "5m"), rule("b", "1m")],
         vec![rule("", "5m")],
-        (0..65).map(|at| rule(&at.to_string(), "5m")).collect(),
+        (0..=MAX_RULES)
+            .map(|at| rule(&at.to_string(), "5m"))
+            .collect(),
     ] {
         assert!(desk.writer.set_rules(&rules).is_err());
         assert_eq!(desk.writer.rules().len(), 1);
