@@ -22,7 +22,7 @@ const TEXTS: &[&str] = &[
     "production",
     "payments",
     "10.0.0.5",
-    "A",
+    "MX",
     "AAAA",
     "example.com",
     "pool.example.com",
@@ -556,8 +556,8 @@ pub(super) fn entry(random: &mut Random) -> Sample {
             .collect()
     }
     let base = if random.one_in(2) { e1() } else { e2() };
-    // none differs from a text above by case alone: of headers it counts nowhere but here
-    let keys = ["host", "b", "app", "x-id", "tier"];
+    // none differs from a text above by case alone, which counts for nothing in headers, and in maps of CEL for all
+    let keys = ["host", "a", "app", "x-id", "tier"];
     let label = |random: &mut Random| random.pick(TEXTS);
     let end = |random: &mut Random| {
         let ip = random.pick(&["10.0.0.5", "10.0.0.9", "::1", "8.8.8.8"]);

