@@ -21,13 +21,12 @@ pub struct Want {
 }
 
 /// So many filters on an entry each read what they ask of it; of more, what one has read serves the others.
-const FEW: u32 = 3;
+const FEW: usize = 3;
 
 /// All that is wanted, at most 128 things; masks have a bit for each.
 #[derive(Debug, Default)]
 pub struct Plan {
     wants: Vec<Want>,
-    all: Matched,
     record: Matched,
     protocols: u64,
     /// By protocol: the wants that its entries can match, and what each asks of them.
@@ -42,10 +41,6 @@ impl Plan {
 
     /// A plan of these wants. `generation` tells it from the plan before it.
     pub fn new(wants: Vec<Want>, generation: u32) -> Plan {
-        let all = |chosen: &dyn Fn(&Want) -> bool| {
-            let chosen = wants.iter().filter(|w| chosen(w));
-            chosen.fold(0, |mask, w| mask | w.mask())
-        };
         let of = |protocol: u8| {
             let able = |w: &&Want| w.filter.protocols().contains(protocol);
             let able = wants.iter().filter(able);
@@ -56,8 +51,10 @@ impl Plan {
         let protocols = of_protocol.iter().enumerate();
         let protocols = protocols.filter(|(_, wants)| !wants.is_empty());
         Plan {
-            all: all(&|_| true),
-            record: all(&|w| w.record),
+            record: wants
+                .iter()
+                .filter(|w| w.record)
+                .fold(0, |mask, w| mask | w.mask()),
             protocols: protocols.fold(0, |mask, (p, _)| mask | 1 << p),
             of_protocol,
             bodies: wants.iter().any(|w| w.bodies || w.filter.needs_bodies()),
@@ -116,8 +113,9 @@ impl Plan {
             let matching = self.wants.iter().filter(|w| w.filter.matches(entry));
             return matching.fold(0, |mask, w| mask | w.mask()) & possible;
         };
+        let few = asked.len() <= FEW;
         let asked = asked.iter().filter(|(want, _)| possible & want != 0);
-        if (possible & self.all).count_ones() <= FEW {
+        if few {
             let matching = asked.filter(|(_, filter)| filter.matches(entry));
             return matching.fold(0, |mask, (want, _)| mask | want);
         }
