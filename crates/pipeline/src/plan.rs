@@ -44,8 +44,10 @@ impl Plan {
         let of = |protocol: u8| {
             let able = |w: &&Want| w.filter.protocols().contains(protocol);
             let able = wants.iter().filter(able);
-            able.map(|w| (w.mask(), w.filter.narrowed(protocol)))
-                .collect()
+            let able = able.map(|w| (w.mask(), w.filter.narrowed(protocol)));
+            let mut able: Vec<(Matched, Narrowed)> = able.collect();
+            able.sort_by_cached_key(|(_, filter)| filter.shape());
+            able
         };
         let of_protocol: Vec<Vec<_>> = (0..64).map(of).collect();
         let protocols = of_protocol.iter().enumerate();
