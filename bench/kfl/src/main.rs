@@ -127,7 +127,9 @@ fn main() {
         }));
     }
     let (rows, many) = std::mem::take(&mut *results.lock().expect("nobody panicked"));
-    report(&filters, refused, &rows);
+    if !rows.is_empty() {
+        report(&filters, refused, &rows);
+    }
     for many in many {
         println!(
             "{} {}, {}: {:.0} ns an entry (bar 2000), {} match",

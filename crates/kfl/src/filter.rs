@@ -223,7 +223,13 @@ impl Narrowed {
         test(&self.own, &EntryFacts::new(entry), None) == Ok(true)
     }
 
-    /// The same, for one of many filters on the entry.
+    /// A number that filters share which differ in constants alone, as those of many tenants do. One after the other they
+    /// take less time than among others: the processor has learnt the way.
+    pub fn shape(&self) -> u64 {
+        self.0.shape()
+    }
+
+    /// As [`Narrowed::matches`], for one of many filters on the entry.
     #[inline]
     pub fn matches_in<'v>(&'v self, reading: &Reading<'v>) -> bool {
         if let Some(outer) = &self.outer

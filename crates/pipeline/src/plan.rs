@@ -23,13 +23,12 @@ pub struct Want {
 }
 
 /// So many filters on an entry each read what they ask of it; of more, what one has read serves the others.
-const FEW: u32 = 3;
+const FEW: usize = 3;
 
 /// All that is wanted, at most 128 things; masks have a bit for each.
 #[derive(Debug, Default)]
 pub struct Plan {
     wants: Vec<Want>,
-    all: Matched,
     record: Matched,
     protocols: u64,
     /// By protocol: the wants that its entries can match, and what each asks of them.
@@ -47,22 +46,22 @@ impl Plan {
 
     /// A plan of these wants. `generation` tells it from the plan before it.
     pub fn new(wants: Vec<Want>, generation: u32) -> Plan {
-        let all = |chosen: &dyn Fn(&Want) -> bool| {
-            let chosen = wants.iter().filter(|w| chosen(w));
-            chosen.fold(0, |mask, w| mask | w.mask())
-        };
         let of = |protocol: u8| {
             let able = |w: &&Want| w.filter.protocols().contains(protocol);
             let able = wants.iter().filter(able);
-            able.map(|w| (w.mask(), w.filter.narrowed(protocol)))
-                .collect()
+            let able = able.map(|w| (w.mask(), w.filter.narrowed(protocol)));
+            let mut able: Vec<(Matched, Narrowed)> = able.collect();
+            able.sort_by_cached_key(|(_, filter)| filter.shape());
+            able
         };
         let of_protocol: Vec<Vec<_>> = (0..64).map(of).collect();
         let protocols = of_protocol.iter().enumerate();
         let protocols = protocols.filter(|(_, wants)| !wants.is_empty());
         Plan {
-            all: all(&|_| true),
-            record: all(&|w| w.record),
+            record: wants
+                .iter()
+                .filter(|w| w.record)
+                .fold(0, |mask, w| mask | w.mask()),
             protocols: protocols.fold(0, |mask, (p, _)| mask | 1 << p),
             of_protocol,
             bodies: wants.iter().any(|w| w.bodies || w.filter.needs_bodies()),
@@ -172,8 +171,9 @@ impl Plan {
             let matching = self.wants.iter().filter(|w| w.filter.matches(entry));
             return matching.fold(0, |mask, w| mask | w.mask()) & possible;
         };
+        let few = asked.len() <= FEW;
         let asked = asked.iter().filter(|(want, _)| possible & want != 0);
-        if (possible & self.all).count_ones() <= FEW {
+        if few {
             let matching = asked.filter(|(_, filter)| filter.matches(entry));
             return matching.fold(0, |mask, (want, _)| mask | want);
         }

@@ -2,6 +2,7 @@
 
 use super::{Const, Flag, Node};
 use crate::ast::Logic;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 const TRUE: Node = Node::Const(Const::Bool(true));
 const FALSE: Node = Node::Const(Const::Bool(false));
@@ -24,6 +25,18 @@ impl Node {
             Node::Chain(nodes, ops) => chain(nodes, ops, protocol),
             _ => self.clone(),
         }
+    }
+
+    /// A number that predicates share which differ in constants alone, and others hardly ever.
+    pub(crate) fn shape(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.walk(&mut |node| {
+            std::mem::discriminant(node).hash(&mut hasher);
+            if let Node::Load(load) = node {
+                std::mem::discriminant(load).hash(&mut hasher);
+            }
+        });
+        hasher.finish()
     }
 }
 

@@ -426,12 +426,13 @@ fn group<'a>(
         return Value::Map(&[]);
     }
     let mut map = Map::with_capacity_in(Line::USUAL, ctx.arena);
-    // a bit for each first letter and length met: names that share none are surely different
-    let (mut seen, mut repeated) = (0u64, false);
+    // a mark for each kind met: names that share none are surely different
+    let (mut seen, mut repeated) = ([false; KINDS], false);
     for (name, value) in pairs {
-        let bit = 1u64.wrapping_shl(kind(name));
-        repeated |= seen & bit != 0;
-        seen |= bit;
+        if let Some(seen) = seen.get_mut(kind(name)) {
+            repeated |= *seen;
+            *seen = true;
+        }
         map.push((name, Value::Str(value)));
     }
     if repeated {
@@ -448,12 +449,14 @@ fn group<'a>(
     Value::Map(map.into_bump_slice())
 }
 
-/// A number that names without regard to case have in common only by chance.
-fn kind(name: &str) -> u32 {
-    let first = name.bytes().next().map_or(0, |b| u32::from(b | 0x20));
-    first
-        .wrapping_mul(7)
-        .wrapping_add(u32::try_from(name.len()).unwrap_or(0))
+/// How many kinds of names there are.
+const KINDS: usize = 256;
+
+/// A number that different names without regard to case have in common only by chance: of their ends and length.
+fn kind(name: &str) -> usize {
+    let end = |byte: Option<&u8>| usize::from(byte.map_or(0, |b| b | 0x20));
+    let bytes = name.as_bytes();
+    (end(bytes.first()) * 7 + end(bytes.last()) * 31 + bytes.len()) % KINDS
 }
 
 type Map<'a> = bumpalo::collections::Vec<'a, (&'a str, Value<'a>)>;
