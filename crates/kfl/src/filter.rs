@@ -226,7 +226,7 @@ impl Narrowed {
     /// A number that filters share which differ in constants alone, as those of many tenants do. One after the other they
     /// take less time than among others: the processor has learnt the way.
     pub fn shape(&self) -> u64 {
-        self.0.shape()
+        self.own.shape()
     }
 
     /// As [`Narrowed::matches`], for one of many filters on the entry.
