@@ -468,6 +468,10 @@ impl Env {
     pub(crate) fn is_below(&self, load: &Load, path: &str) -> bool {
         match load {
             Load::Common(_, Kind::Any) => shape().iter().any(|known| known == path),
+            Load::Own(fields, Kind::Any) => !self.protocols.iter().zip(fields).any(|(p, field)| {
+                let field = field.and_then(|field| p.schema.fields.get(usize::from(field)));
+                field.is_some_and(only_tells)
+            }),
             _ => true,
         }
     }
@@ -574,6 +578,12 @@ enum Reached {
     No,
 }
 
+/// Whether a field of a protocol (`request`, `response`) only tells whether an object is there: what is in it are fields of
+/// their own.
+fn only_tells(field: &Field) -> bool {
+    field.kind == Kind::Any && field.kfl2.is_empty() && !field.json.contains('.')
+}
+
 fn access(schema: &'static Schema, own: bool, name: &str, steps: &[Step], strict: bool) -> Reached {
     let holds = |f: &&Field| {
         !f.json.is_empty() && (name == f.json || crate::predicate::below(name, f.json).is_some())
@@ -599,6 +609,16 @@ fn access(schema: &'static Schema, own: bool, name: &str, steps: &[Step], strict
         };
     };
     let rest = crate::predicate::below(name, field.json).unwrap_or("");
+    if own && only_tells(field) {
+        match steps.split_first() {
+            Some((Step::Key(key, _), behind)) if rest.is_empty() => {
+                return access(schema, own, &format!("{name}.{key}"), behind, strict);
+            }
+            None if rest.is_empty() => {}
+            _ if strict => return Reached::No,
+            _ => {}
+        }
+    }
     let ignore_case = strict && field.kind == Kind::Headers;
     let keys = rest
         .split('.')

@@ -133,6 +133,15 @@ impl Filter {
         }
     }
 
+    /// Whether it speaks of addresses, ports or names of a flow's ends.
+    pub fn asks_for_ends(&self) -> bool {
+        let outer = self
+            .outer
+            .as_ref()
+            .is_some_and(|outer| outer.asks_for_ends());
+        outer || stages::asks_for_ends(&self.own.root)
+    }
+
     /// What packets of flows with matching entries are like.
     pub fn packets(&self) -> Packets {
         let own = Packets::of(&self.own.root);

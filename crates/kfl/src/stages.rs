@@ -120,6 +120,22 @@ fn decided<'v>(root: &'v Node, facts: &FlowFacts<'v>) -> Tri {
     }
 }
 
+/// Whether some part of it can be decided by a flow's ends.
+pub(crate) fn asks_for_ends(root: &Node) -> bool {
+    let mut asks = false;
+    root.walk(&mut |node| {
+        asks |= match node {
+            Node::Ip(..) | Node::InBoth(..) => true,
+            Node::Load(load) => matches!(
+                load,
+                Load::Ip(_) | Load::Port(_) | Load::Part(..) | Load::Held { .. } | Load::Both(_)
+            ),
+            _ => false,
+        };
+    });
+    asks
+}
+
 /// The protocols of which entries can match.
 pub(crate) fn protocols(root: &Node, env: &Env) -> ProtocolSet {
     let arena = Bump::new();

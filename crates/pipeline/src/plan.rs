@@ -33,6 +33,8 @@ pub struct Plan {
     protocols: u64,
     /// By protocol: the wants that its entries can match, and what each asks of them.
     of_protocol: Vec<Vec<(Matched, Narrowed)>>,
+    /// The wants that ask nothing of a flow's ends.
+    of_any_flow: Matched,
     bodies: bool,
     generation: u32,
 }
@@ -64,6 +66,10 @@ impl Plan {
                 .fold(0, |mask, w| mask | w.mask()),
             protocols: protocols.fold(0, |mask, (p, _)| mask | 1 << p),
             of_protocol,
+            of_any_flow: wants
+                .iter()
+                .filter(|w| !w.filter.asks_for_ends())
+                .fold(0, |mask, w| mask | w.mask()),
             bodies: wants.iter().any(|w| w.bodies || w.filter.needs_bodies()),
             wants,
             generation,
@@ -162,6 +168,17 @@ impl Plan {
             possible,
             open && known.iter().any(|k| matches!(k, Knowledge::Unknown)),
         )
+    }
+
+    /// Whether a flow that is one of `protocols` (bits) can still match all of these wants, whatever its ends are: then
+    /// asking again would tell nothing new.
+    pub fn stands(&self, possible: Matched, protocols: u64) -> bool {
+        if possible == 0 || possible & !self.of_any_flow != 0 || protocols.count_ones() != 1 {
+            return false;
+        }
+        let able = self.of_protocol.get(protocols.trailing_zeros() as usize);
+        let able = able.into_iter().flatten();
+        possible & !able.fold(0, |mask, (want, _)| mask | want) == 0
     }
 
     /// The wants of `possible` that the entry matches, as bits.

@@ -98,6 +98,8 @@ struct Streams {
     numbers: Numbers,
     /// Streams that ended lately, with the position of their newest frame.
     ended: VecDeque<(u64, u64)>,
+    /// Whether any flow was ever let go that had been wanted.
+    left: bool,
     /// What `numbers` said of the flow that opens now.
     truncated_before: Option<i64>,
     config: Config,
@@ -154,6 +156,7 @@ impl Shard {
                 free: Vec::new(),
                 numbers: config.numbers.unwrap_or_else(counting_from_zero),
                 ended: VecDeque::new(),
+                left: false,
                 truncated_before: None,
                 config: dissect,
                 outlet,
@@ -404,10 +407,9 @@ impl Streams {
         let (plan, names) = (outlet.plan.generation(), outlet.names.generation());
         let state = self.states.get_mut(flow.slot as usize);
         let mut state = state.and_then(Option::as_mut);
-        let fresh = || Stream::new(transport, (a.1, b.1));
         let protocols = match &state {
             Some(state) => state.stream.possible(),
-            None => fresh().possible(),
+            None => gillnet_protocols::on(transport),
         };
         let known = ends.map(|(ip, port)| outlet.names.known(ip, port, flow.last_ts()));
         let (possible, open) = outlet.plan.flow(&ends, &known, protocols);
@@ -430,6 +432,7 @@ impl Streams {
             if was_wanted && !flow.wanted {
                 let at = [Dir::Up, Dir::Down].map(|dir| flow.offset(dir));
                 state.left = Some(at);
+                self.left = true;
             } else if flow.wanted && !was_wanted {
                 // what came meanwhile was not kept
                 state.about.truncated_before = Some(flow.last_ts());
@@ -452,7 +455,7 @@ impl Streams {
             };
             flow.slot = self.insert(Box::new(State {
                 about,
-                stream: fresh(),
+                stream: Stream::new(transport, (a.1, b.1)),
                 left: None,
             }));
             self.slots[index] = flow.slot;
@@ -517,16 +520,15 @@ impl Streams {
     }
 
     /// Tells a stream of what it did not get while nobody wanted it.
-    #[inline]
+    #[cold]
     fn resume(&mut self, flow: u32, chunk: &Chunk<'_>) {
         let slot = self.slots.get(flow as usize).copied().unwrap_or(NONE);
         let state = self.states.get_mut(slot as usize).and_then(Option::as_mut);
         let Some(left) = state.and_then(|state| state.left.as_mut()) else {
             return;
         };
-        let missing = chunk
-            .offset
-            .saturating_sub(std::mem::replace(&mut left[chunk.dir as usize], u64::MAX));
+        let at = std::mem::replace(&mut left[chunk.dir as usize], u64::MAX);
+        let missing = chunk.offset.saturating_sub(at);
         if missing > 0 {
             self.gap(flow, chunk.dir, missing, chunk.ts);
         }
@@ -552,13 +554,16 @@ impl StreamSink for Streams {
     #[inline]
     fn chunk(&mut self, flow: u32, chunk: &Chunk<'_>) {
         self.outlet.counters.chunks += 1;
-        self.resume(flow, chunk);
+        if self.left {
+            self.resume(flow, chunk);
+        }
         let Some((stream, config, store, mut out)) = self.stream(flow) else {
             return;
         };
         let before = stream.possible();
         stream.chunk(chunk, &crate::outlet::StoreBytes(&store), config, &mut out);
-        if stream.possible() != before {
+        let now = stream.possible();
+        if now != before && !out.outlet.plan.stands(out.about.possible, now) {
             // with the flow's next frame it is asked who wants what it turned out to be
             self.asked[flow as usize] = NEVER;
         }

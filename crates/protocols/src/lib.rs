@@ -35,7 +35,8 @@ pub mod tls;
 pub mod udp;
 pub mod ws;
 
-use gillnet_entry::Schema;
+use gillnet_entry::{Schema, Transport};
+use std::sync::LazyLock;
 
 pub use dissect::{
     AfterGap, Dissection, Dissector, Emit, EntrySink, Feed, Flags, Limits, Protocol, Skipped,
@@ -78,6 +79,20 @@ const _: () = assert!(REGISTRY.len() <= 64);
 pub fn index(name: &str) -> Option<u8> {
     let at = REGISTRY.iter().position(|p| p.name == name)?;
     u8::try_from(at).ok()
+}
+
+/// The protocols that are read from streams of a transport, a bit for each of [`REGISTRY`].
+pub fn on(transport: Transport) -> u64 {
+    static ON: LazyLock<[u64; 2]> = LazyLock::new(|| {
+        [Transport::Tcp, Transport::Udp].map(|transport| {
+            let there = (0..64).zip(REGISTRY).filter(|(_, p)| p.runs_on(transport));
+            there.fold(0, |bits, (protocol, _)| bits | 1 << protocol)
+        })
+    });
+    match transport {
+        Transport::Tcp => ON[0],
+        Transport::Udp => ON[1],
+    }
 }
 
 /// A protocol's name, field table and KFL flags.

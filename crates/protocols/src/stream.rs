@@ -21,7 +21,7 @@ use crate::dissect::{Dissector, EntrySink, Limits, Why};
 use gillnet_entry::drops::Reason;
 use gillnet_entry::{Bytes, Nothing, Transport};
 use gillnet_streams::{Chunk, Close, Dir};
-use identify::{MAX_FIRST, Which, on, which};
+use identify::{MAX_FIRST, Which, which};
 use side::{Behind, Flow, Held, Outside, Piece, Side, drive};
 
 /// Position of bytes that are in no store.
@@ -116,7 +116,7 @@ impl Stream {
     #[inline]
     pub fn possible(&self) -> u64 {
         match self.state {
-            State::Identify(_) => on(self.transport),
+            State::Identify(_) => crate::on(self.transport),
             State::Open(protocol, _) | State::Idle(protocol) => 1 << (protocol & 63),
             State::Done => 0,
         }

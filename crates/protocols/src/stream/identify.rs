@@ -24,14 +24,6 @@ pub(super) enum Which {
     },
 }
 
-/// The protocols that run on a transport, a bit for each of the registry.
-pub(super) fn on(transport: Transport) -> u64 {
-    let there = (0..64)
-        .zip(REGISTRY)
-        .filter(|(_, entry)| entry.runs_on(transport));
-    there.fold(0, |bits, (protocol, _)| bits | 1 << protocol)
-}
-
 /// Asks the registry in its order.
 pub(super) fn which(first: &[u8], transport: Transport, ports: (u16, u16)) -> Which {
     let mut limit = MAX_TRIES;

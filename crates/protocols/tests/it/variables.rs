@@ -2,7 +2,7 @@
 
 use crate::spoken::{Scene, env, strict};
 use gillnet_entry::Record;
-use gillnet_kfl::{ItemKind, Lang, Outcome, words};
+use gillnet_kfl::{Env, ItemKind, Lang, Options, Outcome, compile, words};
 use gillnet_protocols::icmp::Icmp;
 use gillnet_protocols::udp::Udp;
 use std::collections::HashMap;
@@ -223,5 +223,36 @@ fn capture_sources_have_their_numbers() {
             Outcome::True,
             "{text}"
         );
+    }
+}
+
+#[test]
+fn what_no_protocol_has_is_refused() {
+    let env = Env::new(&gillnet_protocols::env());
+    for text in [
+        "response.nosuch == 5",
+        "request.nosuch == 5",
+        r#"response["nosuch"] == 5"#,
+        "http and response.status.nosuch == 5",
+    ] {
+        for lang in [Lang::Kfl1, Lang::Kfl2, Lang::Auto] {
+            let options = Options {
+                lang,
+                ..Options::default()
+            };
+            assert!(compile(&env, text, &options).is_err(), "{lang:?} {text}");
+        }
+    }
+    for text in [
+        r#"response["status"] == 500"#,
+        r#"request["headers"]["Host"] == "a""#,
+    ] {
+        let options = Options {
+            lang: Lang::Kfl1,
+            ..Options::default()
+        };
+        let filter = compile(&env, text, &options).unwrap_or_else(|e| panic!("{}", e.render(text)));
+        let http = gillnet_protocols::index("http").unwrap();
+        assert!(filter.protocols().contains(http), "{text}");
     }
 }
