@@ -8,6 +8,8 @@ use std::mem;
 
 /// The shortest stretch that the system grants a thread, in nanoseconds.
 const SLICE: u64 = 100_000;
+/// How nice a thread is that gives way (sched(7)).
+const NICE: i32 = 10;
 
 /// Has the calling thread work in stretches of a tenth of a millisecond, where others want its processor too: its share
 /// stays what it is, in smaller parts. Systems before Linux 6.12 have one length for all.
@@ -15,11 +17,13 @@ pub fn in_short_stretches() {
     change(|attr| attr.sched_runtime = SLICE);
 }
 
-/// Has the calling thread work only where nothing else wants its processor. For good: no thread may leave this by itself.
-pub fn when_idle() {
+/// Has the calling thread give way to others: it gets a tenth of a processor that they want too, in short stretches. Not
+/// less: what it holds (a lock, a transaction of the file system) others may wait for. In the idle class
+/// (`SCHED_IDLE`) a busy host kept the recorder's writer waiting for more than a second.
+pub fn give_way() {
     change(|attr| {
-        attr.sched_policy = libc::SCHED_IDLE.unsigned_abs();
-        attr.sched_nice = 0;
+        attr.sched_runtime = SLICE;
+        attr.sched_nice = NICE.max(attr.sched_nice);
     });
 }
 
@@ -40,24 +44,24 @@ fn change(how: impl FnOnce(&mut libc::sched_attr)) {
 mod tests {
     use super::*;
 
-    /// The policy of the calling thread.
-    fn policy() -> i32 {
+    /// How nice the calling thread is.
+    fn nice() -> i32 {
         // SAFETY: 0 is the calling thread.
-        unsafe { libc::sched_getscheduler(0) }
+        unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) }
     }
 
     #[test]
     fn a_thread_takes_turns_as_it_asked_for_and_no_other_does() {
-        let before = policy();
-        let (short, idle) = std::thread::spawn(|| {
+        let before = nice();
+        let (short, giving) = std::thread::spawn(|| {
             in_short_stretches();
-            let short = policy();
-            when_idle();
-            (short, policy())
+            let short = nice();
+            give_way();
+            (short, nice())
         })
         .join()
         .unwrap();
-        assert_eq!((short, idle), (libc::SCHED_OTHER, libc::SCHED_IDLE));
-        assert_eq!(policy(), before);
+        assert_eq!((short, giving), (before, NICE.max(before)));
+        assert_eq!(nice(), before);
     }
 }

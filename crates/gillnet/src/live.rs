@@ -411,14 +411,13 @@ fn ring(config: &Config, dir: &Path) -> anyhow::Result<Ring> {
 /// How often pages of the ring are provided.
 const PROVIDE_EVERY: Duration = Duration::from_millis(50);
 
-/// Provides pages of the ring ahead of the shard, on a thread that works when the processors have nothing else to do, until
-/// what is returned is dropped.
+/// Provides pages of the ring ahead of the shard, on a thread that gives way, until what is returned is dropped.
 fn provide(mut ahead: Ahead) -> anyhow::Result<mpsc::Sender<Infallible>> {
     let (running, ended) = mpsc::channel::<Infallible>();
     std::thread::Builder::new()
         .name("ring".into())
         .spawn(move || {
-            turns::when_idle();
+            turns::give_way();
             while ended.recv_timeout(PROVIDE_EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
                 ahead.step();
             }

@@ -144,18 +144,19 @@ fn explain_shows_the_tree_and_the_plan() {
         out,
         r#"KFL1: it is not valid as KFL2: 1:6: unexpected token "and"
 
-and                         bool    stream head
-├─ http                     bool    stream head  (http)
+and                         bool    entry
+├─ http                     bool    entry  (http, http2)
 └─ dst.namespace == "shop"  bool    flow
    └─ dst.namespace         string  flow
 
-protocols       http
+packets         all
+protocols       http, http2
 bodies          no
 redacts         no
 "#
     );
     let (code, out, _) = home.run(
-        &["kfl", "explain", "-o", "json", "http && status_code >= 500"],
+        &["kfl", "explain", "-o", "json", "dns && status_code == 3"],
         "",
     );
     assert_eq!(code, 0);
@@ -164,7 +165,7 @@ redacts         no
         (&found["lang"], &found["tree"]["parts"][0]["stage"]),
         (&json!("kfl2"), &json!("stream head"))
     );
-    assert_eq!(found["plan"]["protocols"], json!(["http"]));
+    assert_eq!(found["plan"]["protocols"], json!(["dns"]));
     let (code, out, err) = home.run(&["kfl", "explain", "http &&"], "");
     assert_eq!((code, &*out), (1, ""));
     assert!(err.contains("1:8: unexpected token"), "{err}");

@@ -253,6 +253,11 @@ impl Receiver {
         lock(&self.0.batches).full.pop_front()
     }
 
+    /// Whether no further batch waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        lock(&self.0.batches).full.is_empty()
+    }
+
     /// Gives a batch back that was written.
     pub(crate) fn give_back(&self, mut batch: Vec<u8>) {
         self.0.queued.fetch_sub(batch.len(), Ordering::Relaxed);

@@ -519,7 +519,7 @@ mod tests {
             "Frame { stream: 8, frame: Frame { ts: -5, iface: 3, link: LinuxSll2, direction: Out, wire_len: 99, data: [112, 97, 99, 107, 101, 116] } }",
             "Stream { start: StreamStart { number: 9, udp: true, ends: [(10.0.0.1, 80), (::1, 53)], lost_before: Some(LostBefore { packets: Some(7), since: 11 }) }, continued: true }",
             "Interface { number: 5, interface: Interface { name: \"eth0\", link: Raw, description: \"ä\", snaplen: 65535 } }",
-            "Name { stream: 9, name: RecordedName { ip: 10.0.0.2, port: 80, name: Name { name: \"cart\", namespace: \"shop\", pod: \"\", service: \"\", dns: \"\", mechanism: Dns, since: 4 }, at: 6 } }",
+            "Name { stream: 9, name: RecordedName { ip: 10.0.0.2, port: 80, name: Name { name: \"cart\", namespace: \"shop\", pod: \"\", service: \"\", dns: \"\", mechanism: Dns, since: 4, workload: None }, at: 6 } }",
             "Hole { stream: 9, packets: 12 }",
             "End(9)",
             "Head(LogHead { version: 1, rule: \"r\", kfl: \"http\", destination: \"gs://b\", cluster: \"c\", node: \"n\", run: 18446744073709551615, seq: 2, hour: -3 })",

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -223,12 +222,12 @@ fn write_loop(shared: &Arc<Shared>) {
 }
 
 fn seal_loop(shared: &Arc<Shared>) {
-    turns::in_short_stretches();
+    turns::give_way();
     let mut heard = 0;
     let mut mended = Instant::now();
     while !shared.is_stopped() {
         start_uploaders(shared);
-        let wait = match seal(&shared.spool) {
+        let wait = match shared.spool.seal_next() {
             Sealing::Done | Sealing::Failed => continue,
             Sealing::Nothing => LOOK_EVERY,
             Sealing::Until(time) => shared.until(Some(time)),
@@ -239,25 +238,6 @@ fn seal_loop(shared: &Arc<Shared>) {
         }
         shared.spool.sealer.wait(&mut heard, wait);
     }
-}
-
-/// Seals a log, if there is one. Usually a thread of its own does so, which works when the processors have nothing else to
-/// do; it can't be told to hurry, so where that is needed, it is given up for this thread.
-fn seal(spool: &Spool) -> Sealing {
-    if !spool.can_seal() || spool.is_pressed() {
-        return spool.seal_next();
-    }
-    let patient = || {
-        turns::when_idle();
-        spool.seal_next()
-    };
-    thread::scope(|scope| {
-        let thread = thread::Builder::new().name("spool seal".to_owned());
-        match thread.spawn_scoped(scope, patient) {
-            Ok(sealed) => sealed.join().unwrap_or_else(|panic| resume_unwind(panic)),
-            Err(_) => spool.seal_next(),
-        }
-    })
 }
 
 /// Starts an uploader for each destination that has none yet.
@@ -286,7 +266,7 @@ fn start_uploaders(shared: &Arc<Shared>) {
 }
 
 fn upload_loop(shared: &Arc<Shared>, mut uploader: Uploader) {
-    turns::in_short_stretches();
+    turns::give_way();
     let mut heard = 0;
     let mut hurries = false;
     while !shared.is_stopped() {

@@ -24,8 +24,8 @@ const STEP: i64 = SECOND as i64 / 2;
 const MAX_STREAMS: usize = 1 << 18;
 /// Names kept of one stream.
 const MAX_NAMES: usize = 8;
-/// Records of one log that are held back before they are written, in bytes. After each write others come to their turn:
-/// the system takes a processor from a thread that works only each few milliseconds, where it is not asked to.
+/// Records of one log that are held back before they are written, in bytes. After each write, if no more
+/// waits, others come to their turn: the system takes a processor from a thread that works only each few milliseconds.
 const MAX_PENDING: u64 = 64 << 10;
 
 /// A stream that some rule keeps.
@@ -368,7 +368,9 @@ impl Writer {
         let full = log.packet_bytes() >= self.spool.config().object_size;
         if full || log.pending() >= MAX_PENDING {
             self.write(place, at, full);
-            self.spool.clock.rest(0);
+            if self.receivers.iter().all(Receiver::is_empty) {
+                self.spool.clock.rest(0);
+            }
         }
         true
     }

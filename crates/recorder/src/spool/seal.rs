@@ -31,8 +31,7 @@ const STRETCH: usize = 32 << 10;
 const REST: u64 = 2;
 /// But not longer (nanoseconds): it may have been kept from its processor.
 const MAX_REST: u64 = SECOND / 1000;
-/// Where a log has waited so long (nanoseconds), there are no processors that have nothing else to do, and it does not
-/// rest, nor wait for them, any more.
+/// Where a log has waited so long (nanoseconds), it does not rest any more.
 const PATIENCE: u64 = 10 * SECOND;
 
 /// What [`Spool::seal_next`] did.
@@ -72,10 +71,6 @@ impl Spool {
         let mut state = lock(&self.state);
         state.sealing = false;
         match result {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                state.closed.push_front(closed);
-                Sealing::Done
-            }
             Ok(side) => {
                 state.bytes = state.bytes.saturating_sub(closed.bytes);
                 if let Some(side) = side {
@@ -105,23 +100,14 @@ impl Spool {
         }
     }
 
-    /// Whether a log is to be sealed now.
-    pub(crate) fn can_seal(&self) -> bool {
-        let now = self.clock.monotonic();
-        lock(&self.state)
-            .closed
-            .iter()
-            .any(|log| log.not_before <= now)
-    }
-
-    /// Has sealing neither rest nor wait for its turn from now on.
+    /// Has sealing rest no more from now on.
     pub(crate) fn hurry(&self) {
         self.hurry.store(true, Ordering::Relaxed);
         self.sealer.ring();
     }
 
-    /// Whether sealing may neither rest nor wait for its turn.
-    pub(crate) fn is_pressed(&self) -> bool {
+    /// Whether sealing may not rest.
+    fn is_pressed(&self) -> bool {
         let late = self.clock.monotonic().saturating_sub(PATIENCE);
         self.hurry.load(Ordering::Relaxed)
             || lock(&self.state)
@@ -154,7 +140,7 @@ impl Spool {
             other => other?.view()?,
         };
         let mut pace = Pace::new(self);
-        let index = Index::read(log.bytes(), &mut pace)?;
+        let index = Index::read(log.bytes(), &mut pace);
         readable(&*log)?;
         if index.cut > 0 {
             tracing::warn!(log = %closed.path.display(), bytes = index.cut, "the log's end is torn and was cut off");
@@ -361,14 +347,14 @@ struct Index {
 }
 
 impl Index {
-    fn read(log: &[u8], pace: &mut Pace<'_>) -> io::Result<Self> {
+    fn read(log: &[u8], pace: &mut Pace<'_>) -> Self {
         let mut index = Self::default();
         let mut by_number = HashMap::default();
         let mut described: HashMap<u32, Interface> = HashMap::new();
         let mut reader = LogReader::new(log);
         while let Some((offset, bytes)) = reader.next() {
             // without compression it is a tenth of the work
-            pace.went(bytes.len() / 10)?;
+            pace.went(bytes.len() / 10);
             let len = bytes.len() as u32;
             match record::decode(bytes) {
                 Some(Record::Head(head)) => index.head = Some(*head),
@@ -399,7 +385,7 @@ impl Index {
         }
         index.cut = reader.rest.len() as u64;
         index.totals.streams = index.streams.iter().map(Stream::beginnings).sum();
-        Ok(index)
+        index
     }
 
     fn stream(
@@ -457,7 +443,7 @@ impl Index {
             for (at, place) in stream.frames.iter().enumerate() {
                 let bytes = log.get(place.offset..place.offset + place.len as usize);
                 self.write_packet(&mut object, stream, at, bytes.unwrap_or_default())?;
-                pace.went(place.len as usize)?;
+                pace.went(place.len as usize);
             }
         }
         object.finish()
@@ -501,7 +487,6 @@ impl Index {
 /// When sealing rests.
 struct Pace<'a> {
     spool: &'a Spool,
-    pressed: bool,
     /// Bytes since the last rest, and when that ended.
     bytes: usize,
     since: u64,
@@ -511,31 +496,24 @@ impl<'a> Pace<'a> {
     fn new(spool: &'a Spool) -> Self {
         Self {
             spool,
-            pressed: spool.is_pressed(),
             bytes: 0,
             since: spool.clock.monotonic(),
         }
     }
 
     /// So many bytes are done.
-    ///
-    /// # Errors
-    /// Interrupted, where it is pressed now, and was not when it began: it is to be begun again by a thread that does not
-    /// have to wait for its turn.
-    fn went(&mut self, bytes: usize) -> io::Result<()> {
+    fn went(&mut self, bytes: usize) {
         self.bytes += bytes;
-        if self.bytes < STRETCH || self.pressed {
-            return Ok(());
-        }
-        if self.spool.is_pressed() {
-            return Err(io::ErrorKind::Interrupted.into());
+        if self.bytes < STRETCH {
+            return;
         }
         let clock = &self.spool.clock;
-        let worked = clock.monotonic() - self.since;
-        clock.rest((REST * worked).min(MAX_REST));
+        if !self.spool.is_pressed() {
+            let worked = clock.monotonic() - self.since;
+            clock.rest((REST * worked).min(MAX_REST));
+        }
         self.bytes = 0;
         self.since = clock.monotonic();
-        Ok(())
     }
 }
 

@@ -309,22 +309,25 @@ pub(super) struct KernelRing {
 unsafe impl Send for KernelRing {}
 
 impl KernelRing {
-    fn status(&self) -> &AtomicU32 {
-        // SAFETY: `next` is less than `blocks`, so this lies in the mapping; the field is aligned to
+    fn status(&self, block: usize) -> &AtomicU32 {
+        let at = block % self.blocks * BLOCK + BLOCK_STATUS;
+        // SAFETY: the block is one of `blocks`, so this lies in the mapping; the field is aligned to
         // 4 bytes, lives as long as the mapping, and is shared with the kernel, hence atomic.
-        unsafe {
-            AtomicU32::from_ptr(
-                self.base
-                    .as_ptr()
-                    .add(self.next * BLOCK + BLOCK_STATUS)
-                    .cast(),
-            )
-        }
+        unsafe { AtomicU32::from_ptr(self.base.as_ptr().add(at).cast()) }
+    }
+
+    fn is_ours(&self, block: usize) -> bool {
+        self.status(block).load(Ordering::Acquire) & libc::TP_STATUS_USER != 0
     }
 
     /// Whether the next block is ours.
     pub(super) fn is_ready(&self) -> bool {
-        self.status().load(Ordering::Acquire) & libc::TP_STATUS_USER != 0
+        self.is_ours(self.next)
+    }
+
+    /// Whether the block behind the next one is ours too.
+    pub(super) fn is_behind(&self) -> bool {
+        self.is_ours(self.next + 1)
     }
 
     /// The next block, where it is ours.
@@ -339,7 +342,7 @@ impl KernelRing {
 
     /// Gives the block back and goes on to the next one.
     pub(super) fn release(&mut self) {
-        self.status()
+        self.status(self.next)
             .store(libc::TP_STATUS_KERNEL, Ordering::Release);
         self.next = (self.next + 1) % self.blocks;
     }

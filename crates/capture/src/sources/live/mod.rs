@@ -86,9 +86,8 @@ pub struct LiveSource {
     stats: SourceStats,
 }
 
-/// After so many frames others come to their turn: a block of them takes long enough to keep waiting those for whom the
-/// host is there, and the system takes a processor from a thread that works only each few milliseconds, where it is not
-/// asked to.
+/// After so many frames others come to their turn, unless a further block waits: a block takes long enough to keep waiting
+/// those for whom the host is there, and the system takes a processor from a thread that works only each few milliseconds.
 const TURN: u32 = 64;
 
 /// A place in a block of the current tap's ring.
@@ -328,7 +327,7 @@ impl LiveSource {
                     number,
                 });
             }
-            if frames_left % TURN == 0 {
+            if frames_left % TURN == 0 && !tap.ring.is_behind() {
                 thread::yield_now();
             }
             self.reading = Some(Reading {
