@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     io::{Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket},
@@ -579,4 +580,38 @@ fn a_silent_interface_ticks() {
             other => panic!("{other:?}"),
         }
     }
+}
+
+#[test]
+fn the_kernel_passes_over_what_nobody_wants_any_more() {
+    let Some(pair) = Pair::new() else { return };
+    let mut source =
+        open_live(&pair.config(&pair.right, "right0", "udp port 5001 or 5002")).unwrap();
+    let frames: Vec<Vec<u8>> = (0..30).map(|n| udp_frame(&[], 5000 + n % 3, "x")).collect();
+    let port = |seen: &[Seen]| {
+        seen.iter()
+            .map(|frame| frame.data[37])
+            .collect::<BTreeSet<u8>>()
+    };
+    let mut sees = |wanted: &str, ports: &[u8]| {
+        source.narrow(wanted).unwrap();
+        send(&pair.left, "left0", &frames);
+        let seen = read(&mut source, 10 * ports.len());
+        assert_eq!(port(&seen), ports.iter().copied().collect(), "{wanted}");
+        assert_silence(&mut source);
+    };
+    sees("", &[0x89, 0x8a]);
+    // of what was asked for at first; not more
+    sees("udp port 5002 or 5000", &[0x8a]);
+    sees("udp port 5001", &[0x89]);
+    sees("", &[0x89, 0x8a]);
+    // what can't be told narrows nothing
+    assert!(matches!(
+        source.narrow("udp prt 7"),
+        Err(Error::Filter { .. })
+    ));
+    source.narrow("udp port 5001").unwrap();
+    assert!(source.narrow("udp prt 7").is_err());
+    send(&pair.left, "left0", &frames);
+    assert_eq!(port(&read(&mut source, 20)), [0x89, 0x8a].into());
 }
