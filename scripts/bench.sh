@@ -10,4 +10,5 @@ for name in http1_small http1_conn http1_large; do
 done
 cargo build --release -p gillnet -p gillnet-bench -p gillnet-bench-kfl
 "$CARGO_TARGET_DIR/release/gillnet-bench-kfl"
+python3 bench/plan.py "$CARGO_TARGET_DIR/release/gillnet" "$data/http1_small.pcap"
 exec python3 bench/run.py "$CARGO_TARGET_DIR/release/gillnet" "$CARGO_TARGET_DIR/release/floor" "$data" "$@"
