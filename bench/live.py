@@ -6,7 +6,8 @@
 Two network namespaces joined by a veth pair, nginx in one, h2load in the other, at half the rate of requests that it
 reaches uncaptured. The three take turns; each figure is the median of the runs. CPU is user and system time of the
 capturing process from before the load until all frames are taken in; of gillnet that of its shard, which takes frames,
-reassembles, dissects, filters and hands over to the recorder; what seals, compresses and uploads stands beside.
+reassembles, dissects, filters and hands over to the recorder, and of what provides the ring's pages ahead of it; what
+seals, compresses and uploads stands beside.
 """
 import argparse, json, os, pathlib, re, shutil, signal, statistics, subprocess, tempfile, time
 

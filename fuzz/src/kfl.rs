@@ -5,7 +5,7 @@ use gillnet_entry::{Bump, Common, Ctx, End, Entry, Name, Nothing, Origin, OwnedE
 use gillnet_kfl::{
     Env, Filter, FlowEnd, FlowView, Lang, Options, Outcome, compile, complete, validate,
 };
-use gillnet_protocols::{Config, Emit, EntrySink, REGISTRY, Stream};
+use gillnet_protocols::{Config, Emit, EntrySink, Stream};
 use gillnet_streams::{Chunk, Close, Dir};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, LazyLock};
@@ -89,13 +89,10 @@ impl EntrySink for Keep<'_> {
             failed: false,
             record: "",
         };
-        let protocol = REGISTRY
-            .iter()
-            .position(|p| std::ptr::eq(p.schema, emit.record.schema()))
-            .expect("a protocol of the registry");
+        let protocol = gillnet_protocols::index_of(emit.record.schema());
         let entry = Entry {
             common: &common,
-            protocol: u8::try_from(protocol).expect("some dozen protocols"),
+            protocol: protocol.expect("a protocol of the registry"),
             record: emit.record,
             ctx: Ctx {
                 store: &Nothing,

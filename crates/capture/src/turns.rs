@@ -18,8 +18,8 @@ pub fn in_short_stretches() {
 }
 
 /// Has the calling thread give way to others: it gets a tenth of a processor that they want too, in short stretches. Not
-/// less: what it holds (a lock, a transaction of the file system) others may wait for. In the idle class
-/// (`SCHED_IDLE`) a busy host kept the recorder's writer waiting for more than a second.
+/// less: what it holds (a lock, a transaction of the file system) others may wait for. With sealing in the idle class
+/// (`SCHED_IDLE`) a crash of the recorder on a busy host lost more than its last second, most likely for that reason.
 pub fn give_way() {
     change(|attr| {
         attr.sched_runtime = SLICE;

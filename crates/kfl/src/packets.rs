@@ -121,7 +121,7 @@ fn of(node: &Node) -> Packets {
         Node::Plain(inner, constant, false) if is_port(inner) => constant
             .whole()
             .map_or(Packets::No, |port| ports(Op::Eq, port)),
-        Node::Plain(inner, constant, false) if is_ip(inner) => host(constant.as_text()),
+        Node::Plain(inner, constant, false) if is_ip(inner) => host(constant.text_of()),
         Node::Order(op, ab) => match (&ab.0, &ab.1) {
             (port, Node::Const(Const::Int(constant))) if is_port(port) => ports(*op, *constant),
             _ => Packets::Every,

@@ -81,19 +81,8 @@ pub fn functions() -> Vec<Function> {
         }),
     };
     for f in kfl2::FUNCTIONS {
-        let mut args: Vec<String> = f.args.iter().map(|ty| ty.of().name()).collect();
-        let target = if f.method && !args.is_empty() {
-            format!("{}.", args.remove(0))
-        } else {
-            String::new()
-        };
-        let form = format!("{target}{}({})", f.name, args.join(", "));
-        add(
-            Lang::Kfl2,
-            f.name,
-            format!("{form}: {}", f.result.of().name()),
-            f.doc,
-        );
+        let form = format!("{}: {}", f.signature(), f.result.of().name());
+        add(Lang::Kfl2, f.name, form, f.doc);
     }
     for (name, _, doc) in kfl2::MACROS {
         // what stands before the colon is how it is called

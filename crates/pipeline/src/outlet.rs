@@ -3,9 +3,9 @@
 use crate::{Consumer, Counters, Matched, Plan, StreamRecorder, StreamStart, plan};
 use gillnet_capture::{NO_POS, Store};
 use gillnet_entry::drops::Reason;
-use gillnet_entry::{Bump, Bytes, Common, Ctx, End, Entry, Name, Origin, Schema, Span, Transport};
+use gillnet_entry::{Bump, Bytes, Common, Ctx, End, Entry, Name, Origin, Span, Transport};
 use gillnet_names::Names;
-use gillnet_protocols::{Emit, EntrySink, REGISTRY};
+use gillnet_protocols::{Emit, EntrySink, index_of};
 use gillnet_streams::Dir;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -137,13 +137,6 @@ impl Outlet {
     }
 }
 
-/// The index of the protocol with this table in the registry.
-#[allow(clippy::cast_possible_truncation)] // some dozen protocols
-fn registry_index(schema: &'static Schema) -> u8 {
-    let index = REGISTRY.iter().position(|p| std::ptr::eq(p.schema, schema));
-    index.map_or(u8::MAX, |i| i as u8)
-}
-
 /// Collects the positions of a stream's frames, newest first; `false` where the oldest had left the ring.
 fn walk_back(store: &Store, newest: u64, walk: &mut Vec<u64>) -> bool {
     walk.clear();
@@ -204,7 +197,7 @@ impl EntrySink for Emitter<'_> {
             };
             let entry = Entry {
                 common: &common,
-                protocol: registry_index(emit.record.schema()),
+                protocol: index_of(emit.record.schema()).unwrap_or(u8::MAX),
                 record: emit.record,
                 ctx: Ctx {
                     store: &bytes,

@@ -48,6 +48,10 @@ impl Plan {
 
     /// A plan of these wants. `generation` tells it from the plan before it.
     pub fn new(wants: Vec<Want>, generation: u32) -> Plan {
+        let those = |chosen: &dyn Fn(&Want) -> bool| {
+            let chosen = wants.iter().filter(|w| chosen(w));
+            chosen.fold(0, |mask, w| mask | w.mask())
+        };
         let of = |protocol: u8| {
             let able = |w: &&Want| w.filter.protocols().contains(protocol);
             let able = wants.iter().filter(able);
@@ -60,16 +64,10 @@ impl Plan {
         let protocols = of_protocol.iter().enumerate();
         let protocols = protocols.filter(|(_, wants)| !wants.is_empty());
         Plan {
-            record: wants
-                .iter()
-                .filter(|w| w.record)
-                .fold(0, |mask, w| mask | w.mask()),
+            record: those(&|w| w.record),
             protocols: protocols.fold(0, |mask, (p, _)| mask | 1 << p),
             of_protocol,
-            of_any_flow: wants
-                .iter()
-                .filter(|w| !w.filter.asks_for_ends())
-                .fold(0, |mask, w| mask | w.mask()),
+            of_any_flow: those(&|w| !w.filter.asks_for_ends()),
             bodies: wants.iter().any(|w| w.bodies || w.filter.needs_bodies()),
             wants,
             generation,

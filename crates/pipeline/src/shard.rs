@@ -98,6 +98,8 @@ struct Streams {
     numbers: Numbers,
     /// Streams that ended lately, with the position of their newest frame.
     ended: VecDeque<(u64, u64)>,
+    /// The protocols from which names are learnt, whoever else wants them, as bits of the registry.
+    learnt_from: u64,
     /// Whether any flow was ever let go that had been wanted.
     left: bool,
     /// What `numbers` said of the flow that opens now.
@@ -133,8 +135,7 @@ impl Shard {
         };
         let dissect = Config {
             limits: config.dissect,
-            bodies: config.plan.bodies(),
-            enabled: config.plan.protocols() | learnt_from(&config.names),
+            ..Config::default()
         };
         let outlet = Outlet::new(
             config.plan,
@@ -144,23 +145,26 @@ impl Shard {
             config.consumer,
             config.recorder,
         );
+        let mut streams = Streams {
+            slots: Vec::new(),
+            asked: Vec::new(),
+            states: Vec::new(),
+            free: Vec::new(),
+            numbers: config.numbers.unwrap_or_else(counting_from_zero),
+            ended: VecDeque::new(),
+            learnt_from: 0,
+            left: false,
+            truncated_before: None,
+            config: dissect,
+            outlet,
+        };
+        streams.follow_plan();
         Shard {
             decoder: Decoder::new(config.decode),
             flows: Flows::new(config.flow),
             keep: config.keep,
             store,
-            streams: Streams {
-                slots: Vec::new(),
-                asked: Vec::new(),
-                states: Vec::new(),
-                free: Vec::new(),
-                numbers: config.numbers.unwrap_or_else(counting_from_zero),
-                ended: VecDeque::new(),
-                left: false,
-                truncated_before: None,
-                config: dissect,
-                outlet,
-            },
+            streams,
             interfaces: 0,
             own: config.own,
             tap: config.tap,
@@ -253,15 +257,13 @@ impl Shard {
 
     /// Swaps the plan.
     pub fn set_plan(&mut self, plan: Arc<Plan>) {
-        self.streams.config.bodies = plan.bodies();
-        self.streams.config.enabled = plan.protocols() | learnt_from(&self.streams.outlet.names);
         self.streams.outlet.plan = plan;
+        self.streams.follow_plan();
     }
 
     /// What its plan wants of the kernel: see [`Plan::packets`].
     pub fn packets(&self) -> String {
-        let outlet = &self.streams.outlet;
-        outlet.plan.packets(learnt_from(&outlet.names))
+        self.streams.outlet.plan.packets(self.streams.learnt_from)
     }
 
     /// Tells the recorder of new interfaces.
@@ -367,13 +369,15 @@ fn header(frame: &Frame<'_>, prev: u64) -> FrameHeader {
     }
 }
 
-/// The protocols from which names are learnt, whoever else wants them, as bits of [`REGISTRY`].
-fn learnt_from(names: &Names) -> u64 {
-    let dns = gillnet_protocols::index("dns").filter(|_| names.learns_dns());
-    dns.map_or(0, |dns| 1 << dns)
-}
-
 impl Streams {
+    /// Has those protocols read, with or without bodies, that the plan wants, and those that names are learnt from.
+    fn follow_plan(&mut self) {
+        let dns = gillnet_protocols::index("dns").filter(|_| self.outlet.names.learns_dns());
+        self.learnt_from = dns.map_or(0, |dns| 1 << dns);
+        self.config.enabled = self.outlet.plan.protocols() | self.learnt_from;
+        self.config.bodies = self.outlet.plan.bodies();
+    }
+
     /// Whether a flow must be asked again: the plan changed, or names did and one could decide, or it became known what
     /// it is.
     #[inline]
@@ -419,8 +423,7 @@ impl Streams {
         let recorded = state
             .as_ref()
             .map_or(0, |state| state.about.recording & outlet.plan.recording());
-        let learnt_from = protocols & learnt_from(&outlet.names);
-        let wanted = possible | recorded != 0 || learnt_from != 0;
+        let wanted = possible | recorded != 0 || protocols & self.learnt_from != 0;
         flow.wanted = wanted && flow.flags & OWN == 0;
         let names = known.map(|known| match known {
             Knowledge::Known(name) => name,

@@ -81,6 +81,14 @@ pub fn index(name: &str) -> Option<u8> {
     u8::try_from(at).ok()
 }
 
+/// The index in [`REGISTRY`] of the protocol with this field table.
+pub fn index_of(schema: &'static Schema) -> Option<u8> {
+    let at = REGISTRY
+        .iter()
+        .position(|p| std::ptr::eq(p.schema, schema))?;
+    u8::try_from(at).ok()
+}
+
 /// The protocols that are read from streams of a transport, a bit for each of [`REGISTRY`].
 pub fn on(transport: Transport) -> u64 {
     static ON: LazyLock<[u64; 2]> = LazyLock::new(|| {

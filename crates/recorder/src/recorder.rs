@@ -31,8 +31,6 @@ struct Shared {
     write: Arc<Bell>,
     buckets: Arc<dyn Buckets>,
     uploaders: Mutex<BTreeMap<String, JoinHandle<()>>>,
-    /// No time is left to spread uploads.
-    hurry: AtomicBool,
     stop: AtomicBool,
 }
 
@@ -81,7 +79,6 @@ impl Recorder {
             write,
             buckets: deps.buckets,
             uploaders: Mutex::default(),
-            hurry: AtomicBool::new(false),
             stop: AtomicBool::new(false),
         });
         // dropped on the way out, it stops what is running
@@ -147,9 +144,7 @@ impl Recorder {
             drop(writer);
             shared.write.wait(&mut heard, WRITE_EVERY);
         }
-        shared.hurry.store(true, Ordering::Relaxed);
         shared.spool.hurry();
-        shared.spool.uploader.ring();
         while !shared.spool.is_empty() && Instant::now() < until {
             shared.spool.uploader.wait(&mut uploads, WRITE_EVERY);
         }
@@ -270,7 +265,7 @@ fn upload_loop(shared: &Arc<Shared>, mut uploader: Uploader) {
     let mut heard = 0;
     let mut hurries = false;
     while !shared.is_stopped() {
-        if !hurries && shared.hurry.load(Ordering::Relaxed) {
+        if !hurries && shared.spool.is_hurried() {
             hurries = true;
             uploader.try_now();
         }

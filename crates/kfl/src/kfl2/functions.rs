@@ -62,6 +62,19 @@ pub(crate) struct Function {
     pub(crate) doc: &'static str,
 }
 
+impl Function {
+    /// How it is called: `string.contains(string)`, `size(list(dyn))`.
+    pub(crate) fn signature(&self) -> String {
+        let args: Vec<String> = self.args.iter().map(|ty| ty.of().name()).collect();
+        match args.split_first() {
+            Some((receiver, rest)) if self.method => {
+                format!("{receiver}.{}({})", self.name, rest.join(", "))
+            }
+            _ => format!("{}({})", self.name, args.join(", ")),
+        }
+    }
+}
+
 const fn function(
     name: &'static str,
     args: &'static [Ty],

@@ -569,7 +569,7 @@ impl Lowering<'_> {
             let fun = overloads()
                 .find(|f| f.args.len() == typed.len())
                 .map(|f| f.fun);
-            let mut known: Vec<String> = overloads().map(signature).collect();
+            let mut known: Vec<String> = overloads().map(super::Function::signature).collect();
             known.dedup();
             let fault = Fault::new(ErrorKind::Type, e.span, format!("no {shown}"));
             let fault = fault.hint(format!("there is {}", known.join(", ")));
@@ -768,17 +768,6 @@ impl Lowering<'_> {
             })),
             of,
         )
-    }
-}
-
-/// How a function is written: with the types that it takes.
-fn signature(function: &super::Function) -> String {
-    let args: Vec<String> = function.args.iter().map(|ty| ty.of().name()).collect();
-    match args.split_first() {
-        Some((receiver, rest)) if function.method => {
-            format!("{receiver}.{}({})", function.name, rest.join(", "))
-        }
-        _ => format!("{}({})", function.name, args.join(", ")),
     }
 }
 

@@ -206,11 +206,6 @@ impl Plain {
         self.int
     }
 
-    /// The only text that equals it.
-    pub(crate) fn as_text(&self) -> &str {
-        &self.text
-    }
-
     /// Whether a text equals it.
     #[inline]
     pub(crate) fn is_text(&self, text: &str) -> bool {

@@ -4,7 +4,6 @@ use gillnet_entry::{
     Bump, Common, Ctx, End, Entry, Name, Nothing, Origin, Record, Transport, Workload,
 };
 use gillnet_kfl::{Env, Errors, Filter, Lang, Options, Outcome, compile};
-use gillnet_protocols::REGISTRY;
 use std::sync::Arc;
 
 /// All that filters may speak of.
@@ -138,8 +137,5 @@ impl Scene {
 
 /// The index of a record's protocol in the registry.
 fn index(record: &dyn Record) -> u8 {
-    let at = REGISTRY
-        .iter()
-        .position(|p| std::ptr::eq(p.schema, record.schema()));
-    u8::try_from(at.unwrap()).unwrap()
+    gillnet_protocols::index_of(record.schema()).unwrap()
 }

@@ -72,7 +72,7 @@ pub struct Spool {
     folders: Folders,
     next_seq: AtomicU64,
     state: Mutex<Inventory>,
-    /// No time is left to take turns with others.
+    /// No time is left to rest, or to spread uploads.
     hurry: AtomicBool,
     /// Rung when there is something to seal.
     pub(crate) sealer: Bell,
@@ -151,6 +151,17 @@ impl Spool {
             _ => {}
         }
         Ok(spool)
+    }
+
+    /// No time is left: sealing rests no more, and uploads are not spread.
+    pub(crate) fn hurry(&self) {
+        self.hurry.store(true, Ordering::Relaxed);
+        self.sealer.ring();
+        self.uploader.ring();
+    }
+
+    pub(crate) fn is_hurried(&self) -> bool {
+        self.hurry.load(Ordering::Relaxed)
     }
 
     /// A log for an hour of a rule; its name is used once.

@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::atomic::Ordering;
 
 use foldhash::fast::RandomState;
 use gillnet_bucket::packets::{
@@ -100,16 +99,10 @@ impl Spool {
         }
     }
 
-    /// Has sealing rest no more from now on.
-    pub(crate) fn hurry(&self) {
-        self.hurry.store(true, Ordering::Relaxed);
-        self.sealer.ring();
-    }
-
     /// Whether sealing may not rest.
     fn is_pressed(&self) -> bool {
         let late = self.clock.monotonic().saturating_sub(PATIENCE);
-        self.hurry.load(Ordering::Relaxed)
+        self.is_hurried()
             || lock(&self.state)
                 .closed
                 .iter()

@@ -164,6 +164,15 @@ pub fn open_live(config: &LiveConfig) -> Result<LiveSource> {
     })
 }
 
+/// Has a socket pass what a program accepts.
+fn attach(interface: &str, socket: &Socket, program: &[Insn]) -> Result<()> {
+    socket.filter(program).map_err(|source| Error::Live {
+        interface: interface.to_owned(),
+        what: "attaching the filter",
+        source,
+    })
+}
+
 impl Tap {
     fn open(name: &str, config: &LiveConfig, program: &[Insn]) -> Result<Self> {
         let live = |what| {
@@ -191,9 +200,7 @@ impl Tap {
                     _ => live("looking the interface up")(source),
                 })?,
         };
-        socket
-            .filter(program)
-            .map_err(live("attaching the filter"))?;
+        attach(name, &socket, program)?;
         let blocks = usize::try_from(config.ring_bytes / BLOCK as u64)
             .unwrap_or(usize::MAX)
             .max(2);
@@ -268,15 +275,9 @@ impl LiveSource {
     /// Has all taps pass what an expression asks for, from now on.
     fn attach(&self, expression: &str) -> Result<()> {
         let program = filter::compile(expression, self.snaplen)?;
-        for tap in &self.taps {
-            let attached = tap.socket.filter(&program);
-            attached.map_err(|source| Error::Live {
-                interface: tap.name.to_string(),
-                what: "attaching the filter",
-                source,
-            })?;
-        }
-        Ok(())
+        self.taps
+            .iter()
+            .try_for_each(|tap| attach(&tap.name, &tap.socket, &program))
     }
 
     /// Goes on to the next frame that is delivered, or to the next tick.

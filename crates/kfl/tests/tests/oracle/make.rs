@@ -544,7 +544,7 @@ pub(super) fn entry(random: &mut Random) -> Sample {
     fn pairs(random: &mut Random, keys: &[&str]) -> Vec<(String, String)> {
         let mut pairs = Vec::new();
         for key in keys {
-            if random.one_in(2) {
+            if !random.one_in(4) {
                 pairs.push(((*key).into(), random.pick(TEXTS).into()));
             }
         }

@@ -37,7 +37,6 @@ struct Difference {
     /// An expression that differs, and by the definition its value, or `error`.
     example: (&'static str, &'static str),
     /// What decides it.
-    #[allow(dead_code)] // for the reader
     clause: &'static str,
 }
 
@@ -214,7 +213,7 @@ fn evaluation_equals_cel() {
     );
     // else the cases say little
     let cases = seeds.len();
-    assert!(errors < cases / 2, "{errors} of {cases} are errors");
+    assert!(errors < cases / 3, "{errors} of {cases} are errors");
     assert!(
         excused < cases / 50,
         "{excused} of {cases} differ as listed"
@@ -231,6 +230,7 @@ fn differences_are_as_listed() {
     for Difference {
         refused,
         example: (text, value),
+        clause,
         ..
     } in DIFFERENCES
     {
@@ -246,6 +246,6 @@ fn differences_are_as_listed() {
                 false,
             ),
         };
-        assert!(wrong.is_none(), "{text}: {wrong:?}");
+        assert!(wrong.is_none(), "{text}: {wrong:?}, against {clause}");
     }
 }
