@@ -552,21 +552,19 @@ pub struct Ahead {
 }
 
 impl Ahead {
-    /// Asks for pages up to some way ahead of the writer. To be called again and again, at least once while the writer
-    /// goes that way (32 MiB).
-    pub fn step(&mut self) {
-        let mask = self.store.mask;
-        loop {
-            let head = self.store.head();
-            let from = self.done.max(head) & !(PIECE - 1);
-            if from + PIECE > head + self.far {
-                return;
-            }
-            self.store
-                .region()
-                .provide((from & mask) as usize, PIECE as usize);
-            self.done = from + PIECE;
+    /// Asks for the next pages; `false` where there are pages some way ahead of the writer (32 MiB). To be called again
+    /// and again, and then at least once while the writer goes that way.
+    pub fn step(&mut self) -> bool {
+        let head = self.store.head();
+        let from = self.done.max(head) & !(PIECE - 1);
+        if from + PIECE > head + self.far {
+            return false;
         }
+        self.store
+            .region()
+            .provide((from & self.store.mask) as usize, PIECE as usize);
+        self.done = from + PIECE;
+        true
     }
 }
 

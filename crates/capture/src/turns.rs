@@ -4,27 +4,90 @@
 
 #![allow(unsafe_code)]
 
-use std::mem;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+use std::{io, mem};
 
-/// The shortest stretch that the system grants a thread, in nanoseconds.
-const SLICE: u64 = 100_000;
+/// The longest slice that the system grants a thread, in nanoseconds.
+const SLICE: u64 = 100_000_000;
 /// How nice a thread is that gives way (sched(7)).
 const NICE: i32 = 10;
 
-/// Has the calling thread work in stretches of a tenth of a millisecond, where others want its processor too: its share
-/// stays what it is, in smaller parts. Systems before Linux 6.12 have one length for all.
-pub fn in_short_stretches() {
+/// Lets threads that wake take the calling one's processor at once: a thread with a shorter slice may (since Linux
+/// 6.12), and the usual one is 3 ms. Its share of the processor stays what it is.
+pub fn let_others_in() {
     change(|attr| attr.sched_runtime = SLICE);
 }
 
-/// Has the calling thread give way to others: it gets a tenth of a processor that they want too, in short stretches. Not
-/// less: what it holds (a lock, a transaction of the file system) others may wait for. With sealing in the idle class
-/// (`SCHED_IDLE`) a crash of the recorder on a busy host lost more than its last second, most likely for that reason.
+/// As [`let_others_in`], with a tenth of the processor's time where others want it too. Not less: what it holds (a lock, a
+/// transaction of the file system) others may wait for.
 pub fn give_way() {
     change(|attr| {
         attr.sched_runtime = SLICE;
         attr.sched_nice = NICE.max(attr.sched_nice);
     });
+}
+
+/// Leaves the processor for a moment, if only to see whether somebody waits for it: about 0.06 ms, as short as a sleep is.
+/// Letting others in is not always enough, as the system keeps a thread that worked less than they did.
+pub fn pause() {
+    thread::sleep(Duration::from_micros(1));
+}
+
+/// A thread that calculates in time that nobody else wants (`SCHED_IDLE`). On a busy host its work may take as long as it
+/// will, so that it may hold nothing that others wait for: neither locks nor files.
+#[derive(Debug)]
+pub struct Idle {
+    work: Option<SyncSender<Work>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+type Work = Box<dyn FnOnce() + Send>;
+
+impl Idle {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// Those of starting a thread.
+    pub fn start(name: &str) -> io::Result<Self> {
+        let (work, given) = sync_channel(0);
+        let thread = thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || idle(&given))?;
+        Ok(Self {
+            work: Some(work),
+            thread: Some(thread),
+        })
+    }
+
+    /// Has work done, and waits for it. `None` where it panicked.
+    pub fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        let (to, done) = sync_channel(1);
+        let work = Box::new(move || {
+            // whoever waits is there until it has got it
+            let _ = to.send(work());
+        });
+        self.work.as_ref()?.send(work).ok()?;
+        done.recv().ok()
+    }
+}
+
+impl Drop for Idle {
+    fn drop(&mut self) {
+        drop(self.work.take());
+        if let Some(thread) = self.thread.take() {
+            // what it panicked of was said when it did
+            let _ = thread.join();
+        }
+    }
+}
+
+fn idle(given: &Receiver<Work>) {
+    change(|attr| attr.sched_policy = libc::SCHED_IDLE as u32);
+    while let Ok(work) = given.recv() {
+        work();
+    }
 }
 
 fn change(how: impl FnOnce(&mut libc::sched_attr)) {
@@ -50,18 +113,33 @@ mod tests {
         unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) }
     }
 
+    /// The policy of the calling thread.
+    fn policy() -> i32 {
+        // SAFETY: 0 is the calling thread.
+        unsafe { libc::sched_getscheduler(0) }
+    }
+
     #[test]
     fn a_thread_takes_turns_as_it_asked_for_and_no_other_does() {
         let before = nice();
-        let (short, giving) = std::thread::spawn(|| {
-            in_short_stretches();
-            let short = nice();
+        let (letting, giving) = std::thread::spawn(|| {
+            let_others_in();
+            let letting = nice();
             give_way();
-            (short, nice())
+            (letting, nice())
         })
         .join()
         .unwrap();
-        assert_eq!((short, giving), (before, NICE.max(before)));
+        assert_eq!((letting, giving), (before, NICE.max(before)));
         assert_eq!(nice(), before);
+    }
+
+    #[test]
+    fn idle_work_is_done_beside_and_a_panic_is_told() {
+        let idle = Idle::start("idle").unwrap();
+        assert_eq!(idle.run(policy), Some(libc::SCHED_IDLE));
+        assert_eq!(policy(), libc::SCHED_OTHER);
+        assert_eq!(idle.run(|| -> () { panic!("as the test wants it") }), None);
+        assert_eq!(idle.run(|| 1), None, "its thread has ended");
     }
 }

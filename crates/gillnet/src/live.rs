@@ -144,7 +144,7 @@ impl Session {
             .spawn(move || {
                 // for as long as this thread runs
                 let _running = running;
-                turns::in_short_stretches();
+                turns::let_others_in();
                 run(&mut *source, &mut shard, &steer, &mut |fault| {
                     tracing::warn!("{fault}")
                 })
@@ -419,7 +419,9 @@ fn provide(mut ahead: Ahead) -> anyhow::Result<mpsc::Sender<Infallible>> {
         .spawn(move || {
             turns::give_way();
             while ended.recv_timeout(PROVIDE_EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
-                ahead.step();
+                while ahead.step() {
+                    turns::pause();
+                }
             }
         })?;
     Ok(running)

@@ -153,6 +153,8 @@ packets         all
 protocols       http, http2
 bodies          no
 redacts         no
+index           dst.namespace
+indexDecides    yes
 "#
     );
     let (code, out, _) = home.run(
@@ -166,6 +168,18 @@ redacts         no
         (&json!("kfl2"), &json!("stream head"))
     );
     assert_eq!(found["plan"]["protocols"], json!(["dns"]));
+    assert_eq!(
+        (&found["plan"]["index"], &found["plan"]["indexDecides"]),
+        (&json!(["response.rcode", "response.status"]), &json!(true))
+    );
+    let (_, out, _) = home.run(
+        &["kfl", "explain", r#"request.headers["a"] == "b" and http"#],
+        "",
+    );
+    assert!(
+        out.contains("index           no column\nindexDecides    no\n"),
+        "{out}"
+    );
     let (code, out, err) = home.run(&["kfl", "explain", "http &&"], "");
     assert_eq!((code, &*out), (1, ""));
     assert!(err.contains("1:8: unexpected token"), "{err}");

@@ -10,6 +10,7 @@ use crate::predicate::{
     Const, Document, FlowEnd, FlowFacts, Fun, Load, Lookup, LoopKind, Node, Reason, Test, TextOp,
     eval,
 };
+use crate::rows::{self, RowFilter};
 use crate::types::Type;
 use gillnet_entry::{Bump, Ctx, Name, Nothing, Stage};
 use std::cell::Cell;
@@ -26,6 +27,10 @@ pub struct Explanation {
     pub tree: Part,
     /// Names of the protocols of which entries can match.
     pub protocols: Vec<&'static str>,
+    /// Names of the columns that it reads of an index with the usual ones.
+    pub columns: Vec<String>,
+    /// Whether they decide it for every row; otherwise packets do for some.
+    pub columns_decide: bool,
 }
 
 /// A part of a filter.
@@ -58,10 +63,18 @@ pub fn explain(env: &Env, text: &str, options: &Options) -> Result<Explanation, 
         lang,
         locals: Vec::new(),
     };
+    let rows = RowFilter::new(env, &filter, rows::usual(env));
+    let columns = rows.columns().iter();
+    let mut names: Vec<String> = columns.map(|c| rows::name_of(env, *c)).collect();
+    // one of several protocols
+    names.sort_unstable();
+    names.dedup();
     Ok(Explanation {
         why: because(&why, lang, text),
         tree: teller.part(filter.root()),
         protocols: env.names_of(filter.protocols()),
+        columns: names,
+        columns_decide: rows.is_whole(),
         filter,
     })
 }

@@ -188,7 +188,7 @@ fn reads_body(access: &Access, schema: &gillnet_entry::Schema) -> bool {
 }
 
 /// Whether a field is the text of a body: `request.postData.text`, `response.content.text`.
-fn is_body(path: &str) -> bool {
+pub(crate) fn is_body(path: &str) -> bool {
     let mut words = path.rsplit('.');
     matches!(
         (words.next(), words.next()),

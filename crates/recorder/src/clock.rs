@@ -14,7 +14,7 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> i64;
     /// Nanoseconds since some moment; never goes back.
     fn monotonic(&self) -> u64;
-    /// Waits so many nanoseconds; of 0 only others come to their turn.
+    /// Waits so many nanoseconds.
     fn rest(&self, time: u64);
 }
 
@@ -41,9 +41,6 @@ impl Clock for SystemClock {
     }
 
     fn rest(&self, time: u64) {
-        match time {
-            0 => thread::yield_now(),
-            time => thread::sleep(Duration::from_nanos(time)),
-        }
+        thread::sleep(Duration::from_nanos(time));
     }
 }

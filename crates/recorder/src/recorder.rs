@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use gillnet_capture::turns;
+use gillnet_capture::turns::{self, Idle};
 
 use crate::queue::{Bell, Handle, lock};
 use crate::rule::{Rule, RuleId};
@@ -205,7 +205,7 @@ fn spawn(
 }
 
 fn write_loop(shared: &Arc<Shared>) {
-    turns::in_short_stretches();
+    turns::let_others_in();
     let mut heard = 0;
     while !shared.is_stopped() {
         let mut writer = lock(&shared.writer);
@@ -218,11 +218,14 @@ fn write_loop(shared: &Arc<Shared>) {
 
 fn seal_loop(shared: &Arc<Shared>) {
     turns::give_way();
+    let idle = Idle::start("spool pack")
+        .inspect_err(|error| tracing::warn!(%error, "compression has no thread of its own"))
+        .ok();
     let mut heard = 0;
     let mut mended = Instant::now();
     while !shared.is_stopped() {
         start_uploaders(shared);
-        let wait = match shared.spool.seal_next() {
+        let wait = match shared.spool.seal_next(idle.as_ref()) {
             Sealing::Done | Sealing::Failed => continue,
             Sealing::Nothing => LOOK_EVERY,
             Sealing::Until(time) => shared.until(Some(time)),

@@ -24,9 +24,11 @@ const STEP: i64 = SECOND as i64 / 2;
 const MAX_STREAMS: usize = 1 << 18;
 /// Names kept of one stream.
 const MAX_NAMES: usize = 8;
-/// Records of one log that are held back before they are written, in bytes. After each write, if no more
-/// waits, others come to their turn: the system takes a processor from a thread that works only each few milliseconds.
+/// Records of one log that are held back before they are written, in bytes.
 const MAX_PENDING: u64 = 64 << 10;
+/// After each such write, unless more waits, the writer rests so long (nanoseconds; as short as a sleep is): others come to
+/// their turn.
+const REST: u64 = 1000;
 
 /// A stream that some rule keeps.
 struct Live {
@@ -369,7 +371,7 @@ impl Writer {
         if full || log.pending() >= MAX_PENDING {
             self.write(place, at, full);
             if self.receivers.iter().all(Receiver::is_empty) {
-                self.spool.clock.rest(0);
+                self.spool.clock.rest(REST);
             }
         }
         true

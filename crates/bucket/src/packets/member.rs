@@ -38,8 +38,8 @@ impl Packer {
         })
     }
 
-    /// The member that unpacks to `bytes`.
-    pub(crate) fn pack(&mut self, bytes: &[u8]) -> io::Result<&[u8]> {
+    /// Makes the member that unpacks to `bytes`.
+    pub(crate) fn pack(&mut self, bytes: &[u8]) -> io::Result<()> {
         let failed = |_| io::Error::other("a block of packets can't be packed");
         let unpacked =
             u32::try_from(bytes.len()).map_err(|_| io::Error::from(ErrorKind::InvalidInput))?;
@@ -61,7 +61,12 @@ impl Packer {
         self.out
             .extend_from_slice(&libdeflater::crc32(bytes).to_le_bytes());
         self.out.extend_from_slice(&unpacked.to_le_bytes());
-        Ok(&self.out)
+        Ok(())
+    }
+
+    /// The member that was made last.
+    pub(crate) fn packed(&self) -> &[u8] {
+        &self.out
     }
 }
 

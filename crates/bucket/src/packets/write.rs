@@ -1,9 +1,11 @@
 //! Writing a packet object, a member at a time.
 
 use std::io::{self, ErrorKind, Write};
+use std::mem;
 
 use gillnet_capture::{
     PacketDirection,
+    turns::Idle,
     write::{PacketBlock, SectionBlock, interface_block, packet_block, section_block},
 };
 use sha2::{Digest, Sha256};
@@ -45,9 +47,11 @@ pub struct Written {
 
 /// Writes one packet object: [`PacketWriter::begin`] a stream, then its packets in their order,
 /// then the next stream. Holds at most one member in memory.
-pub struct PacketWriter<W> {
+pub struct PacketWriter<'a, W> {
     out: W,
-    packer: Packer,
+    /// `None` after a panic while it packed.
+    packer: Option<Packer>,
+    idle: Option<&'a Idle>,
     hash: Sha256,
     /// Blocks of the member to come.
     blocks: Vec<u8>,
@@ -64,7 +68,7 @@ pub struct PacketWriter<W> {
     comment: Option<String>,
 }
 
-impl<W> std::fmt::Debug for PacketWriter<W> {
+impl<W> std::fmt::Debug for PacketWriter<'_, W> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("PacketWriter")
             .field("totals", &self.totals)
@@ -73,7 +77,7 @@ impl<W> std::fmt::Debug for PacketWriter<W> {
     }
 }
 
-impl<W: Write> PacketWriter<W> {
+impl<'a, W: Write> PacketWriter<'a, W> {
     /// Begins an object: writes its first member.
     ///
     /// # Errors
@@ -81,7 +85,8 @@ impl<W: Write> PacketWriter<W> {
     pub fn new(out: W, about: &About<'_>) -> io::Result<Self> {
         let mut writer = Self {
             out,
-            packer: Packer::new()?,
+            packer: Some(Packer::new()?),
+            idle: None,
             hash: Sha256::new(),
             blocks: Vec::with_capacity(PIECE + SHARED),
             begun_at: 0,
@@ -106,6 +111,11 @@ impl<W: Write> PacketWriter<W> {
         }
         writer.close_member(writer.blocks.len())?;
         Ok(writer)
+    }
+
+    /// Has what follows packed by `idle`; by the calling thread where there is none.
+    pub fn pack_by(&mut self, idle: Option<&'a Idle>) {
+        self.idle = idle;
     }
 
     /// Begins a stream. One without packets leaves no trace.
@@ -204,11 +214,11 @@ impl<W: Write> PacketWriter<W> {
 
     /// Writes the first `len` bytes of the blocks as a member; what follows begins the next.
     fn close_member(&mut self, len: usize) -> io::Result<()> {
-        let blocks = self.blocks.get(..len).unwrap_or_default();
-        if blocks.is_empty() {
+        if len == 0 {
             return Ok(());
         }
-        let member = self.packer.pack(blocks)?;
+        self.pack(len)?;
+        let member = self.packer.as_ref().map_or(&[][..], Packer::packed);
         self.out.write_all(member)?;
         self.hash.update(member);
         self.unpacked += len as u64;
@@ -216,5 +226,23 @@ impl<W: Write> PacketWriter<W> {
         self.blocks.drain(..len);
         self.begun_at = self.begun_at.saturating_sub(len);
         Ok(())
+    }
+
+    fn pack(&mut self, len: usize) -> io::Result<()> {
+        let panicked = || io::Error::other("packing has panicked");
+        let mut packer = self.packer.take().ok_or_else(panicked)?;
+        let blocks = mem::take(&mut self.blocks);
+        let pack = move || {
+            let result = packer.pack(blocks.get(..len).unwrap_or_default());
+            (packer, blocks, result)
+        };
+        let done = match self.idle {
+            Some(idle) => idle.run(pack).ok_or_else(panicked)?,
+            None => pack(),
+        };
+        let (packer, blocks, result) = done;
+        self.packer = Some(packer);
+        self.blocks = blocks;
+        result
     }
 }

@@ -14,7 +14,9 @@ use serde_json::{Value, json};
 #[command(
     after_help = "Each line of the tree is a part of the filter as it is evaluated: the part, its type, the stage in \
     which it is decided, and the protocols that have the field. Stages, the earliest first: kernel (the packet alone), \
-    flow (names of both ends), stream head (the protocol), entry.\n\n\
+    flow (names of both ends), stream head (the protocol), entry. Below it is what the plan makes of the filter: packets \
+    that are asked of the kernel, protocols of which entries can match, whether bodies are kept for it, the columns that it \
+    reads of an index, and whether they decide it without the packets.\n\n\
     Examples:\n  \
     gillnet kfl explain 'http and dst.namespace == \"shop\"'\n  \
     gillnet kfl explain 'http && status_code >= 500' -o json\n\n\
@@ -59,7 +61,7 @@ pub fn run(shared: &Shared, args: &ExplainArgs) -> anyhow::Result<Done> {
     print!("{}", tree_text(&explanation.tree));
     println!();
     for (name, value) in plan {
-        println!("{name:<15} {}", shown(&value));
+        println!("{name:<15} {}", shown(name, &value));
     }
     for warning in explanation.filter.warnings() {
         println!("\nwarning: {}", warning.render(&text));
@@ -80,6 +82,8 @@ fn plan(explanation: &Explanation, config: &Config) -> Vec<(&'static str, Value)
         ("protocols", json!(explanation.protocols)),
         ("bodies", json!(filter.needs_bodies())),
         ("redacts", json!(filter.redacts())),
+        ("index", json!(explanation.columns)),
+        ("indexDecides", json!(explanation.columns_decide)),
     ];
     if let Some(limit) = filter.limit() {
         plan.push(("limit", json!(limit)));
@@ -90,11 +94,14 @@ fn plan(explanation: &Explanation, config: &Config) -> Vec<(&'static str, Value)
     plan
 }
 
-fn shown(value: &Value) -> String {
+fn shown(name: &str, value: &Value) -> String {
     match value {
         Value::Bool(true) => "yes".into(),
         Value::Bool(false) => "no".into(),
-        Value::Array(items) if items.is_empty() => "none: nothing can match".into(),
+        Value::Array(items) if items.is_empty() && name == "protocols" => {
+            "none: nothing can match".into()
+        }
+        Value::Array(items) if items.is_empty() => "no column".into(),
         Value::Array(items) => {
             let names: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
             names.join(", ")

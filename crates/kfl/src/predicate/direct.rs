@@ -74,17 +74,16 @@ fn read<'v, F: Facts<'v>>(node: &'v Node, facts: &F) -> Read<'v> {
         _ => return Read::Detour,
     };
     match (load, facts.entry()) {
-        (Load::Part(side, part), _) => match facts.name(*side) {
-            Some(name) => Read::Value(Value::Str(part.of(name)), MISSING),
+        (Load::Part(side, part), _) => match facts.part(*side, *part) {
+            Some(text) => Read::Value(Value::Str(text), MISSING),
             None => Read::Fails(Reason::Unknown),
         },
-        (Load::Held { side, part, holder }, _) => match facts.name(*side) {
-            Some(name) if holder.of(name).is_empty() => Read::Fails(Reason::Missing),
-            Some(name) => Read::Value(Value::Str(part.of(name)), MISSING),
-            None => Read::Fails(Reason::Unknown),
+        (Load::Held { side, part, holder }, _) => match facts.held(*side, *part, *holder) {
+            Ok(text) => Read::Value(Value::Str(text), MISSING),
+            Err(reason) => Read::Fails(reason),
         },
-        (Load::Port(side), _) => match facts.end(*side) {
-            Some((_, port)) => Read::Value(Value::Int(i64::from(port)), MISSING),
+        (Load::Port(side), _) => match facts.port(*side) {
+            Some(port) => Read::Value(Value::Int(i64::from(port)), MISSING),
             None => Read::Fails(Reason::Unknown),
         },
         (Load::Own(fields, kind), Some(entry)) => {

@@ -72,8 +72,7 @@ fn not<'v, F: Facts<'v>>(
 
 #[inline(never)]
 fn is_ip<'v, F: Facts<'v>>(side: Side, ip: &IpAddr, facts: &F) -> Result<bool, Reason> {
-    let end = facts.end(side).ok_or(Reason::Unknown)?;
-    Ok(end.0 == *ip)
+    facts.ip(side).map(|of| of == *ip).ok_or(Reason::Unknown)
 }
 
 #[inline(never)]
@@ -410,8 +409,8 @@ pub(super) fn local<'v>(depth: u16, frames: Frames<'_, 'v>) -> Option<Val<'v>> {
 fn in_both<'v, F: Facts<'v>>(part: Part, constant: &str, facts: &F) -> Result<bool, Reason> {
     let is = |side| {
         facts
-            .name(side)
-            .map(|name| text::alike(part.of(name), constant))
+            .part(side, part)
+            .map(|text| text::alike(text, constant))
     };
     match (is(Side::Src), is(Side::Dst)) {
         (Some(true), _) | (_, Some(true)) => Ok(!constant.is_empty()),

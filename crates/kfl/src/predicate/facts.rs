@@ -1,12 +1,10 @@
 //! What is known while a filter is evaluated: a whole entry, or only its flow.
 
-use super::{Access, Flag, Load, MAX_STEPS, Part, Reason, Side, Val, path, value};
-use gillnet_entry::{Ctx, Entry, Kind, Name, Nothing, Value};
+use super::{Access, Flag, Load, MAX_STEPS, Part, Reason, Root, Side, Val, path, value};
+use crate::rows::Column;
+use gillnet_entry::{Ctx, End, Entry, Kind, Name, Nothing, Value};
 use std::cell::Cell;
 use std::net::IpAddr;
-
-/// Address and port of an end.
-pub(crate) type Ends = (IpAddr, u16);
 
 /// A key of a map: the map's field, the key, and whether its case does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,10 +14,12 @@ pub(crate) struct Key<'v>(pub(crate) u16, pub(crate) &'v str, pub(crate) bool);
 pub(crate) trait Facts<'v> {
     /// Store and scratch space.
     fn ctx(&self) -> Ctx<'v>;
-    /// Address and port of an end, where they are known.
-    fn end(&self, side: Side) -> Option<Ends>;
-    /// Name of an end, where it is known.
-    fn name(&self, side: Side) -> Option<&'v Name>;
+    /// Address of an end, where it is known.
+    fn ip(&self, side: Side) -> Option<IpAddr>;
+    /// Port of an end, where it is known.
+    fn port(&self, side: Side) -> Option<u16>;
+    /// A part of an end's name, where that is known.
+    fn part(&self, side: Side, part: Part) -> Option<&'v str>;
     /// The entry, where it is known.
     fn entry(&self) -> Option<&'v Entry<'v>>;
     /// Whether the bytes were taken outside encryption, where it is known.
@@ -28,6 +28,11 @@ pub(crate) trait Facts<'v> {
     fn possible(&self) -> u64;
     /// Rounds of loops taken so far.
     fn steps(&self) -> &Cell<u32>;
+
+    /// A field that is known where the entry is not.
+    fn stored(&self, _: Column) -> Option<Value<'v>> {
+        None
+    }
 
     /// The value of a field of the entry's protocol.
     #[inline]
@@ -82,45 +87,47 @@ pub(crate) trait Facts<'v> {
     fn load(&self, load: &'v Load) -> Result<Val<'v>, Reason> {
         match load {
             Load::Ip(side) => {
-                let (ip, _) = self.end(*side).ok_or(Reason::Unknown)?;
+                let ip = self.ip(*side).ok_or(Reason::Unknown)?;
                 Ok(Val::Str(value::address(ip, &self.ctx())))
             }
             Load::Port(side) => self
-                .end(*side)
-                .map(|(_, port)| Val::Int(i64::from(port)))
+                .port(*side)
+                .map(|port| Val::Int(i64::from(port)))
                 .ok_or(Reason::Unknown),
-            Load::Part(side, part) => self
-                .name(*side)
-                .map(|n| Val::Str(part.of(n)))
-                .ok_or(Reason::Unknown),
-            Load::Held { side, part, holder } => {
-                let name = self.name(*side).ok_or(Reason::Unknown)?;
-                if holder.of(name).is_empty() {
-                    Err(Reason::Missing)
-                } else {
-                    Ok(Val::Str(part.of(name)))
-                }
-            }
+            Load::Part(side, part) => self.part(*side, *part).map(Val::Str).ok_or(Reason::Unknown),
+            Load::Held { side, part, holder } => self.held(*side, *part, *holder).map(Val::Str),
             Load::Both(part) => self.both(*part),
             Load::Tls => self.tls().map(Val::Bool).ok_or(Reason::Unknown),
             Load::Common(field, kind) => {
-                let entry = self.entry().ok_or(Reason::Unknown)?;
-                Ok(or_default(entry.common(*field), *kind))
+                let value = match self.entry() {
+                    Some(entry) => entry.common(*field),
+                    None => self.stored(Column::Common(*field)).ok_or(Reason::Unknown)?,
+                };
+                Ok(or_default(value, *kind))
             }
             Load::Own(fields, kind) => self.own(fields, *kind),
-            Load::CommonPath(access) => {
-                path::read(access, self, self.entry().ok_or(Reason::Unknown)?)
-            }
+            Load::CommonPath(access) => match self.entry() {
+                Some(entry) => path::read(access, self, entry),
+                None => self.stored_path(access),
+            },
             Load::OwnPath(accesses) => self.own_path(accesses),
+        }
+    }
+
+    /// A part of a name that stands in an object.
+    #[inline]
+    fn held(&self, side: Side, part: Part, holder: Part) -> Result<&'v str, Reason> {
+        match self.part(side, holder).ok_or(Reason::Unknown)? {
+            "" => Err(Reason::Missing),
+            _ => self.part(side, part).ok_or(Reason::Unknown),
         }
     }
 
     /// Parts of both ends' names that are not empty, each once.
     fn both(&self, part: Part) -> Result<Val<'v>, Reason> {
-        let (Some(src), Some(dst)) = (self.name(Side::Src), self.name(Side::Dst)) else {
+        let (Some(a), Some(b)) = (self.part(Side::Src, part), self.part(Side::Dst, part)) else {
             return Err(Reason::Unknown);
         };
-        let (a, b) = (part.of(src), part.of(dst));
         let ends = [a, b];
         let ends = if a == b { &ends[..1] } else { &ends[..] };
         Ok(Val::List(self.ctx().list(
@@ -137,7 +144,11 @@ pub(crate) trait Facts<'v> {
                 _ => Val::default(kind),
             }),
             None if self.nowhere(fields) => Ok(Val::default(kind)),
-            None => Err(Reason::Unknown),
+            None => {
+                let (protocol, field) = self.only(fields).ok_or(Reason::Unknown)?;
+                let value = self.stored(Column::Own(protocol, *field));
+                Ok(or_default(value.ok_or(Reason::Unknown)?, kind))
+            }
         }
     }
 
@@ -149,8 +160,34 @@ pub(crate) trait Facts<'v> {
                 _ => Err(Reason::Missing),
             },
             None if self.nowhere(accesses) => Err(Reason::Missing),
-            None => Err(Reason::Unknown),
+            None => {
+                let (_, access) = self.only(accesses).ok_or(Reason::Unknown)?;
+                self.stored_path(access)
+            }
         }
+    }
+
+    /// What the only protocol that is possible has of something.
+    fn only<'l, T>(&self, by_protocol: &'l [Option<T>]) -> Option<(u8, &'l T)> {
+        let possible = self.possible();
+        let protocol = possible.trailing_zeros() as u8;
+        let of = by_protocol.get(usize::from(protocol))?.as_ref()?;
+        possible.is_power_of_two().then_some((protocol, of))
+    }
+
+    /// A path of KFL1, where the entry is not known.
+    fn stored_path(&self, access: &'v Access) -> Result<Val<'v>, Reason> {
+        let column = match access.root {
+            Root::Common(field) => Column::Common(field),
+            Root::Own(field) => Column::Own(self.possible().trailing_zeros() as u8, field),
+            Root::Object(..) => return Err(Reason::Unknown),
+        };
+        let value = self.stored(column).ok_or(Reason::Unknown)?;
+        path::walk(
+            Val::of(value).ok_or(Reason::Missing)?,
+            &access.steps,
+            &self.ctx(),
+        )
     }
 
     /// Whether no possible protocol has the field.
@@ -192,7 +229,15 @@ impl<'v> EntryFacts<'v> {
     }
 }
 
-impl EntryFacts<'_> {
+impl<'v> EntryFacts<'v> {
+    #[inline]
+    fn end(&self, side: Side) -> &'v End<'v> {
+        match side {
+            Side::Src => &self.entry.common.src,
+            Side::Dst => &self.entry.common.dst,
+        }
+    }
+
     /// Whether a redaction was reached.
     pub(crate) fn redacted(&self, id: usize) -> bool {
         self.redacted.get() >> (id & 63) & 1 == 1
@@ -209,20 +254,18 @@ impl<'v> Facts<'v> for EntryFacts<'v> {
     }
 
     #[inline]
-    fn end(&self, side: Side) -> Option<Ends> {
-        let end = match side {
-            Side::Src => &self.entry.common.src,
-            Side::Dst => &self.entry.common.dst,
-        };
-        Some((end.ip, end.port))
+    fn ip(&self, side: Side) -> Option<IpAddr> {
+        Some(self.end(side).ip)
     }
 
     #[inline]
-    fn name(&self, side: Side) -> Option<&'v Name> {
-        Some(match side {
-            Side::Src => self.entry.common.src.name,
-            Side::Dst => self.entry.common.dst.name,
-        })
+    fn port(&self, side: Side) -> Option<u16> {
+        Some(self.end(side).port)
+    }
+
+    #[inline]
+    fn part(&self, side: Side, part: Part) -> Option<&'v str> {
+        Some(part.of(self.end(side).name))
     }
 
     #[inline]
@@ -311,13 +354,18 @@ impl<'v> Facts<'v> for Reading<'v> {
     }
 
     #[inline]
-    fn end(&self, side: Side) -> Option<Ends> {
-        self.facts.end(side)
+    fn ip(&self, side: Side) -> Option<IpAddr> {
+        self.facts.ip(side)
     }
 
     #[inline]
-    fn name(&self, side: Side) -> Option<&'v Name> {
-        self.facts.name(side)
+    fn port(&self, side: Side) -> Option<u16> {
+        self.facts.port(side)
+    }
+
+    #[inline]
+    fn part(&self, side: Side, part: Part) -> Option<&'v str> {
+        self.facts.part(side, part)
     }
 
     #[inline]
@@ -389,12 +437,16 @@ impl<'v> Facts<'v> for FlowFacts<'v> {
         self.ctx
     }
 
-    fn end(&self, side: Side) -> Option<Ends> {
-        self.side(side).map(|end| (end.ip, end.port))
+    fn ip(&self, side: Side) -> Option<IpAddr> {
+        self.side(side).map(|end| end.ip)
     }
 
-    fn name(&self, side: Side) -> Option<&'v Name> {
-        self.side(side).and_then(|end| end.name)
+    fn port(&self, side: Side) -> Option<u16> {
+        self.side(side).map(|end| end.port)
+    }
+
+    fn part(&self, side: Side, part: Part) -> Option<&'v str> {
+        self.side(side)?.name.map(|name| part.of(name))
     }
 
     fn entry(&self) -> Option<&'v Entry<'v>> {

@@ -16,14 +16,14 @@ mod value;
 mod xml;
 
 pub(crate) use eval::{MAX_ARGS, eval, test};
-pub(crate) use facts::{EntryFacts, FlowFacts};
+pub(crate) use facts::{EntryFacts, Facts, FlowFacts};
 pub use facts::{FlowEnd, Reading};
 pub(crate) use functions::{Calendar, Fun};
 pub(crate) use path::{Access, Root, Step, below};
 pub(crate) use text::{Plain, Test};
 pub(crate) use value::{Nanos, Val};
 #[cfg(test)]
-pub(crate) use {facts::Facts, text::same, value::equal};
+pub(crate) use {text::same, value::equal};
 
 use crate::ast::{Logic, Op};
 use gillnet_entry::{Kind, Name};
@@ -71,26 +71,34 @@ pub enum Reason {
 pub const MAX_STEPS: u32 = 100_000;
 
 /// One of both ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Side {
+    /// The requester.
     Src,
+    /// The responder.
     Dst,
 }
 
 /// A part of a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Part {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Part {
+    /// The name that is shown.
     Name,
+    /// Its namespace.
     Namespace,
+    /// The pod.
     Pod,
     /// The pod, else the service.
     PodOrService,
+    /// The service.
     Service,
+    /// What a DNS answer called the address.
     Dns,
 }
 
 impl Part {
-    pub(crate) fn of(self, name: &Name) -> &str {
+    /// This part of a name; empty where that has none.
+    pub fn of(self, name: &Name) -> &str {
         match self {
             Part::Name => &name.name,
             Part::Namespace => &name.namespace,

@@ -14,5 +14,6 @@ mod format;
 mod observe;
 mod oracle;
 mod random;
+mod rows;
 mod soup;
 mod vectors;

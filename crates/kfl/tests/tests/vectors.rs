@@ -1,5 +1,6 @@
 //! Tables of filters and their results.
 
+use crate::rows;
 use crate::support::{Sample, at, e0, e1, e2, large, small};
 use gillnet_entry::Bump;
 use gillnet_kfl::{Env, ErrorKind, Filter, Lang, Options, Outcome, Reading, Reason, compile};
@@ -9,7 +10,7 @@ fn rows(table: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
     table.lines().map(|line| line.split('\t').collect())
 }
 
-fn outcome(filter: &Filter, sample: &Sample) -> Outcome {
+fn outcome(env: &Env, filter: &Filter, sample: &Sample) -> Outcome {
     let arena = Bump::new();
     sample.with(&arena, |entry| {
         let outcome = filter.eval(entry);
@@ -27,6 +28,7 @@ fn outcome(filter: &Filter, sample: &Sample) -> Outcome {
             narrowed.matches_in(&reading),
         ];
         assert_eq!(said, [outcome == Outcome::True; 3], "{}", filter.text());
+        rows::agree(env, filter, entry, outcome == Outcome::True);
         outcome
     })
 }
@@ -90,7 +92,7 @@ fn kfl1_lenient() {
                 let limit = filter
                     .limit()
                     .map_or(String::new(), |n| format!(" limit={n}"));
-                let result = outcome(&filter, &entry) == Outcome::True;
+                let result = outcome(&env, &filter, &entry) == Outcome::True;
                 let redacted = if !filter.redacts() || !result {
                     ""
                 } else {
@@ -157,7 +159,7 @@ fn kfl2_strict() {
         };
         assert!(!REFUSED.contains(&text), "{text}");
         for (entry, expected) in entries.iter().zip(&row[1..]) {
-            let got = match outcome(&filter, entry) {
+            let got = match outcome(&env, &filter, entry) {
                 Outcome::True => "true".to_string(),
                 Outcome::False => "false".to_string(),
                 Outcome::Error(reason) => format!("ERR {reason}"),
@@ -181,7 +183,7 @@ fn check(env: &Env, table: &[(&str, Lang, bool)], options: &Options, sample: &Sa
         let filter = compile(env, text, options).unwrap_or_else(|e| panic!("{}", e.render(text)));
         assert_eq!(filter.lang(), *lang, "{text}");
         assert_eq!(
-            outcome(&filter, sample) == Outcome::True,
+            outcome(env, &filter, sample) == Outcome::True,
             *matches,
             "{text}"
         );
@@ -227,7 +229,7 @@ fn kfl2_lenient() {
             let filter = compile(&large(), text, &options(true));
             let filter = filter.unwrap_or_else(|e| panic!("{}", e.render(text)));
             assert_eq!(filter.lang(), Lang::Kfl2, "{text}");
-            assert_eq!(outcome(&filter, &e1()), expected, "{text}");
+            assert_eq!(outcome(&large(), &filter, &e1()), expected, "{text}");
             let strict = compile(&large(), text, &options(false));
             assert_eq!(strict.is_err(), !text.starts_with("has("), "{text}");
         }
@@ -438,7 +440,11 @@ fn structured_fields_and_missing_responses() {
     ] {
         let filter =
             compile(&large(), text, &options).unwrap_or_else(|e| panic!("{}", e.render(text)));
-        assert_eq!(outcome(&filter, entry) == Outcome::True, matches, "{text}");
+        assert_eq!(
+            outcome(&large(), &filter, entry) == Outcome::True,
+            matches,
+            "{text}"
+        );
     }
 }
 
@@ -475,7 +481,11 @@ fn documents_inside_fields() {
             },
         )
         .unwrap();
-        assert_eq!(outcome(&filter, &entry) == Outcome::True, matches, "{text}");
+        assert_eq!(
+            outcome(&small(), &filter, &entry) == Outcome::True,
+            matches,
+            "{text}"
+        );
     }
 }
 

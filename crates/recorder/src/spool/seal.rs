@@ -11,7 +11,7 @@ use gillnet_bucket::packets::{
     About, Cause, Missing, Packet, PacketWriter, StreamId, StreamStart as Beginning, Totals,
     Written,
 };
-use gillnet_capture::{Interface, LinkType};
+use gillnet_capture::{Interface, LinkType, turns::Idle};
 use sha2::{Digest, Sha256};
 
 use super::inventory::Closed;
@@ -47,8 +47,8 @@ pub enum Sealing {
 }
 
 impl Spool {
-    /// Seals one log. Never by two threads at a time.
-    pub fn seal_next(&self) -> Sealing {
+    /// Seals one log; what it compresses, `idle` does while that is in time. Never by two threads at a time.
+    pub fn seal_next(&self, idle: Option<&Idle>) -> Sealing {
         let now = self.clock.monotonic();
         let mut closed = {
             let mut state = lock(&self.state);
@@ -66,7 +66,7 @@ impl Spool {
             state.sealing = true;
             closed
         };
-        let result = self.seal(&mut closed);
+        let result = self.seal(&mut closed, idle);
         let mut state = lock(&self.state);
         state.sealing = false;
         match result {
@@ -120,7 +120,7 @@ impl Spool {
     }
 
     /// Makes the object of a log and removes the log. `None` where there is no frame in it.
-    fn seal(&self, closed: &mut Closed) -> io::Result<Option<Sidecar>> {
+    fn seal(&self, closed: &mut Closed, idle: Option<&Idle>) -> io::Result<Option<Sidecar>> {
         if let Some(side) = &closed.committed {
             if self.finish(closed)? {
                 return Ok(Some((**side).clone()));
@@ -132,7 +132,7 @@ impl Spool {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other?.view()?,
         };
-        let mut pace = Pace::new(self);
+        let mut pace = Pace::new(self, idle);
         let index = Index::read(log.bytes(), &mut pace);
         readable(&*log)?;
         if index.cut > 0 {
@@ -432,11 +432,14 @@ impl Index {
             totals: self.totals,
         };
         let mut object = PacketWriter::new(out, &about)?;
+        object.pack_by(pace.idle);
         for stream in &self.streams {
             for (at, place) in stream.frames.iter().enumerate() {
                 let bytes = log.get(place.offset..place.offset + place.len as usize);
                 self.write_packet(&mut object, stream, at, bytes.unwrap_or_default())?;
-                pace.went(place.len as usize);
+                if pace.went(place.len as usize) {
+                    object.pack_by(pace.idle);
+                }
             }
         }
         object.finish()
@@ -444,7 +447,7 @@ impl Index {
 
     fn write_packet(
         &self,
-        object: &mut PacketWriter<Box<dyn File>>,
+        object: &mut PacketWriter<'_, Box<dyn File>>,
         stream: &Stream,
         at: usize,
         bytes: &[u8],
@@ -477,36 +480,41 @@ impl Index {
     }
 }
 
-/// When sealing rests.
+/// When sealing rests, and who compresses.
 struct Pace<'a> {
     spool: &'a Spool,
+    /// Who compresses in idle time; `None` once there is no more time for that.
+    idle: Option<&'a Idle>,
     /// Bytes since the last rest, and when that ended.
     bytes: usize,
     since: u64,
 }
 
 impl<'a> Pace<'a> {
-    fn new(spool: &'a Spool) -> Self {
+    fn new(spool: &'a Spool, idle: Option<&'a Idle>) -> Self {
         Self {
             spool,
+            idle: idle.filter(|_| !spool.is_pressed()),
             bytes: 0,
             since: spool.clock.monotonic(),
         }
     }
 
-    /// So many bytes are done.
-    fn went(&mut self, bytes: usize) {
+    /// So many bytes are done. Whether there is no more time to wait for others from now on.
+    fn went(&mut self, bytes: usize) -> bool {
         self.bytes += bytes;
         if self.bytes < STRETCH {
-            return;
+            return false;
         }
         let clock = &self.spool.clock;
-        if !self.spool.is_pressed() {
+        let pressed = self.spool.is_pressed();
+        if !pressed {
             let worked = clock.monotonic() - self.since;
             clock.rest((REST * worked).min(MAX_REST));
         }
         self.bytes = 0;
         self.since = clock.monotonic();
+        pressed && self.idle.take().is_some()
     }
 }
 

@@ -414,7 +414,7 @@ impl Run {
     }
 
     fn seal(&mut self, life: &Life) -> Sealing {
-        let sealing = life.spool.seal_next();
+        let sealing = life.spool.seal_next(None);
         if sealing == Sealing::Done {
             self.note_sealed();
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gillnet_bucket::layout::{Hour, ObjectName, Part};
-use gillnet_capture::{Interface, LinkType, PacketDirection};
+use gillnet_capture::{Interface, LinkType, PacketDirection, turns::Idle};
 use gillnet_entry::Name;
 use gillnet_recorder::{
     Deps, Frame, Handle, LostBefore, MAX_RULES, NameHistory, RecordedName, RecorderConfig, Rule,
@@ -44,6 +44,7 @@ struct Desk {
     writer: Writer,
     handle: Handle,
     uploader: Uploader,
+    idle: Idle,
 }
 
 fn rule(name: &str, flush: &str) -> Rule {
@@ -95,6 +96,7 @@ impl Desk {
             writer,
             handle,
             uploader,
+            idle: Idle::start("idle").unwrap(),
         }
     }
 
@@ -157,7 +159,7 @@ impl Desk {
     }
 
     fn upload(&mut self) {
-        while self.spool.seal_next() == Sealing::Done {}
+        while self.spool.seal_next(Some(&self.idle)) == Sealing::Done {}
         while self.uploader.step(false) == Step::Tried {}
     }
 
@@ -627,7 +629,7 @@ fn anothers_object_under_our_name_is_left_and_ours_gets_a_new_one() {
     desk.frame(bit, 1, 100);
     desk.drain();
     desk.writer.close_all();
-    assert_eq!(desk.spool.seal_next(), Sealing::Done);
+    assert_eq!(desk.spool.seal_next(Some(&desk.idle)), Sealing::Done);
     assert_eq!(desk.uploader.step(false), Step::Tried);
     desk.world.state().foreign = 0.0;
     desk.upload();

@@ -20,6 +20,7 @@ use crate::{
     Error, Event, Frame, Interface, LinkType, MAX_FRAME, NO_POS, PacketDirection, Result, Source,
     SourceStats, Store,
     filter::{self, Insn},
+    turns,
 };
 use interfaces::{Known, Table};
 use kernel::{BLOCK, Header, KernelRing, RESERVE, Socket, frames_of, wait};
@@ -86,8 +87,8 @@ pub struct LiveSource {
     stats: SourceStats,
 }
 
-/// After so many frames others come to their turn, unless a further block waits: a block takes long enough to keep waiting
-/// those for whom the host is there, and the system takes a processor from a thread that works only each few milliseconds.
+/// After so many frames, about a tenth of a millisecond of work, others come to their turn, unless a further block waits: a
+/// whole block is long enough to be felt by those for whom the host is there.
 const TURN: u32 = 64;
 
 /// A place in a block of the current tap's ring.
@@ -329,7 +330,7 @@ impl LiveSource {
                 });
             }
             if frames_left % TURN == 0 && !tap.ring.is_behind() {
-                thread::yield_now();
+                turns::pause();
             }
             self.reading = Some(Reading {
                 frames_left: frames_left - 1,
