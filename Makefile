@@ -28,5 +28,5 @@ bench: ## Time gillnet and its peers on the same captures in one run
 accuracy: ## Compare entries with tshark's, over CAPTURES (a folder)
 	scripts/accuracy.sh $(CAPTURES)
 
-fuzz: ## Fuzz every target for FUZZ_SECONDS (60) each; needs the nightly toolchain and cargo-fuzz
+fuzz: ## Fuzz every target for FUZZ_SECONDS (120) each; needs the nightly toolchain and cargo-fuzz
 	scripts/fuzz.sh

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fuzzes each target for FUZZ_SECONDS (60), or those named: `make fuzz`, `scripts/fuzz.sh http dns`.
+# Fuzzes each target for FUZZ_SECONDS (120), or those named: `make fuzz`, `scripts/fuzz.sh http dns`.
 # Seeds are made of the fixtures; what is found between runs stays in fuzz/corpus, crashes in fuzz/artifacts.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -17,6 +17,6 @@ for target in "${targets[@]}"; do
     say "$target"
     mkdir -p "fuzz/corpus/$target"
     cargo +nightly fuzz run --target-dir "$built" "$target" "fuzz/corpus/$target" "$seeds/$target" -- \
-        -max_total_time="${FUZZ_SECONDS:-60}" -timeout=10 -rss_limit_mb=1024 -max_len=65536 -print_final_stats=1 || failed+=("$target")
+        -max_total_time="${FUZZ_SECONDS:-120}" -timeout=10 -rss_limit_mb=1024 -max_len=65536 -print_final_stats=1 || failed+=("$target")
 done
 [ ${#failed[@]} = 0 ] || { echo "failed: ${failed[*]}" >&2; exit 1; }
