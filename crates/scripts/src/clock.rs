@@ -25,7 +25,9 @@ const LOOK: Duration = Duration::from_millis(250);
 impl Clock for SystemClock {
     fn now(&self) -> i64 {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        since.map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+        since.map_or(0, |since| {
+            i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+        })
     }
 
     fn wait(&self, until: i64) -> Option<Duration> {

@@ -172,7 +172,10 @@ mod tests {
         };
         assert_eq!(
             said,
-            [line("[node-1] hello", false), line("[node-2:ERROR] Error: bad", true)]
+            [
+                line("[node-1] hello", false),
+                line("[node-2:ERROR] Error: bad", true)
+            ]
         );
         console.clear();
         assert_eq!(listener.try_iter().collect::<Vec<_>>(), [Said::Clear]);
@@ -190,7 +193,10 @@ mod tests {
         assert_eq!(listener.try_iter().count(), all);
         console.say("n", 0, false, "again");
         let said: Vec<_> = listener.try_iter().collect();
-        assert!(matches!(&said[..], [Said::Lost(10), Said::Line { .. }]), "{said:?}");
+        assert!(
+            matches!(&said[..], [Said::Lost(10), Said::Line { .. }]),
+            "{said:?}"
+        );
         drop(listener);
         console.say("n", 0, false, "nobody");
         assert!(console.with(|inner| inner.listeners.is_empty()));

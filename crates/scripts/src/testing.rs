@@ -1,18 +1,20 @@
 //! What tests of this crate share: entries of real captures, and interpreters with helpers.
 
-use crate::clock::ManualClock;
+use crate::clock::{ManualClock, lock};
 use crate::console::Console;
-use crate::engine::{Engine, Fault};
-use crate::helpers;
-use crate::host::Host;
-use crate::local::Local;
+use crate::engine::Fault;
+use crate::files::{Files, History, NoStreams, StreamFiles};
+use crate::helpers::NoCluster;
+use crate::host::{Host, Node, Side};
+use crate::limits::Limits;
+use crate::mailbox::Mailbox;
+use crate::script::Script;
 use crate::speech::Speech;
 use gillnet_capture::{Input, Ring, open_files};
 use gillnet_entry::{Entry, Origin, OwnedEntry};
 use gillnet_kfl::{Env, Options, compile};
 use gillnet_names::{Names, NamesConfig, StaticName};
 use gillnet_pipeline::{Consumer, Control, Keep, Matched, Plan, Shard, ShardConfig, Want, run};
-use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -39,14 +41,8 @@ pub(crate) fn entries(fixture: &str) -> Vec<Arc<OwnedEntry>> {
         record: false,
         bodies: true,
     };
-    let named = StaticName {
-        address: "127.0.0.1:80".into(),
-        name: "web".into(),
-        namespace: "shop".into(),
-        ..StaticName::default()
-    };
     let names = NamesConfig {
-        statics: vec![named],
+        statics: vec![web()],
         ..NamesConfig::default()
     };
     let mut shard = Shard::new(ShardConfig {
@@ -83,48 +79,103 @@ impl Consumer for Found {
     }
 }
 
-/// An interpreter with all helpers, on its own.
+/// A script's interpreter with all helpers, driven by hand.
 pub(crate) struct Rig {
-    pub(crate) engine: Engine,
+    pub(crate) script: Script,
+    pub(crate) host: Arc<Host>,
+    pub(crate) clock: Arc<ManualClock>,
     pub(crate) console: Console,
+    pub(crate) dir: tempfile::TempDir,
 }
 
 impl Rig {
     pub(crate) fn new() -> Rig {
-        let console = Console::default();
-        let host = Arc::new(Host {
-            node: "node".into(),
-            console: console.clone(),
-            clock: ManualClock::at(NOW),
-            speech: Speech::new(env()),
-        });
-        let engine = Engine::new(64 << 20).unwrap();
-        let local = Rc::new(Local {
+        Rig::with_env(&serde_json::json!({}), Arc::new(NoStreams))
+    }
+
+    pub(crate) fn with_env(env: &serde_json::Value, streams: Arc<dyn StreamFiles>) -> Rig {
+        let clock = ManualClock::at(NOW);
+        let dir = tempfile::tempdir().unwrap();
+        let host = host(&clock, dir.path(), env, streams);
+        let mailbox = Arc::new(Mailbox::new(1 << 20, 100));
+        lock(&host.mailboxes).push((Side::Worker, Arc::clone(&mailbox)));
+        let script = Script::new(&host, Side::Worker, 0, &mailbox).unwrap();
+        let console = host.console.clone();
+        Rig {
+            script,
             host,
-            number: 0,
-            guard: Rc::clone(engine.guard()),
-        });
-        engine
-            .enter(LIMIT, |ctx| helpers::install(ctx, &local))
-            .unwrap();
-        Rig { engine, console }
+            clock,
+            console,
+            dir,
+        }
     }
 
     /// Runs a text with `data` as a global.
     pub(crate) fn with(&self, data: &Arc<OwnedEntry>, text: &str) -> Result<(), Fault> {
-        self.engine.enter(LIMIT, |ctx| {
+        let engine = self.script.engine();
+        engine.enter(LIMIT, |ctx| {
             let data = crate::entry::entry_object(ctx, Arc::clone(data))?;
             ctx.globals().set("data", data)
         })?;
         self.run(text)
     }
 
+    /// Runs a text, in which `is(what, expected)` throws where they are not the same.
     pub(crate) fn run(&self, text: &str) -> Result<(), Fault> {
-        self.engine.run("test.js", &format!("{ASSERT}{text}"), LIMIT)
+        self.script
+            .engine()
+            .run("test.js", &format!("{ASSERT}{text}"), LIMIT)
+    }
+
+    /// The lines on the console so far, which is then empty.
+    pub(crate) fn said(&self) -> Vec<String> {
+        let lines = self.console.lines();
+        self.console.clear();
+        lines.iter().map(|line| line.to_string()).collect()
+    }
+}
+
+/// A process for scripts, with a name for 127.0.0.1:80.
+pub(crate) fn host(
+    clock: &Arc<ManualClock>,
+    dir: &std::path::Path,
+    env: &serde_json::Value,
+    streams: Arc<dyn StreamFiles>,
+) -> Arc<Host> {
+    let clock = Arc::clone(clock) as Arc<dyn crate::Clock>;
+    let names = NamesConfig {
+        statics: vec![web()],
+        ..NamesConfig::default()
+    };
+    let history = History::new(Arc::new(Names::new(names).unwrap()));
+    Arc::new(Host {
+        worker: Node::new("node", &clock),
+        hub: Node::new("hub", &clock),
+        env: env.as_object().unwrap().clone(),
+        limits: Limits {
+            hook: LIMIT,
+            job: LIMIT,
+            ..Limits::default()
+        },
+        console: Console::default(),
+        metrics: Default::default(),
+        clock: Arc::clone(&clock),
+        speech: Speech::new(self::env()),
+        files: Files::open(dir, streams, history, clock).unwrap(),
+        cluster: Arc::new(NoCluster),
+        mailboxes: Mutex::default(),
+    })
+}
+
+fn web() -> StaticName {
+    StaticName {
+        address: "127.0.0.1:80".into(),
+        name: "web".into(),
+        namespace: "shop".into(),
+        ..StaticName::default()
     }
 }
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
-/// `is(what, expected)` throws where they are not the same.
-const ASSERT: &str = "function is(a, b) { if (a !== b) throw new Error(JSON.stringify(a) + ' is not ' + JSON.stringify(b)); } ";
+const ASSERT: &str = "function is(a, b) { if (a !== b) throw new Error(JSON.stringify(a) + ' is not ' + JSON.stringify(b)); } function fails(f, text) { var said; try { f(); } catch (e) { said = String(e); } if (said === undefined || said.indexOf(text) < 0) throw new Error(said + ' does not say ' + text); } ";

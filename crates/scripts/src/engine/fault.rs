@@ -126,7 +126,10 @@ pub(crate) fn whole(text: &rquickjs::String<'_>) -> String {
         Ok(text) => text,
         Err(_) => {
             let well_formed = || {
-                let object = text.ctx().globals().get::<_, rquickjs::Object<'_>>("String")?;
+                let object = text
+                    .ctx()
+                    .globals()
+                    .get::<_, rquickjs::Object<'_>>("String")?;
                 let proto = object.get::<_, rquickjs::Object<'_>>("prototype")?;
                 let mend: rquickjs::Function<'_> = proto.get("toWellFormed")?;
                 mend.call::<_, String>((rquickjs::function::This(text.clone()),))

@@ -26,7 +26,10 @@ impl Guard {
 
     /// Whether the time is over; what the engine asks while it runs.
     pub(crate) fn is_over(&self) -> bool {
-        let over = self.until.get().is_some_and(|until| Instant::now() >= until);
+        let over = self
+            .until
+            .get()
+            .is_some_and(|until| Instant::now() >= until);
         if over {
             self.over.set(true);
         }

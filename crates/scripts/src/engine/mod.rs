@@ -90,7 +90,8 @@ impl Engine {
             let mut options = EvalOptions::default();
             options.strict = false;
             options.filename = Some(file.to_owned());
-            ctx.eval_with_options::<Value<'_>, _>(text, options).map(drop)
+            ctx.eval_with_options::<Value<'_>, _>(text, options)
+                .map(drop)
         })
     }
 
@@ -187,15 +188,28 @@ mod tests {
         assert_eq!(fault.kind, FaultKind::Syntax);
         let place = fault.place.clone().unwrap();
         assert_eq!((place.file.as_str(), place.line), ("test.js", 2), "{fault}");
-        assert!(place.column > 0 && fault.to_string().starts_with("SyntaxError: "), "{fault}");
+        assert!(
+            place.column > 0 && fault.to_string().starts_with("SyntaxError: "),
+            "{fault}"
+        );
         let engine = Engine::new(16 << 20).unwrap();
-        let found = engine.check("test.js", "var a = 1;\nvar b = ;\n").unwrap_err();
+        let found = engine
+            .check("test.js", "var a = 1;\nvar b = ;\n")
+            .unwrap_err();
         assert_eq!(found.place, fault.place);
         let first = engine.check("test.js", "var = 1").unwrap_err();
         assert_eq!(first.place, run("var = 1").unwrap_err().place);
-        assert!(engine.check("test.js", "throw 'not run'; function a() {}").is_ok());
+        assert!(
+            engine
+                .check("test.js", "throw 'not run'; function a() {}")
+                .is_ok()
+        );
         assert!(engine.check("test.js", "if (true) return;").is_err());
-        assert!(engine.check("test.js", "'use strict'; var x = 1; const y = 2; let z").is_ok());
+        assert!(
+            engine
+                .check("test.js", "'use strict'; var x = 1; const y = 2; let z")
+                .is_ok()
+        );
     }
 
     #[test]
@@ -206,7 +220,10 @@ mod tests {
             ("throw { a: 1 }", "[object Object]"),
             ("throw undefined", "undefined"),
             ("nothing.at.all", "ReferenceError: nothing is not defined"),
-            ("throw { toString: function () { throw 1; } }", "an error that has no text"),
+            (
+                "throw { toString: function () { throw 1; } }",
+                "an error that has no text",
+            ),
         ] {
             let fault = run(text).unwrap_err();
             assert_eq!((fault.kind, fault.text.as_str()), (FaultKind::Throw, says));
@@ -242,10 +259,18 @@ mod tests {
 
     #[test]
     fn what_one_script_sets_no_other_sees() {
-        let (one, other) = (Engine::new(16 << 20).unwrap(), Engine::new(16 << 20).unwrap());
-        one.run("one.js", "shared = 1; this.top = 2;", LIMIT).unwrap();
+        let (one, other) = (
+            Engine::new(16 << 20).unwrap(),
+            Engine::new(16 << 20).unwrap(),
+        );
+        one.run("one.js", "shared = 1; this.top = 2;", LIMIT)
+            .unwrap();
         other
-            .run("other.js", "if (typeof shared !== 'undefined' || typeof top !== 'undefined') throw 'seen';", LIMIT)
+            .run(
+                "other.js",
+                "if (typeof shared !== 'undefined' || typeof top !== 'undefined') throw 'seen';",
+                LIMIT,
+            )
             .unwrap();
     }
 }

@@ -3,9 +3,9 @@
 mod names;
 mod object;
 mod plain;
-mod tree;
 #[cfg(test)]
 mod tests;
+mod tree;
 mod value;
 
 pub(crate) use object::{Data, Shapes, entry_object, entry_of, go_object};

@@ -487,8 +487,14 @@ fn hidden(at: At) -> fn(&OwnedEntry, &str) -> Field<'static> {
     match usize::from(at.index) {
         SRC | DST if at.common => |_, name| match name {
             "processName" | "processPath" | "containerId" => Field::Str(""),
-            "cgroupId" | "socketId" | "processId" | "parentProcessId" | "hostProcessId"
-            | "hostParentProcessId" | "cpuUsage" | "memoryUsage" => Field::Int(0),
+            "cgroupId"
+            | "socketId"
+            | "processId"
+            | "parentProcessId"
+            | "hostProcessId"
+            | "hostParentProcessId"
+            | "cpuUsage"
+            | "memoryUsage" => Field::Int(0),
             _ => Field::Missing,
         },
         _ => |_, _| Field::Missing,

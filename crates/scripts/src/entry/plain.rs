@@ -173,9 +173,13 @@ fn value<'a>(json: &'a Json, ctx: &Ctx<'a>) -> Value<'a> {
         },
         Json::String(v) => Value::Str(v),
         Json::Array(items) => Value::List(ctx.list(items.iter().map(|item| value(item, ctx)))),
-        Json::Object(members) => Value::Map(ctx.list(
-            members.iter().map(|(key, member)| (key.as_str(), value(member, ctx))),
-        )),
+        Json::Object(members) => Value::Map(
+            ctx.list(
+                members
+                    .iter()
+                    .map(|(key, member)| (key.as_str(), value(member, ctx))),
+            ),
+        ),
     }
 }
 

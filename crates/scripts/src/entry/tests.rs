@@ -12,11 +12,18 @@ fn json_of(entry: &gillnet_entry::OwnedEntry) -> String {
 #[test]
 fn an_object_is_written_as_its_entry_is() {
     let rig = Rig::new();
-    let fixtures = ["http1/nginx_and_python", "http1/print_flags", "dns/dnssec", "dns/uri"];
+    let fixtures = [
+        "http1/nginx_and_python",
+        "http1/print_flags",
+        "dns/dnssec",
+        "dns/uri",
+    ];
     let mut seen = 0;
     for entry in fixtures.into_iter().flat_map(entries) {
         let expected = json_of(&entry);
-        let text = format!("expected = {expected}; is(JSON.stringify(data), JSON.stringify(expected)); var order = []; for (var k in data) order.push(k); is(order.join(), Object.keys(expected).join()); is(Object.keys(data).join(), order.join());");
+        let text = format!(
+            "expected = {expected}; is(JSON.stringify(data), JSON.stringify(expected)); var order = []; for (var k in data) order.push(k); is(order.join(), Object.keys(expected).join()); is(Object.keys(data).join(), order.join());"
+        );
         rig.with(&entry, &text).unwrap();
         seen += 1;
     }
@@ -76,9 +83,13 @@ fn entries_stay_valid_after_their_hook_and_go_with_their_script() {
     let rig = Rig::new();
     rig.run("kept = [];").unwrap();
     for entry in &all {
-        rig.with(entry, "kept.push(data); data.self = data; data.all = kept;").unwrap();
+        rig.with(entry, "kept.push(data); data.self = data; data.all = kept;")
+            .unwrap();
     }
-    let expected: Vec<_> = all.iter().map(|e| e.common().elapsed_us().unwrap_or(0)).collect();
+    let expected: Vec<_> = all
+        .iter()
+        .map(|e| e.common().elapsed_us().unwrap_or(0))
+        .collect();
     rig.run(&format!(
         "is(JSON.stringify(kept.map(function (d) {{ return d.elapsedTime; }})), '{}');",
         serde_json::to_string(&expected).unwrap()
@@ -86,13 +97,17 @@ fn entries_stay_valid_after_their_hook_and_go_with_their_script() {
     .unwrap();
     // cycles through Rust are found, too
     rig.run("kept = null; data = null;").unwrap();
-    rig.engine
+    rig.script
+        .engine()
         .enter(crate::testing::LIMIT, |ctx| {
             ctx.run_gc();
             Ok(())
         })
         .unwrap();
-    assert!(all.iter().all(|entry| std::sync::Arc::strong_count(entry) == 1));
+    assert!(
+        all.iter()
+            .all(|entry| std::sync::Arc::strong_count(entry) == 1)
+    );
 }
 
 #[test]
@@ -102,7 +117,8 @@ fn pods_have_both_spellings_the_other_way_round() {
         "metadata": {"name": "web-1", "creationTimestamp": "2026-01-02T03:04:05Z", "labels": {"app": "web"}},
         "spec": {"containers": [{"name": "c"}]},
     });
-    rig.engine
+    rig.script
+        .engine()
         .enter(crate::testing::LIMIT, |ctx| {
             ctx.globals().set("pod", super::go_object(ctx, &pod)?)
         })
@@ -140,6 +156,11 @@ fn filters_match_entries_and_what_scripts_made_of_them() {
     )
     .unwrap();
     assert!(rig.console.lines().is_empty());
-    rig.run("is(kfl.validate('put-your-kfl-here ??'), false);").unwrap();
-    assert!(rig.console.lines()[0].starts_with("[node-0:ERROR] 1:"), "{:?}", rig.console.lines());
+    rig.run("is(kfl.validate('put-your-kfl-here ??'), false);")
+        .unwrap();
+    assert!(
+        rig.console.lines()[0].starts_with("[node-0:ERROR] 1:"),
+        "{:?}",
+        rig.console.lines()
+    );
 }

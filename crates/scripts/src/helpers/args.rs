@@ -53,7 +53,9 @@ impl<'js> Args<'js> {
 
     /// An argument as a number.
     pub(crate) fn number(&self, at: usize, name: &str) -> Result<f64> {
-        let value = self.get(at).ok_or_else(|| self.wrong(at, name, "is missing"))?;
+        let value = self
+            .get(at)
+            .ok_or_else(|| self.wrong(at, name, "is missing"))?;
         let number = match value.as_number() {
             Some(number) => Some(number),
             None if value.is_object() => None,
@@ -107,7 +109,8 @@ impl<'js> Helper<'js> {
     /// The object of this name in the globals, made where it is not there.
     pub(crate) fn named(ctx: &Ctx<'js>, name: &str) -> Result<Helper<'js>> {
         let globals = ctx.globals();
-        let object = match globals.get::<_, Option<Object<'js>>>(name)? {
+        // a key of the environment gives way
+        let object = match globals.get::<_, Value<'js>>(name)?.into_object() {
             Some(object) => object,
             None => {
                 let object = Object::new(ctx.clone())?;

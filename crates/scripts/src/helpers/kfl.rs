@@ -168,7 +168,9 @@ pub(super) fn install<'js>(ctx: &Ctx<'js>, local: &Rc<Local>) -> Result<()> {
         let none = Value::new_undefined(ctx.clone());
         let query = args.from(0).first().unwrap_or(&none);
         let compiled = filters(ctx)?.of(ctx, query);
-        let quiet = args.get(1).is_some_and(|quiet| quiet.as_bool() == Some(true));
+        let quiet = args
+            .get(1)
+            .is_some_and(|quiet| quiet.as_bool() == Some(true));
         if let Compiled::Wrong(message) = &*compiled
             && !quiet
         {

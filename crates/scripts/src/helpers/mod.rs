@@ -1,22 +1,58 @@
 //! The helpers: what stands in a script's globals beside the language.
 
 mod args;
+mod basics;
+mod cluster;
+mod file;
+mod jobs;
 mod kfl;
+#[cfg(test)]
+mod tests;
+mod timers;
 
-pub(crate) use args::{Args, Helper, throw};
-pub(crate) use kfl::Filters;
+pub use cluster::{Cluster, NoCluster};
+pub(crate) use timers::Timers;
 
+use crate::engine::PRELUDE;
 use crate::entry::Shapes;
 use crate::local::Local;
-use rquickjs::{Ctx, Result};
+use rquickjs::context::EvalOptions;
+use rquickjs::{Ctx, Function, Object, Result, Value};
 use std::rc::Rc;
 
 /// Puts all helpers into an interpreter's globals.
 pub(crate) fn install<'js>(ctx: &Ctx<'js>, local: &Rc<Local>) -> Result<()> {
-    ctx.store_userdata(Shapes::new(ctx)?)
-        .map_err(|_| rquickjs::Error::Unknown)?;
-    ctx.store_userdata(Filters::new(local))
-        .map_err(|_| rquickjs::Error::Unknown)?;
+    let twice = || rquickjs::Error::Unknown;
+    ctx.store_userdata(Shapes::new(ctx)?).map_err(|_| twice())?;
+    ctx.store_userdata(kfl::Filters::new(local))
+        .map_err(|_| twice())?;
+    basics::env(ctx, local)?;
+    basics::install(ctx, local)?;
     kfl::install(ctx, local)?;
-    Ok(())
+    file::install(ctx, local)?;
+    jobs::install(ctx, local)?;
+    timers::install(ctx, local)?;
+    cluster::install(ctx, local)?;
+    wrapper(ctx)
+}
+
+/// `wrapper.*`, which is written in JavaScript over the other helpers: what a script makes of their names later does not
+/// matter to it.
+fn wrapper(ctx: &Ctx<'_>) -> Result<()> {
+    let mut options = EvalOptions::default();
+    options.strict = false;
+    options.filename = Some(PRELUDE.to_owned());
+    let make: Function<'_> = ctx.eval_with_options(include_str!("wrapper.js"), options)?;
+    let globals = ctx.globals();
+    let of = |name: &str| globals.get::<_, Value<'_>>(name);
+    let wrapper: Object<'_> = make.call((
+        of("kfl")?,
+        of("file")?,
+        of("pcap")?,
+        of("jobs")?,
+        of("vendor")?,
+        of("console")?,
+        of("env")?,
+    ))?;
+    globals.set("wrapper", wrapper)
 }
