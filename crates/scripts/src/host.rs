@@ -1,6 +1,6 @@
 //! What all scripts of a process share.
 
-use crate::clock::{Clock, lock};
+use crate::clock::{Bell, Clock, lock};
 use crate::console::Console;
 use crate::files::Files;
 use crate::helpers::Cluster;
@@ -10,6 +10,7 @@ use crate::limits::Limits;
 use crate::mailbox::Mailbox;
 use crate::metrics::Metrics;
 use crate::speech::Speech;
+use crate::vendor::Vendors;
 use serde_json::{Map, Value};
 use std::sync::{Arc, Mutex};
 
@@ -42,6 +43,11 @@ pub(crate) struct Host {
     pub(crate) speech: Speech,
     pub(crate) files: Files,
     pub(crate) cluster: Arc<dyn Cluster>,
+    pub(crate) vendors: Vendors,
+    /// Vendor calls are said and not made.
+    pub(crate) dry_run: bool,
+    /// Rings when the hooks of a script at work changed.
+    pub(crate) changed: Bell,
     /// What scripts at work are reached by.
     pub(crate) mailboxes: Mutex<Vec<(Side, Arc<Mailbox>)>>,
 }

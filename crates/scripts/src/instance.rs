@@ -182,6 +182,8 @@ struct Worker {
 
 impl Worker {
     fn run(mut self, loaded: impl Fn(Result<(), Fault>)) {
+        // capture goes before scripts
+        gillnet_capture::turns::give_way();
         let mut script = match self.load() {
             Ok(script) => {
                 loaded(Ok(()));

@@ -129,9 +129,9 @@ impl Mailbox {
         self.bell.ring();
     }
 
-    /// Says which hooks the script has.
-    pub(crate) fn set_hooks(&self, hooks: HookSet) {
-        self.hooks.store(hooks.bits(), Ordering::Release);
+    /// Says which hooks the script has; gives whether they are others than before.
+    pub(crate) fn set_hooks(&self, hooks: HookSet) -> bool {
+        self.hooks.swap(hooks.bits(), Ordering::AcqRel) != hooks.bits()
     }
 
     pub(crate) fn hooks(&self) -> HookSet {

@@ -94,7 +94,9 @@ impl Script {
             .filter(|(_, function)| function.is_some());
         let set = set.fold(HookSet::default(), |set, (hook, _)| set.with(hook));
         *self.hooks.borrow_mut() = found;
-        self.local.mailbox.set_hooks(set);
+        if self.local.mailbox.set_hooks(set) {
+            self.local.host.changed.ring();
+        }
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use crate::limits::Limits;
 use crate::mailbox::Mailbox;
 use crate::script::Script;
 use crate::speech::Speech;
+use crate::vendor::{self, Vendors};
 use gillnet_capture::{Input, Ring, open_files};
 use gillnet_entry::{Entry, Origin, OwnedEntry};
 use gillnet_kfl::{Env, Options, compile};
@@ -27,12 +28,22 @@ pub(crate) fn env() -> Arc<Env> {
 
 /// The entries of a protocol's fixture, `http1/nginx_and_python`.
 pub(crate) fn entries(fixture: &str) -> Vec<Arc<OwnedEntry>> {
+    let path = self::fixture(fixture);
+    let found = entries_in(std::path::Path::new(&path));
+    assert!(!found.is_empty(), "{path} has no entries");
+    found
+}
+
+/// The capture of a fixture.
+pub(crate) fn fixture(fixture: &str) -> String {
     let (protocol, name) = fixture.split_once('/').unwrap();
-    let path = format!(
-        "{}/../protocols/src/{protocol}/fixtures/{name}.pcap",
-        env!("CARGO_MANIFEST_DIR")
-    );
-    let mut source = open_files(vec![Input::File(path.clone().into())]).unwrap();
+    let folder = env!("CARGO_MANIFEST_DIR");
+    format!("{folder}/../protocols/src/{protocol}/fixtures/{name}.pcap")
+}
+
+/// The entries of a capture.
+pub(crate) fn entries_in(path: &std::path::Path) -> Vec<Arc<OwnedEntry>> {
+    let mut source = open_files(vec![Input::File(path.into())]).unwrap();
     let found = Arc::new(Mutex::new(Vec::new()));
     let filter = compile(&env(), "", &Options::default()).unwrap();
     let want = Want {
@@ -65,9 +76,7 @@ pub(crate) fn entries(fixture: &str) -> Vec<Arc<OwnedEntry>> {
         tap: None,
     });
     run(&mut *source, &mut shard, &Control::default(), &mut |_| {});
-    let found = std::mem::take(&mut *found.lock().unwrap());
-    assert!(!found.is_empty(), "{path} has no entries");
-    found
+    std::mem::take(&mut *found.lock().unwrap())
 }
 
 struct Found(Arc<Mutex<Vec<Arc<OwnedEntry>>>>);
@@ -163,8 +172,30 @@ pub(crate) fn host(
         speech: Speech::new(self::env()),
         files: Files::open(dir, streams, history, clock).unwrap(),
         cluster: Arc::new(NoCluster),
+        vendors: vendors(env),
+        dry_run: false,
+        changed: Default::default(),
         mailboxes: Mutex::default(),
     })
+}
+
+/// Vendor calls that may go to loopback.
+pub(crate) fn vendors(env: &serde_json::Value) -> Vendors {
+    let node = vendor::Node {
+        name: "node".into(),
+        ip: "10.0.0.1".into(),
+        run: "00000000000000ff".into(),
+    };
+    let mut config = vendor::Config::new(node);
+    config.env = env.as_object().unwrap().clone();
+    config.allow_hosts = vec!["127.0.0.1".into()];
+    if let Some(serde_json::Value::Object(endpoints)) = env.get("ENDPOINTS") {
+        config.endpoints = endpoints
+            .iter()
+            .map(|(key, url)| (key.clone(), url.as_str().unwrap().to_owned()))
+            .collect();
+    }
+    Vendors::new(config).unwrap()
 }
 
 fn web() -> StaticName {

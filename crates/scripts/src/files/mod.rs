@@ -190,6 +190,14 @@ impl Files {
         }
     }
 
+    /// Whether a path names a file that can be read.
+    pub(crate) fn is_there(&self, path: &str) -> bool {
+        let Ok(clean) = named(path) else {
+            return false;
+        };
+        self.dir.is_file(&clean) || clean == Path::new(HISTORY) || stream_of(&clean).is_some()
+    }
+
     /// The packets of a stream, as classic pcap in time order, in a file that has no name.
     fn capture(&self, path: &str, stream: u64) -> Result<File> {
         let fail = |error: io::Error| failed(path, &error);

@@ -9,6 +9,7 @@ mod kfl;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod vendor;
 
 pub use cluster::{Cluster, NoCluster};
 pub(crate) use timers::Timers;
@@ -33,10 +34,11 @@ pub(crate) fn install<'js>(ctx: &Ctx<'js>, local: &Rc<Local>) -> Result<()> {
     jobs::install(ctx, local)?;
     timers::install(ctx, local)?;
     cluster::install(ctx, local)?;
+    vendor::install(ctx, local)?;
     wrapper(ctx)
 }
 
-/// `wrapper.*`, which is written in JavaScript over the other helpers: what a script makes of their names later does not
+/// `wrapper.*` and `fetch`, which are written in JavaScript over the other helpers: what a script makes of their names later does not
 /// matter to it.
 fn wrapper(ctx: &Ctx<'_>) -> Result<()> {
     let mut options = EvalOptions::default();
@@ -44,15 +46,15 @@ fn wrapper(ctx: &Ctx<'_>) -> Result<()> {
     options.filename = Some(PRELUDE.to_owned());
     let make: Function<'_> = ctx.eval_with_options(include_str!("wrapper.js"), options)?;
     let globals = ctx.globals();
-    let of = |name: &str| globals.get::<_, Value<'_>>(name);
-    let wrapper: Object<'_> = make.call((
-        of("kfl")?,
-        of("file")?,
-        of("pcap")?,
-        of("jobs")?,
-        of("vendor")?,
-        of("console")?,
-        of("env")?,
-    ))?;
-    globals.set("wrapper", wrapper)
+    // as they are now: a copy, with nothing of the script's
+    let helpers = Object::new(ctx.clone())?;
+    for name in ["kfl", "file", "pcap", "jobs", "vendor", "console", "env"] {
+        helpers.set(name, globals.get::<_, Value<'_>>(name)?)?;
+    }
+    helpers.set("request", globals.get::<_, Value<'_>>("fetch")?)?;
+    let made: Object<'_> = make.call((helpers,))?;
+    for name in ["wrapper", "fetch"] {
+        globals.set(name, made.get::<_, Value<'_>>(name)?)?;
+    }
+    Ok(())
 }

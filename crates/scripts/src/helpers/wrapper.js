@@ -1,6 +1,5 @@
-// The helpers of which each is a way of using others. Runs once in every interpreter, before the script.
-(function (kfl, file, pcap, jobs, vendor, console, env) {
-  "use strict";
+// The helpers that are ways of using others. Runs once in every interpreter, before the script.
+(function ({ kfl, file, pcap, jobs, vendor, console, env, request }) {
   const { stringify } = JSON;
 
   // Counts of two maps together: numbers are added, maps joined, and of anything else the second counts.
@@ -199,5 +198,29 @@
     }
   }
 
-  return { buildHAR, joinMaps, pcapSnapshot, kflPcapS3 };
+  // fetch() as browsers have it, as far as scripts need it. The request itself is made at once, and blocks.
+  async function fetch(url, options) {
+    const { status, statusText, url: from, redirected, headers, text, bytes } = request(url, options);
+    const all = new Map();
+    for (const [name, value] of headers) all.set(name, all.has(name) ? `${all.get(name)}, ${value}` : value);
+    return {
+      status,
+      statusText,
+      ok: status >= 200 && status < 300,
+      url: from,
+      redirected,
+      headers: {
+        get: (name) => all.get(String(name).toLowerCase()) ?? null,
+        has: (name) => all.has(String(name).toLowerCase()),
+        entries: () => all.entries(),
+        [Symbol.iterator]: () => all.entries(),
+      },
+      text: async () => text,
+      json: async () => JSON.parse(text),
+      bytes: async () => bytes,
+      arrayBuffer: async () => bytes.buffer,
+    };
+  }
+
+  return { wrapper: { buildHAR, joinMaps, pcapSnapshot, kflPcapS3 }, fetch };
 })
