@@ -94,7 +94,8 @@ impl Environment {
     }
 
     /// The emulator's base URL, without a slash at its end.
-    pub(crate) fn emulator_url(&self) -> Option<String> {
+    #[must_use]
+    pub fn emulator_url(&self) -> Option<String> {
         let host = self.emulator_host.as_deref()?.trim().trim_end_matches('/');
         Some(if host.contains("://") {
             host.to_owned()

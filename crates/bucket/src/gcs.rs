@@ -5,7 +5,7 @@ use std::{future::Future, ops::Range, sync::Arc, sync::mpsc, time::Duration};
 use object_store::{
     BackoffConfig, ClientOptions, GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode,
     PutOptions, RetryConfig, StaticCredentialProvider,
-    client::{HttpError, HttpErrorKind},
+    client::HttpConnector,
     gcp::{GcpCredential, GoogleCloudStorage, GoogleCloudStorageBuilder},
     list::{PaginatedListOptions, PaginatedListStore},
     path::Path as ObjectPath,
@@ -15,6 +15,7 @@ use tokio::runtime::Runtime;
 use crate::{
     Access, Body, Bucket, BucketError, Credentials, ErrorKind, ObjectMeta, PutError,
     credentials::{self, Account},
+    failure::{Failure, said},
     token::{self, Tokens},
 };
 
@@ -110,6 +111,28 @@ pub(crate) fn connect(
         account,
         runtime: Some(runtime),
     })
+}
+
+/// Google Cloud Storage as object_store has it, with credentials found and checked as [`connect`]
+/// does for reading, and requests made by `http`.
+///
+/// # Errors
+/// As [`connect`].
+pub fn google_store(
+    bucket: &str,
+    credentials: &Credentials,
+    http: impl HttpConnector,
+    runtime: &Runtime,
+) -> Result<GoogleCloudStorage, BucketError> {
+    let place = format!("gs://{bucket}");
+    let builder = GoogleCloudStorageBuilder::new()
+        .with_bucket_name(bucket)
+        .with_http_connector(http);
+    identify(&place, credentials, Access::Read, runtime)?
+        .apply(builder, credentials)
+        .with_retry(read_retries())
+        .build()
+        .map_err(|error| unusable(&place, &error))
 }
 
 /// Runs a request on the bucket's own threads and waits for it, so that it does not matter whether
@@ -258,73 +281,6 @@ impl Doing {
             Self::List => ("storage.objects.list", "roles/storage.objectViewer"),
         }
     }
-}
-
-/// How a request ended that did not succeed.
-enum Failure {
-    /// The server answered: status and body.
-    Answer(u16, String),
-    /// The connection could not be made: nothing was sent.
-    NoConnection(String),
-    /// Sent, perhaps in part, and no whole answer.
-    NoAnswer(String),
-    /// The store's client refused to send it.
-    Client(String),
-}
-
-/// What stands before the status in the text of a refused request; object_store's error type that
-/// holds it is private.
-const STATUS_TEXT: &str = "Server returned non-2xx status code: ";
-
-impl Failure {
-    fn of(error: &object_store::Error) -> Self {
-        let mut at: Option<&(dyn std::error::Error + 'static)> = Some(error);
-        let mut deepest = error.to_string();
-        while let Some(cause) = at {
-            let text = cause.to_string();
-            if let Some(answer) = text.strip_prefix(STATUS_TEXT) {
-                let (head, body) = answer.split_once(": ").unwrap_or((answer, ""));
-                let status = head
-                    .get(..3)
-                    .and_then(|digits| digits.parse().ok())
-                    .unwrap_or(0);
-                return Self::Answer(status, body.to_owned());
-            }
-            if let Some(http) = cause.downcast_ref::<HttpError>() {
-                let text = innermost(http);
-                return match http.kind() {
-                    HttpErrorKind::Connect => Self::NoConnection(text),
-                    // "Request" also stands for a connection that was closed before the answer
-                    _ => Self::NoAnswer(text),
-                };
-            }
-            deepest = text;
-            at = cause.source();
-        }
-        match error {
-            object_store::Error::Generic { .. } => Self::NoAnswer(deepest),
-            _ => Self::Client(deepest),
-        }
-    }
-}
-
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut last = error;
-    while let Some(cause) = last.source() {
-        last = cause;
-    }
-    last.to_string()
-}
-
-/// The text of a tag of an XML error, or the message of a JSON one.
-fn said(body: &str) -> Option<&str> {
-    let between =
-        |open: &str, close: &str| Some(body.split_once(open)?.1.split_once(close)?.0.trim());
-    between("<Details>", "</Details>")
-        .or_else(|| between("<Message>", "</Message>"))
-        .or_else(|| between("\"message\":\"", "\""))
-        .or_else(|| between("\"message\": \"", "\""))
-        .filter(|text| !text.is_empty() && text.len() < 500)
 }
 
 impl GcsBucket {

@@ -31,14 +31,37 @@ impl<'a> Entry<'a> {
         self.record.get(field, &self.ctx)
     }
 
-    /// A copy that needs neither store nor shard; heads and bodies are cut after `limit` bytes each.
+    /// A copy that needs neither store nor shard; heads and bodies are cut after `limit` bytes each. For many use a
+    /// [`Detacher`].
     pub fn detach(&self, limit: usize) -> OwnedEntry {
-        let c = self.common;
+        Detacher::default().detach(self, limit)
+    }
+}
+
+/// Makes copies that need neither store nor shard: keeps what entries of one origin have in common.
+#[derive(Debug, Default)]
+pub struct Detacher {
+    shared: Option<(Arc<Origin>, Arc<str>)>,
+}
+
+impl Detacher {
+    /// A copy of an entry; heads and bodies are cut after `limit` bytes each.
+    pub fn detach(&mut self, entry: &Entry<'_>, limit: usize) -> OwnedEntry {
+        let c = entry.common;
+        let (origin, recording) = match &self.shared {
+            Some((origin, recording)) if **origin == *c.origin && **recording == *c.record => {
+                (Arc::clone(origin), Arc::clone(recording))
+            }
+            _ => {
+                let made = (Arc::new(c.origin.clone()), Arc::from(c.record));
+                self.shared.insert(made).clone()
+            }
+        };
         OwnedEntry {
-            protocol: self.protocol,
-            record: self.record.detach(self.ctx.store, limit),
-            origin: Arc::new(c.origin.clone()),
-            recording: c.record.into(),
+            protocol: entry.protocol,
+            record: entry.record.detach(entry.ctx.store, limit),
+            origin,
+            recording,
             stream: c.stream,
             transport: c.transport,
             index: c.index,

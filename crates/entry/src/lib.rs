@@ -20,7 +20,7 @@ pub use bytes::{Bytes, Ctx, Nothing, Part, Span};
 pub use common::{
     COMMON, Common, End, Fault, FaultKind, Mechanism, Name, Origin, Transport, Workload,
 };
-pub use entry::{Entry, OwnedEntry};
+pub use entry::{Detacher, Entry, OwnedEntry};
 pub use field::{Field, Kind, Record, Schema, Stage};
 pub use protocol::ProtocolInfo;
 pub use value::Value;

@@ -51,6 +51,10 @@ impl DnsNames {
         Some(Arc::clone(name))
     }
 
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = &IpAddr> {
+        self.by_ip.keys()
+    }
+
     pub(crate) fn get(&self, ip: IpAddr) -> Option<&Timeline> {
         self.by_ip.get(&ip).map(|known| &known.line)
     }

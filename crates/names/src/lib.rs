@@ -168,6 +168,21 @@ impl Names {
         Knowledge::Unknown
     }
 
+    /// Addresses that have names, with ports where only one port has: for [`Names::history`] of all that is known. At
+    /// most `limit`, those that are configured and of clusters first.
+    pub fn addresses(&self, limit: usize) -> Vec<(IpAddr, u16)> {
+        let state = self.read();
+        let fixed = state.statics.keys().chain(state.timelines.addresses());
+        let fixed = fixed.map(|address| (address.ip, address.port.unwrap_or(0)));
+        let plain = state
+            .own
+            .keys()
+            .chain(state.hosts.keys())
+            .chain(state.dns.addresses());
+        let plain = plain.map(|ip| (*ip, 0));
+        fixed.chain(plain).take(limit).collect()
+    }
+
     /// Whether DNS answers are learnt from.
     pub fn learns_dns(&self) -> bool {
         self.read().learns

@@ -99,6 +99,10 @@ impl Timelines {
         self.by_address.get(&address)?.at(at).cloned()
     }
 
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = &Address> {
+        self.by_address.keys()
+    }
+
     pub(crate) fn get(&self, address: Address) -> Option<&Timeline> {
         self.by_address.get(&address)
     }

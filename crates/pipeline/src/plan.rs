@@ -36,6 +36,7 @@ pub struct Plan {
     /// The wants that ask nothing of a flow's ends.
     of_any_flow: Matched,
     bodies: bool,
+    sees_packets: bool,
     generation: u32,
 }
 
@@ -70,8 +71,24 @@ impl Plan {
             of_any_flow: those(&|w| !w.filter.asks_for_ends()),
             bodies: wants.iter().any(|w| w.bodies || w.filter.needs_bodies()),
             wants,
+            sees_packets: false,
             generation,
         }
+    }
+
+    /// The same plan, with which the consumer is told of every packet ([`crate::Consumer::packet`]) where that is `seen`.
+    #[must_use]
+    pub fn with_packets(self, seen: bool) -> Plan {
+        Plan {
+            sees_packets: seen,
+            ..self
+        }
+    }
+
+    /// Whether the consumer is told of every packet.
+    #[inline]
+    pub fn sees_packets(&self) -> bool {
+        self.sees_packets
     }
 
     /// Tells this plan from others.
@@ -103,6 +120,9 @@ impl Plan {
     /// what some want asks for, the usual ports of the protocols of `learnt_from` (bits), and what does not show by itself
     /// which flow it belongs to: fragments, tunnels, and all that is neither TCP nor UDP.
     pub fn packets(&self, learnt_from: u64) -> String {
+        if self.sees_packets {
+            return String::new();
+        }
         let learnt_from = ProtocolSet::from_bits(learnt_from);
         let on = |transport| {
             let there = REGISTRY

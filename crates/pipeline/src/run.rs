@@ -14,14 +14,18 @@ pub struct Control {
     fresh: AtomicBool,
     asks: Mutex<Vec<Ask>>,
     asked: AtomicBool,
+    /// Nobody answers any more.
+    over: AtomicBool,
     board: Board,
 }
 
-/// Somebody asks where the newest frame of a stream is.
+/// Somebody asks of streams.
 #[derive(Debug)]
-struct Ask {
-    stream: u64,
-    answer: mpsc::SyncSender<Option<u64>>,
+enum Ask {
+    /// Where the newest frame of one is.
+    Newest(u64, mpsc::SyncSender<Option<u64>>),
+    /// Which there are.
+    Numbers(mpsc::SyncSender<Vec<(u64, bool)>>),
 }
 
 impl Control {
@@ -40,9 +44,26 @@ impl Control {
     /// known (any more), or the shard does not answer within `patience`.
     pub fn newest_frame(&self, stream: u64, patience: Duration) -> Option<u64> {
         let (answer, answered) = mpsc::sync_channel(1);
-        lock(&self.asks).push(Ask { stream, answer });
-        self.asked.store(true, Ordering::Release);
+        self.ask(Ask::Newest(stream, answer));
         answered.recv_timeout(patience).ok().flatten()
+    }
+
+    /// The streams of which frames may be in the ring: number, and whether it is UDP; none where the shard does not
+    /// answer within `patience`.
+    pub fn streams(&self, patience: Duration) -> Vec<(u64, bool)> {
+        let (answer, answered) = mpsc::sync_channel(1);
+        self.ask(Ask::Numbers(answer));
+        answered.recv_timeout(patience).unwrap_or_default()
+    }
+
+    fn ask(&self, ask: Ask) {
+        let mut asks = lock(&self.asks);
+        // dropped, it is answered
+        if self.over.load(Ordering::Acquire) {
+            return;
+        }
+        asks.push(ask);
+        self.asked.store(true, Ordering::Release);
     }
 
     /// The shard's counters.
@@ -57,11 +78,27 @@ impl Control {
         lock(&self.plan).take()
     }
 
+    /// Answers for the last time.
+    fn end(&self, shard: &Shard) {
+        let asks = lock(&self.asks);
+        self.over.store(true, Ordering::Release);
+        drop(asks);
+        self.asked.store(true, Ordering::Release);
+        self.answer(shard);
+    }
+
     fn answer(&self, shard: &Shard) {
         if self.asked.swap(false, Ordering::AcqRel) {
             for ask in lock(&self.asks).drain(..) {
                 // who does not wait any more needs no answer
-                let _ = ask.answer.try_send(shard.newest_frame(ask.stream));
+                match ask {
+                    Ask::Newest(stream, answer) => {
+                        let _ = answer.try_send(shard.newest_frame(stream));
+                    }
+                    Ask::Numbers(answer) => {
+                        let _ = answer.try_send(shard.stream_numbers());
+                    }
+                }
             }
         }
     }
@@ -145,6 +182,7 @@ pub fn run(
     shard.interfaces(source.interfaces());
     shard.finish();
     shard.publish(source.stats(), &control.board);
+    control.end(shard);
     ended
 }
 

@@ -2,7 +2,7 @@
 
 use crate::clock::PacketClock;
 use crate::outlet::{About, Emitter, Outlet};
-use crate::{Board, Consumer, FrameTap, Matched, Plan, StreamRecorder};
+use crate::{Board, Consumer, FrameTap, Matched, PacketSeen, Plan, StreamRecorder};
 use gillnet_capture::{Frame, FrameHeader, Interface, NO_POS, Ring, SourceStats, Store};
 use gillnet_entry::drops::Reason;
 use gillnet_entry::{Origin, Transport};
@@ -11,6 +11,7 @@ use gillnet_protocols::{Config, Limits, Stream};
 use gillnet_streams::decode::{DecodeLimits, Decoder, Skip};
 use gillnet_streams::flow::{self, Flow, FlowLimits, FlowSink, Flows, Touch};
 use gillnet_streams::{Chunk, Close, Dir, StreamSink};
+use hashbrown::HashMap;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -96,8 +97,10 @@ struct Streams {
     states: Vec<Option<Box<State>>>,
     free: Vec<u32>,
     numbers: Numbers,
-    /// Streams that ended lately, with the position of their newest frame.
-    ended: VecDeque<(u64, u64)>,
+    /// Where to look for a stream by its number, where it runs or ended lately.
+    found: HashMap<u64, Found, foldhash::fast::RandomState>,
+    /// Streams that ended lately, the newest last.
+    ended: VecDeque<u64>,
     /// The protocols from which names are learnt, whoever else wants them, as bits of the registry.
     learnt_from: u64,
     /// Whether any flow was ever let go that had been wanted.
@@ -106,6 +109,15 @@ struct Streams {
     truncated_before: Option<i64>,
     config: Config,
     outlet: Outlet,
+}
+
+/// What is known of a stream by its number.
+#[derive(Clone, Copy, Debug)]
+enum Found {
+    /// Index into `Streams::states`.
+    Runs(u32),
+    /// It ended: whether it is UDP, and the position of its newest frame.
+    Ended(bool, u64),
 }
 
 /// One thread's part of the pipeline.
@@ -124,7 +136,7 @@ pub struct Shard {
 }
 
 /// Streams that are remembered after their end.
-const ENDED: usize = 1 << 15;
+const ENDED: usize = 1 << 17;
 
 impl Shard {
     /// A shard that has seen nothing yet.
@@ -151,6 +163,7 @@ impl Shard {
             states: Vec::new(),
             free: Vec::new(),
             numbers: config.numbers.unwrap_or_else(counting_from_zero),
+            found: HashMap::default(),
             ended: VecDeque::new(),
             learnt_from: 0,
             left: false,
@@ -183,6 +196,18 @@ impl Shard {
             .advance(frame.ts, self.streams.config.limits.timeout);
         // borrowed, not moved out: the copy would wait for the stores before it
         let decoded = self.decoder.decode(frame);
+        if self.streams.outlet.plan.sees_packets() {
+            let fragmented = match &decoded {
+                Ok(packet) => !packet.parts.is_empty(),
+                Err(skip) => matches!(skip, Skip::FragmentHeld | Skip::Fragment),
+            };
+            self.streams.outlet.consumer.packet(&PacketSeen {
+                ts: frame.ts,
+                captured: u32::try_from(frame.data.len()).unwrap_or(u32::MAX),
+                wire: frame.wire_len,
+                fragmented,
+            });
+        }
         let packet = match &decoded {
             Ok(packet) => packet,
             Err(Skip::FragmentHeld) => return self.hold_fragment(frame),
@@ -279,22 +304,31 @@ impl Shard {
 
     /// The position in the ring of a stream's newest frame, where it runs or ended lately.
     pub fn newest_frame(&self, stream: u64) -> Option<u64> {
-        let running = self
-            .streams
-            .states
-            .iter()
-            .flatten()
-            .find(|state| state.about.stream == stream);
-        let ended = || {
-            self.streams
-                .ended
-                .iter()
-                .rev()
-                .find(|(number, _)| *number == stream)
+        match *self.streams.found.get(&stream)? {
+            Found::Runs(slot) => {
+                let state = self.streams.states.get(slot as usize)?.as_ref()?;
+                (state.about.last_pos != NO_POS).then_some(state.about.last_pos)
+            }
+            Found::Ended(_, newest) => (newest != NO_POS).then_some(newest),
+        }
+    }
+
+    /// The streams of which frames may be in the ring: number, and whether it is UDP.
+    pub fn stream_numbers(&self) -> Vec<(u64, bool)> {
+        let (streams, tail) = (&self.streams, self.store.tail());
+        let of = |(number, found): (&u64, &Found)| {
+            let (udp, newest) = match *found {
+                Found::Runs(slot) => {
+                    let about = &streams.states.get(slot as usize)?.as_ref()?.about;
+                    (about.transport == Transport::Udp, about.last_pos)
+                }
+                Found::Ended(udp, newest) => (udp, newest),
+            };
+            (newest != NO_POS && newest >= tail).then_some((*number, udp))
         };
-        running
-            .map(|state| state.about.last_pos)
-            .or_else(|| ended().map(|(_, pos)| *pos))
+        let mut there: Vec<_> = streams.found.iter().filter_map(of).collect();
+        there.sort_unstable();
+        there
     }
 
     /// Whether the consumer has enough.
@@ -456,12 +490,14 @@ impl Streams {
                     Some(flow.last_ts())
                 },
             };
+            let stream = flow.stream;
             flow.slot = self.insert(Box::new(State {
                 about,
                 stream: Stream::new(transport, (a.1, b.1)),
                 left: None,
             }));
             self.slots[index] = flow.slot;
+            self.found.insert(stream, Found::Runs(flow.slot));
         }
     }
 
@@ -606,11 +642,15 @@ impl FlowSink for Streams {
         if let Some(state) = self.states.get_mut(slot as usize).and_then(Option::take) {
             self.free.push(slot);
             self.outlet.end(&state.about);
-            if self.ended.len() >= ENDED {
-                self.ended.pop_front();
+            if self.ended.len() >= ENDED
+                && let Some(oldest) = self.ended.pop_front()
+            {
+                self.found.remove(&oldest);
             }
-            self.ended
-                .push_back((state.about.stream, state.about.last_pos));
+            let about = &state.about;
+            let ended = Found::Ended(about.transport == Transport::Udp, about.last_pos);
+            self.found.insert(about.stream, ended);
+            self.ended.push_back(about.stream);
         }
     }
 }

@@ -12,8 +12,23 @@ pub type Matched = u128;
 pub trait Consumer: Send {
     /// An entry that matched at least one want. `false` asks the shard to stop (enough was found).
     fn entry(&mut self, entry: &Entry<'_>, matched: Matched) -> bool;
+    /// A packet came in, wanted or not; only where the plan says that packets are seen ([`crate::Plan::with_packets`]).
+    fn packet(&mut self, _: &PacketSeen) {}
     /// A batch is over: what was gathered may be handed on.
     fn flush(&mut self) {}
+}
+
+/// What is told of every packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PacketSeen {
+    /// When it was captured, ns since the epoch.
+    pub ts: i64,
+    /// Bytes of it that were captured.
+    pub captured: u32,
+    /// Bytes that it had on the wire.
+    pub wire: u32,
+    /// Whether it is a fragment of an IP packet.
+    pub fragmented: bool,
 }
 
 /// What a recorder is told of a stream when a want first matches in it.

@@ -1,0 +1,12 @@
+//! Entries as scripts see them: objects whose fields are made when they are read.
+
+mod names;
+mod object;
+mod plain;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod value;
+
+pub(crate) use object::{Data, Shapes, entry_object, entry_of, go_object};
+pub(crate) use plain::from_json;

@@ -1,0 +1,60 @@
+//! The helpers: what stands in a script's globals beside the language.
+
+mod args;
+mod basics;
+mod cluster;
+mod file;
+mod jobs;
+mod kfl;
+#[cfg(test)]
+mod tests;
+mod timers;
+mod vendor;
+
+pub use cluster::{Cluster, NoCluster};
+pub(crate) use timers::Timers;
+
+use crate::engine::PRELUDE;
+use crate::entry::Shapes;
+use crate::local::Local;
+use rquickjs::context::EvalOptions;
+use rquickjs::{Ctx, Function, Object, Result, Value};
+use std::rc::Rc;
+
+/// Puts all helpers into an interpreter's globals.
+pub(crate) fn install<'js>(ctx: &Ctx<'js>, local: &Rc<Local>) -> Result<()> {
+    let twice = || rquickjs::Error::Unknown;
+    ctx.store_userdata(Shapes::new(ctx)?).map_err(|_| twice())?;
+    ctx.store_userdata(kfl::Filters::new(local))
+        .map_err(|_| twice())?;
+    basics::env(ctx, local)?;
+    basics::install(ctx, local)?;
+    kfl::install(ctx, local)?;
+    file::install(ctx, local)?;
+    jobs::install(ctx, local)?;
+    timers::install(ctx, local)?;
+    cluster::install(ctx, local)?;
+    vendor::install(ctx, local)?;
+    wrapper(ctx)
+}
+
+/// `wrapper.*` and `fetch`, which are written in JavaScript over the other helpers: what a script makes of their names later does not
+/// matter to it.
+fn wrapper(ctx: &Ctx<'_>) -> Result<()> {
+    let mut options = EvalOptions::default();
+    options.strict = false;
+    options.filename = Some(PRELUDE.to_owned());
+    let make: Function<'_> = ctx.eval_with_options(include_str!("wrapper.js"), options)?;
+    let globals = ctx.globals();
+    // as they are now: a copy, with nothing of the script's
+    let helpers = Object::new(ctx.clone())?;
+    for name in ["kfl", "file", "pcap", "jobs", "vendor", "console", "env"] {
+        helpers.set(name, globals.get::<_, Value<'_>>(name)?)?;
+    }
+    helpers.set("request", globals.get::<_, Value<'_>>("fetch")?)?;
+    let made: Object<'_> = make.call((helpers,))?;
+    for name in ["wrapper", "fetch"] {
+        globals.set(name, made.get::<_, Value<'_>>(name)?)?;
+    }
+    Ok(())
+}

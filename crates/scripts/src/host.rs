@@ -1,0 +1,80 @@
+//! What all scripts of a process share.
+
+use crate::clock::{Bell, Clock, lock};
+use crate::console::Console;
+use crate::files::Files;
+use crate::helpers::Cluster;
+use crate::hooks::Hook;
+use crate::jobs::Scheduler;
+use crate::limits::Limits;
+use crate::mailbox::Mailbox;
+use crate::metrics::Metrics;
+use crate::speech::Speech;
+use crate::vendor::Vendors;
+use serde_json::{Map, Value};
+use std::sync::{Arc, Mutex};
+
+/// On which side a script runs. In a single process both are here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Side {
+    /// Where traffic is.
+    Worker,
+    /// Where workers report to.
+    Hub,
+}
+
+/// One side: its name, and its jobs.
+#[derive(Debug)]
+pub(crate) struct Node {
+    /// As `utils.nodeName()` gives it and the console shows it: the host's name, or `hub`.
+    pub(crate) name: String,
+    pub(crate) scheduler: Scheduler,
+}
+
+/// The process behind the scripts.
+pub(crate) struct Host {
+    pub(crate) worker: Node,
+    pub(crate) hub: Node,
+    pub(crate) env: Map<String, Value>,
+    pub(crate) limits: Limits,
+    pub(crate) console: Console,
+    pub(crate) metrics: Metrics,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) speech: Speech,
+    pub(crate) files: Files,
+    pub(crate) cluster: Arc<dyn Cluster>,
+    pub(crate) vendors: Vendors,
+    /// Vendor calls are said and not made.
+    pub(crate) dry_run: bool,
+    /// Rings when the hooks of a script at work changed.
+    pub(crate) changed: Bell,
+    /// What scripts at work are reached by.
+    pub(crate) mailboxes: Mutex<Vec<(Side, Arc<Mailbox>)>>,
+}
+
+impl Host {
+    pub(crate) fn node(&self, side: Side) -> &Node {
+        match side {
+            Side::Worker => &self.worker,
+            Side::Hub => &self.hub,
+        }
+    }
+
+    /// Posts to each script of a side that has a hook.
+    pub(crate) fn each(&self, hook: Hook, side: Side, post: impl Fn(&Mailbox)) {
+        for (of, mailbox) in lock(&self.mailboxes).iter() {
+            if *of == side && mailbox.has(hook) {
+                post(mailbox);
+            }
+        }
+    }
+}
+
+impl Node {
+    pub(crate) fn new(name: &str, clock: &Arc<dyn Clock>) -> Node {
+        Node {
+            name: name.to_owned(),
+            scheduler: Scheduler::new(Arc::clone(clock)),
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Whole scripts at work.
+
+mod bad;
+mod lifecycle;
+mod types;
