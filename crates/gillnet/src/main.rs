@@ -19,6 +19,7 @@ mod printer;
 mod query;
 mod recording;
 mod scan;
+mod scripting;
 mod serve;
 mod tap;
 mod worker;

@@ -43,7 +43,7 @@ fn send<'js, T>(
         return Ok(dry);
     }
     local
-        .outside(|host| go(&host.vendors))
+        .outside(|host| go(&host.given().vendors))
         .map_err(|error| thrown(&args.ctx, &error))
 }
 
