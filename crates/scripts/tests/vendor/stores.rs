@@ -335,6 +335,13 @@ fn s3_finds_credentials_by_itself() {
         assert!(asked.contains(part), "{asked}");
     }
 
+    let closed = format!("http://127.0.0.1:{}", emulators::free_port());
+    let error = with(&[("AWS_METADATA_ENDPOINT", &closed)])
+        .s3_put(&to, bytes("f", "x"))
+        .unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Credentials, "{error}");
+    assert!(error.to_string().contains("IRSA"), "{error}");
+
     // the instance's role, by whatever stands in for the metadata service; scripts may not ask it
     let metadata = Sink::new(|asked| {
         match asked.path() {
