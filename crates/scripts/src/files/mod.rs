@@ -339,7 +339,7 @@ impl Files {
     ) -> Result<String> {
         let folder = inside(dir)?;
         // a name is one part of a path
-        named(name.is_empty().then_some("x").unwrap_or(name))?;
+        named(if name.is_empty() { "x" } else { name })?;
         loop {
             let number = rand::random::<u32>();
             let path = folder.join(format!("{name}{number}{suffix}"));
