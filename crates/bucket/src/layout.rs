@@ -3,6 +3,8 @@
 //! ```text
 //! gillnet.json
 //! packets/cluster=C/recording=R/date=YYYY-MM-DD/hour=HH/NODE_RUN_SEQ.pcapng.gz
+//! streams/cluster=C/recording=R/date=YYYY-MM-DD/hour=HH/NODE_RUN_SEQ.parquet
+//! entries/cluster=C/recording=R/date=YYYY-MM-DD/hour=HH/NODE_RUN_SEQ.parquet
 //! names/cluster=C/recording=R/date=YYYY-MM-DD/hour=HH/NODE_RUN_SEQ/name_resolution_history.json
 //! ```
 //!
@@ -25,6 +27,7 @@ pub const NAME_HISTORY: &str = "name_resolution_history.json";
 
 const HOUR_NS: i64 = 3_600_000_000_000;
 const PACKETS_END: &str = ".pcapng.gz";
+const INDEX_END: &str = ".parquet";
 
 /// An hour of UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -132,6 +135,10 @@ pub struct ObjectName {
 pub enum Part {
     /// Its packets.
     Packets,
+    /// What streams are in them, and where.
+    Streams,
+    /// The entries of those that ended in it, of one hour.
+    Entries,
     /// What addresses meant.
     Names,
 }
@@ -141,6 +148,18 @@ impl ObjectName {
     #[must_use]
     pub fn packets_key(&self) -> String {
         format!("packets/{self}{PACKETS_END}")
+    }
+
+    /// Key of the index of its streams.
+    #[must_use]
+    pub fn streams_key(&self) -> String {
+        format!("streams/{self}{INDEX_END}")
+    }
+
+    /// Key of the index of its entries that lie in its hour.
+    #[must_use]
+    pub fn entries_key(&self) -> String {
+        format!("entries/{self}{INDEX_END}")
     }
 
     /// Key of the object with the names.
@@ -158,12 +177,21 @@ impl ObjectName {
         let part = if last == NAME_HISTORY {
             last = parts.pop()?;
             Part::Names
-        } else {
-            last = last.strip_suffix(PACKETS_END)?;
+        } else if let Some(name) = last.strip_suffix(PACKETS_END) {
+            last = name;
             Part::Packets
+        } else {
+            last = last.strip_suffix(INDEX_END)?;
+            match parts.iter().rev().nth(4).copied()? {
+                "streams" => Part::Streams,
+                "entries" => Part::Entries,
+                _ => return None,
+            }
         };
         let folder = match part {
             Part::Packets => "packets",
+            Part::Streams => "streams",
+            Part::Entries => "entries",
             Part::Names => "names",
         };
         let [.., first, cluster, recording, date, hour] = parts.as_slice() else {

@@ -4,6 +4,7 @@
 //! - [`Destination`] and [`Credentials`] say where and as whom; [`connect`] gives a [`Bucket`].
 //! - [`layout`] names the objects.
 //! - [`packets`] writes and unpacks packet objects.
+//! - [`index`] writes what is beside them for queries.
 //! - [`Recordings`] opens what is there, grouped by the process that recorded it.
 
 mod connect;
@@ -13,6 +14,7 @@ mod error;
 mod failure;
 mod file;
 mod gcs;
+pub mod index;
 pub mod layout;
 pub mod packets;
 mod recordings;
@@ -25,5 +27,5 @@ pub use destination::{Destination, DestinationError};
 pub use error::{BucketError, ErrorKind, PutError};
 pub use failure::{Failure, said};
 pub use gcs::google_store;
-pub use recordings::{Group, Origin, Progress, RecordedSource, Recordings};
+pub use recordings::{Group, GroupIndex, Origin, Progress, RecordedSource, Recordings};
 pub use store::{Body, Bucket, ObjectMeta};

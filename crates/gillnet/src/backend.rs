@@ -303,6 +303,7 @@ impl RecordedBackend {
             wants: vec![want],
             within: self.within,
             tap,
+            counts: false,
         }
     }
 

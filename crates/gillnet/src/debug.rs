@@ -40,6 +40,7 @@ pub fn run(shared: &Shared, args: &DebugArgs) -> anyhow::Result<Done> {
                 wants: vec![want],
                 within: (i64::MIN, i64::MAX),
                 tap: None,
+                counts: false,
             };
             let summary = scan.run(&inputs, &mut || Box::new(Lines(Output::stdout())))?;
             scan::report(&summary);
@@ -47,7 +48,7 @@ pub fn run(shared: &Shared, args: &DebugArgs) -> anyhow::Result<Done> {
         }
         what => {
             for reading in inputs.readings()? {
-                let mut source = reading?.source;
+                let mut source = reading.read()?.source;
                 let shown = if what == DebugWhat::Frames {
                     frames(&mut *source, &mut output)
                 } else {

@@ -5,7 +5,8 @@ use crate::config::Config;
 use crate::exit;
 use gillnet_bucket::layout::TimeRange;
 use gillnet_bucket::{
-    Access as BucketAccess, Bucket, Credentials, Destination, Group, Key, Recordings, connect,
+    Access as BucketAccess, Bucket, BucketError, Credentials, Destination, Group, GroupIndex, Key,
+    Recordings, connect,
 };
 use gillnet_bucket::{Origin as RecordedBy, RecordedSource};
 use gillnet_capture::{
@@ -88,7 +89,7 @@ impl Inputs {
     }
 
     /// The sources, one after the other.
-    pub fn readings(&self) -> anyhow::Result<Readings> {
+    pub fn readings(&self) -> anyhow::Result<Vec<Pending>> {
         let mut groups = Vec::new();
         for input in &self.inputs {
             match input {
@@ -106,26 +107,33 @@ impl Inputs {
                 }
             }
         }
-        Ok(Readings(groups.into_iter()))
+        Ok(groups)
     }
 }
 
-enum Pending {
+/// A source that is not opened yet.
+pub enum Pending {
+    /// Captures on this host.
     Files(Vec<String>),
+    /// What one process recorded, or what lies in one folder of a bucket.
     Group(Box<Group>),
 }
 
-/// Sources still to be read.
-pub struct Readings(std::vec::IntoIter<Pending>);
-
-impl Iterator for Readings {
-    type Item = anyhow::Result<Reading>;
-
-    fn next(&mut self) -> Option<anyhow::Result<Reading>> {
-        Some(match self.0.next()? {
+impl Pending {
+    /// Opens it.
+    pub fn read(self) -> anyhow::Result<Reading> {
+        match self {
             Pending::Files(files) => captures(&files),
             Pending::Group(group) => recorded(*group),
-        })
+        }
+    }
+
+    /// Its index, where it has one.
+    pub fn index(&self) -> Result<Option<GroupIndex>, BucketError> {
+        match self {
+            Pending::Files(_) => Ok(None),
+            Pending::Group(group) => group.index(),
+        }
     }
 }
 

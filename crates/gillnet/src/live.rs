@@ -21,7 +21,8 @@ use gillnet_pipeline::{
     Consumer, Control, Ended, Keep, Matched, PacketSeen, Plan, Shard, ShardConfig, Want, run,
 };
 use gillnet_recorder::{
-    Buckets, Deps, Disk, NameHistory, RecordedName, Recorder, RecorderConfig, Schedule, SystemClock,
+    Buckets, Deps, Disk, Dissection, NameHistory, RecordedName, Recorder, RecorderConfig, Schedule,
+    SystemClock,
 };
 use gillnet_scripts::{Demand, NoCluster, OnDemand, Pressure, RingStreams, Scripts, Sink};
 use std::convert::Infallible;
@@ -110,16 +111,6 @@ impl Session {
         let store = ring.store();
         let (mut source, what) = source(config, args)?;
         let recorder_config = recorder_config(config, &dir, &identity)?;
-        let deps = Deps {
-            clock: Arc::new(SystemClock::default()),
-            fs: Arc::new(Disk),
-            buckets: Arc::clone(&buckets) as Arc<dyn Buckets>,
-            names: Arc::new(History(Arc::clone(&names))),
-        };
-        let plain: Vec<_> = rules.iter().map(|(rule, _)| rule.clone()).collect();
-        let (recorder, handles) = Recorder::start(recorder_config, &plain, deps)?;
-        let recorder = Arc::new(recorder);
-        let live = shown.then(|| Arc::new(LiveStore::new(LIVE_BYTES)));
         let origin = Arc::new(Origin {
             worker: format!("{}:48999", identity.node_ip),
             node: identity.node.clone(),
@@ -129,6 +120,21 @@ impl Session {
             backend: "af_packet",
             kept: false,
         });
+        let deps = Deps {
+            clock: Arc::new(SystemClock::default()),
+            fs: Arc::new(Disk),
+            buckets: Arc::clone(&buckets) as Arc<dyn Buckets>,
+            names: Arc::new(History(Arc::clone(&names))),
+            dissection: Some(Dissection {
+                env: Arc::new(speech.env.clone()),
+                names: Arc::clone(&names),
+                origin: Arc::clone(&origin),
+            }),
+        };
+        let plain: Vec<_> = rules.iter().map(|(rule, _)| rule.clone()).collect();
+        let (recorder, handles) = Recorder::start(recorder_config, &plain, deps)?;
+        let recorder = Arc::new(recorder);
+        let live = shown.then(|| Arc::new(LiveStore::new(LIVE_BYTES)));
         let control = Arc::new(Control::default());
         let myself: Arc<OnceLock<Weak<Session>>> = Arc::default();
         let scripts = scripting::start(

@@ -18,6 +18,7 @@ pub fn run(shared: &Shared, args: &QueryArgs) -> anyhow::Result<Done> {
     let filter = bounded.map_err(|errors| exit::usage(anyhow::Error::new(errors)))?;
     let shape = shape(args, filter.redacts())?;
     let bodies = matches!(shape, Shape::Whole(_));
+    let counts = matches!(shape, Shape::Count);
     let within = args.within()?;
     let inputs = Inputs::open(&args.sources, &args.access, &config, within)?;
     let limit = args.limit.or(filter.limit()).unwrap_or(u64::MAX);
@@ -33,6 +34,7 @@ pub fn run(shared: &Shared, args: &QueryArgs) -> anyhow::Result<Done> {
         wants: vec![want],
         within,
         tap: None,
+        counts,
     };
     let summary = scan.run(&inputs, &mut || Box::new(Print::take(&home)))?;
     let found = take(&home).map_or(Ok(0), Printer::finish)?;

@@ -3,9 +3,12 @@
 use crate::cli;
 use crate::config::Config;
 use crate::exit;
-use crate::inputs::{Inputs, Reading};
+use crate::inputs::{Inputs, Pending, Reading};
+use gillnet_bucket::index::{KnownProtocol, Question};
 use gillnet_capture::Ring;
 use gillnet_entry::Entry;
+use gillnet_kfl::rows::RowFilter;
+use gillnet_kfl::{Env, Filter};
 use gillnet_names::Names;
 use gillnet_pipeline::{
     Consumer, Control, Counters, Ended, FrameTap, Keep, Matched, Plan, Shard, ShardConfig, Want,
@@ -27,6 +30,8 @@ pub struct Scan<'c> {
     pub within: (i64, i64),
     /// Sees the frames of wanted flows.
     pub tap: Option<Box<dyn FnMut() -> FrameTap + 'c>>,
+    /// Whether entries are only counted: an index is enough for that, where it decides the filter.
+    pub counts: bool,
 }
 
 /// What reading came to.
@@ -61,10 +66,20 @@ impl Scan<'_> {
         consumer: &mut dyn FnMut() -> Box<dyn Consumer>,
     ) -> anyhow::Result<Summary> {
         let mut summary = Summary::default();
-        let plan = Arc::new(Plan::new(std::mem::take(&mut self.wants), 1));
+        let wants = std::mem::take(&mut self.wants);
+        let indexed = Indexed::new(self.config, &wants, self.within, self.counts)?;
+        let plan = Arc::new(Plan::new(wants, 1));
         let named = cli::names(self.config, false);
-        for reading in inputs.readings()? {
-            let reading = match reading {
+        for group in inputs.readings()? {
+            if let Some(indexed) = &indexed
+                && let Some(goes_on) = indexed.read(&group, &mut *consumer(), &mut summary)
+            {
+                if goes_on {
+                    continue;
+                }
+                break;
+            }
+            let reading = match group.read() {
                 Ok(reading) => reading,
                 Err(error) => {
                     summary.failed = Some(format!("{error:#}"));
@@ -132,6 +147,90 @@ impl Scan<'_> {
                 Ok(false)
             }
         }
+    }
+}
+
+/// What an index can answer.
+struct Indexed<'f> {
+    env: Env,
+    known: Vec<KnownProtocol>,
+    filter: &'f Filter,
+    on_rows: RowFilter,
+    within: (i64, i64),
+}
+
+impl<'f> Indexed<'f> {
+    /// `None` where packets are needed.
+    fn new(
+        config: &Config,
+        wants: &'f [Want],
+        within: (i64, i64),
+        counts: bool,
+    ) -> anyhow::Result<Option<Indexed<'f>>> {
+        let [Want { filter, .. }] = wants else {
+            return Ok(None);
+        };
+        let env = cli::speech(config)?.env;
+        let known = (0..).zip(gillnet_protocols::REGISTRY);
+        let known: Vec<_> = known
+            .map(|(number, protocol)| KnownProtocol {
+                number,
+                schema: protocol.schema,
+                infos: protocol.infos,
+            })
+            .collect();
+        let question = Question {
+            env: &env,
+            known: &known,
+            filter,
+            within,
+            shown: false,
+        };
+        let on_rows = question.on_rows();
+        Ok((counts && on_rows.is_whole()).then_some(Indexed {
+            env,
+            known,
+            filter,
+            on_rows,
+            within,
+        }))
+    }
+
+    /// Whether to go on; `None` where the group has no index that can be read.
+    fn read(
+        &self,
+        group: &Pending,
+        consumer: &mut dyn Consumer,
+        summary: &mut Summary,
+    ) -> Option<bool> {
+        let index = group.index().unwrap_or_else(|error| {
+            tracing::warn!("{error}; the packets are read instead");
+            None
+        })?;
+        let question = Question {
+            env: &self.env,
+            known: &self.known,
+            filter: self.filter,
+            within: self.within,
+            shown: false,
+        };
+        if !index.decides(&question, &self.on_rows) {
+            return None;
+        }
+        let mut goes_on = true;
+        let asked = index.ask(&question, &self.on_rows, &mut |found| {
+            goes_on = consumer.entry(found.entry, 1);
+            goes_on
+        });
+        match asked {
+            Ok(cost) => tracing::debug!(rows = cost.rows, bytes = cost.bytes, "an index was read"),
+            Err(error) => {
+                tracing::warn!("{error}");
+                summary.failed = Some(error.to_string());
+                return Some(false);
+            }
+        }
+        Some(goes_on)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The contract between streams and dissectors.
 
 use gillnet_entry::drops::Reason;
-use gillnet_entry::{Bytes, Fault, Record, Schema, Transport};
+use gillnet_entry::{Bytes, Fault, ProtocolInfo, Record, Schema, Transport};
 use gillnet_streams::{Close, Dir};
 
 /// Limits that hold for every dissector.
@@ -39,6 +39,8 @@ pub struct Protocol {
     pub flags: Flags,
     /// Its field table.
     pub schema: &'static Schema,
+    /// How its entries may be shown: versions, and protocols inside.
+    pub infos: &'static [&'static ProtocolInfo],
     /// How its entries are read from streams; `None` where nothing reads them yet: filters may speak of the protocol,
     /// and its fields have their defaults.
     pub dissection: Option<&'static Dissection>,

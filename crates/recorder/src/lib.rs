@@ -12,6 +12,7 @@
 
 mod at_work;
 mod clock;
+mod dissect;
 mod fs;
 mod queue;
 mod record;
@@ -31,6 +32,7 @@ use std::time::Duration;
 use gillnet_bucket::{Bucket, BucketError};
 
 pub use clock::{Clock, SystemClock};
+pub use dissect::Dissection;
 pub use fs::{Disk, File, Fs, View};
 pub use queue::Handle;
 pub use record::{Frame, LostBefore, RecordedName, StreamStart};
@@ -121,6 +123,8 @@ pub struct Deps {
     pub buckets: Arc<dyn Buckets>,
     /// What addresses meant.
     pub names: Arc<dyn NameHistory>,
+    /// What the entries of an object's index are read with; it gets none without.
+    pub dissection: Option<Dissection>,
 }
 
 impl std::fmt::Debug for Deps {

@@ -12,4 +12,4 @@ mod write;
 
 pub use about::{About, Cause, Missing, StreamId, StreamStart, Totals};
 pub use read::{HEAD_BYTES, Unpacker, read_about};
-pub use write::{Packet, PacketWriter, Written};
+pub use write::{Packet, PacketWriter, Placed, Written};

@@ -10,7 +10,7 @@ use gillnet_capture::{
 };
 use sha2::{Digest, Sha256};
 
-use super::{About, StreamStart, Totals, member::Packer};
+use super::{About, StreamId, StreamStart, Totals, member::Packer};
 
 /// A member of several small streams is closed at this size (bytes unpacked).
 const SHARED: usize = 64 << 10;
@@ -32,8 +32,19 @@ pub struct Packet<'a> {
     pub data: &'a [u8],
 }
 
-/// What was written.
+/// Where in an object the packets of a stream are: the gzip members that hold them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// Which stream.
+    pub id: StreamId,
+    /// Where its first member begins.
+    pub offset: u64,
+    /// Where its last member ends.
+    pub end: u64,
+}
+
+/// What was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
     /// Packets, streams and times.
     pub totals: Totals,
@@ -43,6 +54,8 @@ pub struct Written {
     pub packed: u64,
     /// SHA-256 of the object.
     pub sha256: [u8; 32],
+    /// Where its streams are, each as often as it begins.
+    pub placed: Vec<Placed>,
 }
 
 /// Writes one packet object: [`PacketWriter::begin`] a stream, then its packets in their order,
@@ -64,8 +77,13 @@ pub struct PacketWriter<'a, W> {
     totals: Totals,
     unpacked: u64,
     packed: u64,
-    /// For the first packet of the stream.
-    comment: Option<String>,
+    /// For the first packet of the stream: what it is, and what is said of it.
+    start: Option<(StreamId, String)>,
+    /// Where streams are; those from `unplaced` on have bytes in the member to come.
+    placed: Vec<Placed>,
+    unplaced: usize,
+    /// Where in `blocks` the last of them begins.
+    placed_at: usize,
 }
 
 impl<W> std::fmt::Debug for PacketWriter<'_, W> {
@@ -96,7 +114,10 @@ impl<'a, W: Write> PacketWriter<'a, W> {
             totals: Totals::default(),
             unpacked: 0,
             packed: 0,
-            comment: None,
+            start: None,
+            placed: Vec::new(),
+            unplaced: 0,
+            placed_at: 0,
         };
         let comment = about.to_string();
         let section = SectionBlock {
@@ -128,7 +149,7 @@ impl<'a, W: Write> PacketWriter<'a, W> {
         }
         self.is_large = false;
         self.begun_at = self.blocks.len();
-        self.comment = Some(stream.to_string());
+        self.start = Some((stream.id, stream.to_string()));
         Ok(())
     }
 
@@ -150,8 +171,17 @@ impl<'a, W: Write> PacketWriter<'a, W> {
             direction,
             data,
         } = *packet;
-        let comment = self.comment.take();
-        self.totals.streams += u64::from(comment.is_some());
+        let comment = self.start.take().map(|(id, comment)| {
+            self.totals.streams += 1;
+            if self.blocks.is_empty() {
+                // nothing of those before is in the member to come
+                self.unplaced = self.placed.len();
+            }
+            let (offset, end) = (u64::MAX, u64::MAX);
+            self.placed.push(Placed { id, offset, end });
+            self.placed_at = self.blocks.len();
+            comment
+        });
         self.totals.add(ts);
         packet_block(
             &mut self.blocks,
@@ -199,6 +229,7 @@ impl<'a, W: Write> PacketWriter<'a, W> {
             totals,
             unpacked,
             packed,
+            placed,
             ..
         } = self;
         Ok((
@@ -208,6 +239,7 @@ impl<'a, W: Write> PacketWriter<'a, W> {
                 unpacked,
                 packed,
                 sha256: hash.finalize().into(),
+                placed,
             },
         ))
     }
@@ -222,7 +254,17 @@ impl<'a, W: Write> PacketWriter<'a, W> {
         self.out.write_all(member)?;
         self.hash.update(member);
         self.unpacked += len as u64;
-        self.packed += member.len() as u64;
+        let (offset, end) = (self.packed, self.packed + member.len() as u64);
+        self.packed = end;
+        // of a member that ends where the last stream begins, that has nothing
+        let later = usize::from(self.placed_at >= len);
+        let next = self.placed.len().saturating_sub(later);
+        for placed in self.placed.iter_mut().take(next).skip(self.unplaced) {
+            placed.offset = placed.offset.min(offset);
+            placed.end = end;
+        }
+        self.unplaced = self.placed.len().saturating_sub(1);
+        self.placed_at = self.placed_at.saturating_sub(len);
         self.blocks.drain(..len);
         self.begun_at = self.begun_at.saturating_sub(len);
         Ok(())

@@ -229,6 +229,7 @@ impl Folders<'_> {
                 origin: Origin::Captures { folder },
                 names,
                 content,
+                entries: Vec::new(),
                 shared: Arc::clone(shared),
             });
         }

@@ -6,6 +6,7 @@
 //! cache folder, and only 16 bytes of each are held.
 
 mod captures;
+mod indexed;
 mod merge;
 mod object;
 mod reader;
@@ -20,6 +21,8 @@ use std::{
 };
 
 use gillnet_capture::Source;
+
+pub use indexed::GroupIndex;
 
 use crate::{
     Access, Bucket, BucketError, Credentials, Destination, ErrorKind, ObjectMeta, connect,
@@ -239,10 +242,18 @@ struct Object {
     size: u64,
 }
 
+/// The files of one process.
+#[derive(Default)]
+struct Recorded {
+    packets: Vec<Object>,
+    names: Vec<ObjectMeta>,
+    entries: Vec<Object>,
+}
+
 /// What a listing shows, sorted into groups.
 #[derive(Default)]
 struct Found {
-    recorded: BTreeMap<Origin, (Vec<Object>, Vec<ObjectMeta>)>,
+    recorded: BTreeMap<Origin, Recorded>,
     captures: Vec<ObjectMeta>,
     histories: Vec<ObjectMeta>,
     has_format: bool,
@@ -289,21 +300,26 @@ impl Found {
             node: name.node.clone(),
             run: name.run,
         };
-        let (objects, names) = self.recorded.entry(origin).or_default();
+        let recorded = self.recorded.entry(origin).or_default();
+        let object = |meta: ObjectMeta| Object {
+            name,
+            size: meta.size,
+            key: meta.key,
+        };
         match part {
-            Part::Packets => objects.push(Object {
-                name,
-                size: meta.size,
-                key: meta.key,
-            }),
-            Part::Names => names.push(meta),
+            Part::Packets => recorded.packets.push(object(meta)),
+            Part::Entries => recorded.entries.push(object(meta)),
+            Part::Names => recorded.names.push(meta),
+            // members say which streams they hold
+            Part::Streams => {}
         }
     }
 
     fn groups(self, shared: &Arc<Shared>) -> Result<Vec<Group>, BucketError> {
         let progress = &shared.progress;
         let mut groups = Vec::new();
-        for (origin, (objects, names)) in self.recorded {
+        for (origin, recorded) in self.recorded {
+            let objects = recorded.packets;
             if objects.is_empty() {
                 continue;
             }
@@ -314,8 +330,9 @@ impl Found {
             );
             groups.push(Group {
                 origin,
-                names: Names::Objects(names),
+                names: Names::Objects(recorded.names),
                 content: Content::Objects(objects),
+                entries: recorded.entries,
                 shared: Arc::clone(shared),
             });
         }
@@ -329,6 +346,8 @@ pub struct Group {
     origin: Origin,
     names: Names,
     content: Content,
+    /// Files of the index.
+    entries: Vec<Object>,
     shared: Arc<Shared>,
 }
 

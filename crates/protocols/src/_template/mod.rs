@@ -31,6 +31,7 @@ pub(crate) static PROTOCOL: Protocol = Protocol {
     name: "template",
     flags: &[("template", "A request of the store and its answer.")],
     schema: &record::SCHEMA,
+    infos: &[&record::INFO],
     dissection: Some(&DISSECTION),
 };
 

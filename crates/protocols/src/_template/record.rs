@@ -3,7 +3,7 @@
 use gillnet_entry::json::Members;
 use gillnet_entry::{Bytes, Ctx, Part, ProtocolInfo, Record, Schema, Value};
 
-static INFO: ProtocolInfo = ProtocolInfo {
+pub(super) static INFO: ProtocolInfo = ProtocolInfo {
     name: "template",
     version: "1",
     abbr: "TPL",

@@ -17,6 +17,7 @@ pub(crate) static PROTOCOL: Protocol = Protocol {
         ("udp_conn", "Datagrams between two ports."),
     ],
     schema: &record::SCHEMA,
+    infos: &[&TCP, &UDP],
     dissection: None,
 };
 

@@ -13,6 +13,7 @@ pub(crate) static PROTOCOL: Protocol = Protocol {
     name: "diameter",
     flags: &[("diameter", "Diameter: a request and its answer.")],
     schema: &record::SCHEMA,
+    infos: &[&INFO],
     dissection: None,
 };
 

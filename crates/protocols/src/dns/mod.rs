@@ -29,6 +29,7 @@ pub static PROTOCOL: Protocol = Protocol {
     name: "dns",
     flags: &[("dns", "DNS: a query and its response.")],
     schema: &record::SCHEMA,
+    infos: &[&record::INFO],
     dissection: Some(&DISSECTION),
 };
 

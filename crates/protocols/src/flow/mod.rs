@@ -20,6 +20,7 @@ pub(crate) static PROTOCOL: Protocol = Protocol {
         ("udp_flow", "A flow of UDP."),
     ],
     schema: &record::SCHEMA,
+    infos: &[&TCP, &UDP],
     dissection: None,
 };
 

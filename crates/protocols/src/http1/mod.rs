@@ -32,6 +32,7 @@ pub(crate) static PROTOCOL: Protocol = Protocol {
     name: "http",
     flags: &[FLAG, crate::gql::FLAG, crate::gql::FLAG_V1],
     schema: &HTTP,
+    infos: &[&record::HTTP_10, &record::HTTP_11, &crate::gql::V1],
     dissection: Some(&DISSECTION),
 };
 

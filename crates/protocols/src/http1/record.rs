@@ -315,8 +315,8 @@ pub(crate) const SHOWN: ProtocolInfo = ProtocolInfo {
     priority: 0,
 };
 
-static HTTP_10: ProtocolInfo = ProtocolInfo {
+pub(super) static HTTP_10: ProtocolInfo = ProtocolInfo {
     version: "1.0",
     ..SHOWN
 };
-static HTTP_11: ProtocolInfo = SHOWN;
+pub(super) static HTTP_11: ProtocolInfo = SHOWN;

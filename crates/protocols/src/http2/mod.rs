@@ -17,5 +17,6 @@ pub(crate) static PROTOCOL: Protocol = Protocol {
         gql::FLAG_V2,
     ],
     schema: &SCHEMA,
+    infos: &[&INFO, &grpc::INFO, &crate::gql::V2],
     dissection: None,
 };

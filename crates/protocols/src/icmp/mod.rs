@@ -13,6 +13,7 @@ pub(crate) static PROTOCOL: Protocol = Protocol {
     name: "icmp",
     flags: &[("icmp", "ICMP and ICMPv6: a message.")],
     schema: &record::SCHEMA,
+    infos: &[&INFO],
     dissection: None,
 };
 

@@ -13,6 +13,7 @@ pub(crate) static PROTOCOL: Protocol = Protocol {
     name: "ldap",
     flags: &[("ldap", "LDAP: an operation and its result.")],
     schema: &record::SCHEMA,
+    infos: &[&INFO],
     dissection: None,
 };
 

@@ -13,6 +13,7 @@ pub(crate) static PROTOCOL: Protocol = Protocol {
     name: "postgresql",
     flags: &[("postgresql", "PostgreSQL: a statement and its outcome.")],
     schema: &record::SCHEMA,
+    infos: &[&INFO],
     dissection: None,
 };
 

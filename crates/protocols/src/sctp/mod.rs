@@ -13,6 +13,7 @@ pub(crate) static PROTOCOL: Protocol = Protocol {
     name: "sctp",
     flags: &[("sctp", "SCTP: a chunk.")],
     schema: &record::SCHEMA,
+    infos: &[&INFO],
     dissection: None,
 };
 

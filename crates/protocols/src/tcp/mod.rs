@@ -16,6 +16,7 @@ pub(crate) static PROTOCOL: Protocol = Protocol {
         "TCP alone: bytes that are of no other protocol, and connections that failed.",
     )],
     schema: &record::SCHEMA,
+    infos: &[&INFO],
     dissection: None,
 };
 

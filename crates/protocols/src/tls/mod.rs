@@ -18,6 +18,7 @@ pub(crate) static PROTOCOL: Protocol = Protocol {
         "TLS: a handshake that is seen from outside; what was taken outside encryption has `tls`.",
     )],
     schema: &record::SCHEMA,
+    infos: &[&INFO],
     dissection: None,
 };
 

@@ -16,6 +16,7 @@ pub(crate) static PROTOCOL: Protocol = Protocol {
         "WebSocket: a message of the client, or one of the server.",
     )],
     schema: &record::SCHEMA,
+    infos: &[&INFO],
     dissection: None,
 };
 

@@ -9,6 +9,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::sealed::{Part, Progress, Sidecar};
 use super::{RETRY_MAX, RETRY_MIN, Spool, backoff};
+use crate::dissect::ByHour;
 use crate::queue::lock;
 use crate::status::{Counters, Fault};
 
@@ -21,6 +22,8 @@ pub(crate) struct Closed {
     pub(crate) spread: u64,
     /// The sidecar was put in place, or may have been.
     pub(crate) committed: Option<Box<Sidecar>>,
+    /// Its entries, where they were read already: the frames behind it may have been, too.
+    pub(crate) entries: Option<ByHour>,
     pub(crate) failures: u32,
     /// Monotonic time from which it is to be sealed.
     pub(crate) not_before: u64,
@@ -34,6 +37,7 @@ impl Closed {
             bytes,
             spread,
             committed: None,
+            entries: None,
             failures: 0,
             not_before: now,
         }

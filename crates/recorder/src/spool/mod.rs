@@ -5,7 +5,9 @@
 //! spool/reserve                            room for sealing and noting when the disk is full
 //! spool/active/<run>_<seq>.log             records as they come            ── closed ──► sealing
 //! spool/sealed/<run>_<seq>.pcapng.gz       packets, grouped by stream  ┐
+//! spool/sealed/<run>_<seq>.streams         where each stream is        │
 //! spool/sealed/<run>_<seq>.names           what addresses meant        ├─► uploaded, then removed
+//! spool/sealed/<run>_<seq>.<hour>.entries  the entries of an hour      │
 //! spool/sealed/<run>_<seq>.json            the sidecar                 ┘
 //! ```
 //!
@@ -38,6 +40,7 @@ pub(crate) use seal::hex;
 use sealed::{PartFile, SIDECAR};
 
 use crate::clock::{Clock, SECOND};
+use crate::dissect::Dissector;
 use crate::fs::{Fs, is_full, write_through};
 use crate::queue::{Bell, lock};
 use crate::record::LogHead;
@@ -68,6 +71,8 @@ pub struct Spool {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) fs: Arc<dyn Fs>,
     names: Arc<dyn NameHistory>,
+    /// Used while a log is sealed, by nobody else.
+    dissector: Option<Mutex<Dissector>>,
     config: RecorderConfig,
     folders: Folders,
     next_seq: AtomicU64,
@@ -127,6 +132,10 @@ impl Spool {
             clock: Arc::clone(&deps.clock),
             fs,
             names: Arc::clone(&deps.names),
+            dissector: deps
+                .dissection
+                .clone()
+                .map(|with| Mutex::new(Dissector::new(with, dir.clone()))),
             state: Mutex::new(Inventory::new(config.run)),
             config,
             folders,
@@ -249,7 +258,21 @@ impl Spool {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         let state = lock(&self.state);
-        state.closed.is_empty() && state.objects.is_empty() && !state.sealing
+        let rest = self.is_hurried() && self.has_rest();
+        state.closed.is_empty() && state.objects.is_empty() && !state.sealing && !rest
+    }
+
+    /// Whether entries may still wait for something; they are sealed when nothing more comes.
+    fn has_rest(&self) -> bool {
+        let nothing = |dissector: &Mutex<Dissector>| {
+            // in use: not yet
+            dissector
+                .try_lock()
+                .is_ok_and(|dissector| dissector.is_empty())
+        };
+        self.dissector
+            .as_ref()
+            .is_some_and(|dissector| !nothing(dissector))
     }
 
     /// Calls with the counters.

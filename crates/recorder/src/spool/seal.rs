@@ -7,17 +7,20 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use foldhash::fast::RandomState;
+use gillnet_bucket::index::{Beside, Entries, Footer, Range, StreamRow, StreamsWriter};
+use gillnet_bucket::layout::{Hour, ObjectName};
 use gillnet_bucket::packets::{
-    About, Cause, Missing, Packet, PacketWriter, StreamId, StreamStart as Beginning, Totals,
-    Written,
+    About, Cause, Missing, Packet, PacketWriter, Placed, StreamId, StreamStart as Beginning,
+    Totals, Written,
 };
 use gillnet_capture::{Interface, LinkType, turns::Idle};
 use sha2::{Digest, Sha256};
 
 use super::inventory::Closed;
-use super::sealed::{Part, PartFile, Progress, SIDECAR, Sidecar};
+use super::sealed::{Part, PartFile, SIDECAR, Sidecar};
 use super::{RETRY_MAX, RETRY_MIN, Spool, backoff};
-use crate::clock::SECOND;
+use crate::clock::{HOUR, SECOND};
+use crate::dissect::{Dissector, Reader};
 use crate::fs::{File, View, is_full};
 use crate::queue::lock;
 use crate::record::{self, Frame, LogHead, Record, RecordedName, StreamStart};
@@ -58,6 +61,13 @@ impl Spool {
                 .position(|closed| closed.not_before <= now)
             else {
                 let until = state.closed.iter().map(|closed| closed.not_before).min();
+                if until.is_none() && self.is_hurried() {
+                    state.sealing = true;
+                    drop(state);
+                    self.seal_rest();
+                    lock(&self.state).sealing = false;
+                    self.uploader.ring();
+                }
                 return until.map_or(Sealing::Nothing, Sealing::Until);
             };
             let Some(closed) = state.closed.remove(at) else {
@@ -112,11 +122,7 @@ impl Spool {
     /// The rule that a log is of, as its head says.
     fn rule_of(&self, closed: &Closed) -> Option<String> {
         let log = self.fs.open(&closed.path).ok()?.view().ok()?;
-        let (_, bytes) = LogReader::new(log.bytes()).next()?;
-        match record::decode(bytes)? {
-            Record::Head(head) => Some(head.rule),
-            _ => None,
-        }
+        Some(head(log.bytes())?.rule)
     }
 
     /// Makes the object of a log and removes the log. `None` where there is no frame in it.
@@ -133,7 +139,7 @@ impl Spool {
             other => other?.view()?,
         };
         let mut pace = Pace::new(self, idle);
-        let index = Index::read(log.bytes(), &mut pace);
+        let index = self.read(closed, log.bytes(), &mut pace);
         readable(&*log)?;
         if index.cut > 0 {
             tracing::warn!(log = %closed.path.display(), bytes = index.cut, "the log's end is torn and was cut off");
@@ -142,14 +148,73 @@ impl Spool {
             self.fs.remove(&closed.path)?;
             return Ok(None);
         };
-        let files =
-            self.with_reserve(|| self.write_files(&closed.id, head, &index, &*log, &mut pace))?;
+        let entries = closed.entries.as_deref().unwrap_or_default();
+        let files = self.with_reserve(|| {
+            self.write_files(&closed.id, head, &index, entries, &*log, &mut pace)
+        })?;
         self.fs.sync_dir(&self.folders.sealed)?;
         let side = Sidecar::new(head.clone(), self.clock.now(), index.totals.packets, files);
         closed.committed = Some(Box::new(side.clone()));
         self.with_reserve(|| side.write(&*self.fs, &self.folders.sealed, &closed.id))?;
         self.remove_log(closed)?;
         Ok(Some(side))
+    }
+
+    /// What is in a log; and its entries, at the first time.
+    fn read(&self, closed: &mut Closed, log: &[u8], pace: &mut Pace<'_>) -> Index {
+        let mut index = None;
+        if let (Some(dissector), None, Some(head)) = (&self.dissector, &closed.entries, head(log)) {
+            let entries = lock(dissector).read(&head, |reader| {
+                index = Some(Index::read(log, Some(reader), pace));
+            });
+            // what has a file of its own hour is indexed, and that is written last
+            let own = head.object_name().hour;
+            closed.entries = entries.map(|mut entries| {
+                if entries.iter().all(|(hour, _)| *hour != own) {
+                    entries.push((own, Entries::default()));
+                }
+                entries.sort_by_key(|(hour, _)| (*hour == own, *hour));
+                entries
+            });
+        }
+        index.unwrap_or_else(|| Index::read(log, None, pace))
+    }
+
+    /// Seals entries that have no packets of their own: those that still waited for something when nothing more came.
+    fn seal_rest(&self) {
+        let Some(dissector) = &self.dissector else {
+            return;
+        };
+        let rest = lock(dissector).finish();
+        for (head, entries) in rest {
+            let name = self.new_name(&head);
+            let head = LogHead {
+                run: name.run,
+                seq: name.seq,
+                ..head
+            };
+            let id = head.id();
+            let sealed = self.with_reserve(|| {
+                let files = self.write_entries(&id, &head, &entries, &[])?;
+                self.fs.sync_dir(&self.folders.sealed)?;
+                let side = Sidecar::new(head.clone(), self.clock.now(), 0, files);
+                side.write(&*self.fs, &self.folders.sealed, &id)?;
+                Ok(side)
+            });
+            match sealed {
+                Ok(side) => {
+                    let now = self.clock.monotonic();
+                    let mut state = lock(&self.state);
+                    state.bytes += side.bytes();
+                    state.push(id, side, now, 0);
+                    drop(state);
+                    self.uploader.ring();
+                }
+                Err(error) => {
+                    tracing::warn!(rule = head.rule, %error, "the index of the last entries can't be written; their packets are sealed");
+                }
+            }
+        }
     }
 
     /// Ends a sealing that failed after its sidecar may have been put in place. `false` where it
@@ -182,42 +247,97 @@ impl Spool {
         id: &str,
         head: &LogHead,
         index: &Index,
+        entries: &[(Hour, Entries)],
         log: &dyn View,
         pace: &mut Pace<'_>,
     ) -> io::Result<Vec<PartFile>> {
         let name = head.object_name();
-        let file = |part: Part, size, sha256: &[u8]| {
-            let (key, sha256) = (part.key(&name), hex(sha256));
-            PartFile {
-                part,
-                key,
-                size,
-                sha256,
-                progress: Progress::New,
-            }
-        };
+        let file = |part: Part, size, sha256: &[u8]| PartFile::new(part, &name, size, sha256);
         let packets = self.write_file(&self.local(id, Part::Packets), |out| {
             let written = index.write_packets(head, log.bytes(), out, pace)?;
             readable(log)?;
             Ok(written)
         })?;
         let mut files = vec![file(Part::Packets, packets.packed, &packets.sha256)];
+        if self.dissector.is_some() {
+            let streams = index.streams(&packets.placed);
+            let streams = self.with_footer(head, &name, &files, |footer| streams.finish(footer))?;
+            files.push(self.write_part(id, Part::Streams, &name, &streams)?);
+        }
         let ends: Vec<_> = index.ends.iter().copied().collect();
         let history =
             self.names
                 .history(&ends, &index.names, index.totals.first, index.totals.last);
         if !history.is_empty() {
-            self.write_file(&self.local(id, Part::Names), |mut out| {
-                out.write_all(&history)?;
-                Ok((out, ()))
-            })?;
-            files.push(file(
-                Part::Names,
-                history.len() as u64,
-                &Sha256::digest(&history),
-            ));
+            files.push(self.write_part(id, Part::Names, &name, &history)?);
         }
+        let entries = self.write_entries(id, head, entries, &files)?;
+        files.extend(entries);
         Ok(files)
+    }
+
+    /// Writes the index of entries, a file an hour. `beside`: the object's files so far.
+    fn write_entries(
+        &self,
+        id: &str,
+        head: &LogHead,
+        entries: &[(Hour, Entries)],
+        beside: &[PartFile],
+    ) -> io::Result<Vec<PartFile>> {
+        let name = head.object_name();
+        let each = entries.iter().map(|(hour, entries)| {
+            let part = Part::Entries {
+                hour: hour.start().div_euclid(HOUR),
+            };
+            let file = self.with_footer(head, &name, beside, |footer| entries.file(footer))?;
+            self.write_part(id, part, &name, &file)
+        });
+        each.collect()
+    }
+
+    /// Makes a file of the index, whose footer names the object's files so far.
+    fn with_footer(
+        &self,
+        head: &LogHead,
+        name: &ObjectName,
+        files: &[PartFile],
+        make: impl FnOnce(&Footer<'_>) -> Result<Vec<u8>, gillnet_bucket::index::Error>,
+    ) -> io::Result<Vec<u8>> {
+        let files = files.iter().map(|file| Beside {
+            key: file.key.clone(),
+            size: file.size,
+            sha256: file.sha256.clone(),
+        });
+        let beside: Vec<_> = files.collect();
+        let dissector = self.dissector.as_ref().map(lock);
+        let nobody = gillnet_entry::Origin::default();
+        make(&Footer {
+            name,
+            kfl: &head.kfl,
+            origin: dissector.as_deref().map_or(&nobody, Dissector::origin),
+            beside: &beside,
+        })
+        .map_err(io::Error::other)
+    }
+
+    /// Writes a small file of an object.
+    fn write_part(
+        &self,
+        id: &str,
+        part: Part,
+        name: &ObjectName,
+        bytes: &[u8],
+    ) -> io::Result<PartFile> {
+        self.write_file(&self.local(id, part), |mut out| {
+            out.write_all(bytes)?;
+            Ok((out, ()))
+        })?;
+        Ok(PartFile::new(
+            part,
+            name,
+            bytes.len() as u64,
+            &Sha256::digest(bytes),
+        ))
     }
 
     fn write_file<T>(
@@ -259,11 +379,59 @@ struct Stream {
     number: u64,
     start: Option<(StreamStart, bool)>,
     frames: Vec<Place>,
+    /// Bytes captured, and the times of its earliest and latest frame.
+    bytes: u64,
+    times: Totals,
+    /// Nothing more of it comes.
+    ended: bool,
     /// How many frames are missing, each with how many of those that are there stand before.
     holes: Vec<(usize, u64)>,
 }
 
 impl Stream {
+    fn add(&mut self, frame: &Frame<'_>, place: Place) {
+        self.frames.push(place);
+        self.bytes += frame.data.len() as u64;
+        self.times.add(frame.ts);
+    }
+
+    /// Since when it is whole, where its beginning is missing.
+    fn since(&self) -> Option<i64> {
+        let lost = self.start.and_then(|(start, _)| start.lost_before);
+        lost.map(|lost| lost.since)
+    }
+
+    /// Its row in the index; `placed` has it as often as it begins.
+    fn row(&self, placed: &[Placed]) -> StreamRow {
+        let offset = placed.iter().map(|part| part.offset).min().unwrap_or(0);
+        let end = placed.iter().map(|part| part.end).max().unwrap_or(0);
+        let lost = self.start.and_then(|(start, _)| start.lost_before);
+        let before = lost.and_then(|lost| lost.packets).unwrap_or(0);
+        StreamRow {
+            id: self.id(),
+            ends: self.start.map(|(start, _)| start.ends),
+            range: Range {
+                offset,
+                length: end - offset,
+            },
+            packets: self.times.packets,
+            bytes: self.bytes,
+            first: self.times.first,
+            last: self.times.last,
+            continued_before: self.start.is_none_or(|(_, continued)| continued),
+            continued_after: !self.ended,
+            missing: before + self.holes.iter().map(|(_, packets)| packets).sum::<u64>(),
+            truncated_before: self.since(),
+        }
+    }
+
+    fn id(&self) -> StreamId {
+        StreamId {
+            number: self.number,
+            udp: self.start.is_some_and(|(start, _)| start.udp),
+        }
+    }
+
     /// What is missing before a frame, where something is.
     fn hole(&self, at: usize) -> Option<u64> {
         let from = self.holes.partition_point(|(before, _)| *before < at);
@@ -293,10 +461,7 @@ impl Stream {
             before: ts,
             cause: Cause::Lost,
         };
-        let id = StreamId {
-            number: self.number,
-            udp: self.start.is_some_and(|(start, _)| start.udp),
-        };
+        let id = self.id();
         if at > 0 {
             return hole.map(|packets| Beginning {
                 id,
@@ -340,22 +505,25 @@ struct Index {
 }
 
 impl Index {
-    fn read(log: &[u8], pace: &mut Pace<'_>) -> Self {
+    /// Reads a log; its frames are given to `reader`, too, in the order of their arrival.
+    fn read(log: &[u8], mut reader: Option<&mut Reader>, pace: &mut Pace<'_>) -> Self {
         let mut index = Self::default();
         let mut by_number = HashMap::default();
         let mut described: HashMap<u32, Interface> = HashMap::new();
-        let mut reader = LogReader::new(log);
-        while let Some((offset, bytes)) = reader.next() {
-            // without compression it is a tenth of the work
-            pace.went(bytes.len() / 10);
+        let mut records = LogReader::new(log);
+        let part = if reader.is_some() { 4 } else { 10 };
+        while let Some((offset, bytes)) = records.next() {
+            // without compression it is a part of the work
+            pace.went(bytes.len() / part);
             let len = bytes.len() as u32;
             match record::decode(bytes) {
                 Some(Record::Head(head)) => index.head = Some(*head),
                 Some(Record::Frame { stream, frame }) => {
-                    index
-                        .stream(&mut by_number, stream)
-                        .frames
-                        .push(Place { offset, len });
+                    let of = index.stream(&mut by_number, stream);
+                    of.add(&frame, Place { offset, len });
+                    if let Some(reader) = &mut reader {
+                        reader.frame(stream, of.since(), &frame);
+                    }
                     index.interface(&described, frame.iface, frame.link);
                     index.totals.add(frame.ts);
                 }
@@ -373,10 +541,11 @@ impl Index {
                     let stream = index.stream(&mut by_number, stream);
                     stream.holes.push((stream.frames.len(), packets));
                 }
-                Some(Record::End(_)) | None => {}
+                Some(Record::End(stream)) => index.stream(&mut by_number, stream).ended = true,
+                None => {}
             }
         }
-        index.cut = reader.rest.len() as u64;
+        index.cut = records.rest.len() as u64;
         index.totals.streams = index.streams.iter().map(Stream::beginnings).sum();
         index
     }
@@ -414,6 +583,20 @@ impl Index {
             link,
             ..known.unwrap_or(unknown)
         });
+    }
+
+    /// The rows of its streams; `placed`: where they are in the object, in its order.
+    fn streams(&self, placed: &[Placed]) -> StreamsWriter {
+        let mut rows = StreamsWriter::new();
+        let mut placed = placed.chunk_by(|a, b| a.id == b.id);
+        for stream in self
+            .streams
+            .iter()
+            .filter(|stream| !stream.frames.is_empty())
+        {
+            rows.add(&stream.row(placed.next().unwrap_or_default()));
+        }
+        rows
     }
 
     /// Writes the object, a stream after the other.
@@ -524,6 +707,15 @@ fn readable(log: &dyn View) -> io::Result<()> {
         Ok(())
     } else {
         Err(io::Error::other("the disk did not give all of the log"))
+    }
+}
+
+/// What stands first in a log.
+fn head(log: &[u8]) -> Option<LogHead> {
+    let (_, bytes) = LogReader::new(log).next()?;
+    match record::decode(bytes)? {
+        Record::Head(head) => Some(*head),
+        _ => None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the spool keeps beside a sealed object: where its files go to, and how far they are.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 
@@ -36,22 +37,38 @@ pub(crate) enum Progress {
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Part {
     Packets,
+    Streams,
     Names,
+    /// Those of one hour, counted since the Unix epoch.
+    Entries {
+        hour: i64,
+    },
 }
 
 impl Part {
     pub(crate) fn key(self, name: &ObjectName) -> String {
         match self {
             Self::Packets => name.packets_key(),
+            Self::Streams => name.streams_key(),
             Self::Names => name.names_key(),
+            Self::Entries { hour } => {
+                let hour = Hour::of(hour.saturating_mul(HOUR));
+                ObjectName {
+                    hour,
+                    ..name.clone()
+                }
+                .entries_key()
+            }
         }
     }
 
     /// End of the local file's name.
-    pub(crate) const fn suffix(self) -> &'static str {
+    pub(crate) fn suffix(self) -> Cow<'static, str> {
         match self {
-            Self::Packets => ".pcapng.gz",
-            Self::Names => ".names",
+            Self::Packets => ".pcapng.gz".into(),
+            Self::Streams => ".streams".into(),
+            Self::Names => ".names".into(),
+            Self::Entries { hour } => format!(".{hour}.entries").into(),
         }
     }
 }
@@ -65,6 +82,19 @@ pub(crate) struct PartFile {
     /// In hexadecimal.
     pub(crate) sha256: String,
     pub(crate) progress: Progress,
+}
+
+impl PartFile {
+    /// A file that was never sent.
+    pub(crate) fn new(part: Part, name: &ObjectName, size: u64, sha256: &[u8]) -> Self {
+        Self {
+            part,
+            key: part.key(name),
+            size,
+            sha256: super::hex(sha256),
+            progress: Progress::New,
+        }
+    }
 }
 
 /// What stands beside a sealed object. Once it is there, the object is; once it is gone, the

@@ -55,6 +55,7 @@ fn deps() -> Deps {
         fs: Arc::new(Disk),
         buckets: Arc::new(Connect),
         names: Arc::new(NoNames),
+        dissection: None,
     }
 }
 

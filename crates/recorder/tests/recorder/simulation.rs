@@ -202,6 +202,7 @@ impl Run {
                 fs: Arc::new(SimFs(Arc::clone(&self.world))),
                 buckets: Arc::new(SimBuckets(Arc::clone(&self.world))),
                 names: Arc::new(History),
+                dissection: None,
             };
             match Spool::open(self.config.clone(), &deps) {
                 Ok(spool) => {

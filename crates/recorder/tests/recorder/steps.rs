@@ -77,6 +77,7 @@ impl Desk {
             fs: Arc::new(SimFs(Arc::clone(world))),
             buckets: Arc::new(SimBuckets(Arc::clone(world))),
             names: Arc::new(History),
+            dissection: None,
         };
         let spool = Arc::new(Spool::open(config, &deps).unwrap());
         let (mut writer, mut handles) = Writer::new(Arc::clone(&spool));

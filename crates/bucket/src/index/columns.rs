@@ -1,0 +1,272 @@
+//! The columns of `entries/`: those of every entry, and those of the protocols that occur in a file.
+
+use std::sync::Arc;
+
+use arrow_array::builder::{
+    BooleanBuilder, Float64Builder, Int64Builder, StringBuilder, TimestampNanosecondBuilder,
+};
+use arrow_array::{ArrayRef, new_null_array};
+use arrow_schema::{DataType, TimeUnit};
+use gillnet_entry::{End, Entry, Field, Kind, Mechanism, Schema, Value};
+use gillnet_kfl::rows::is_column;
+
+/// What a column holds; all may be null.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Type {
+    Int,
+    Double,
+    Bool,
+    Text,
+    /// A moment in UTC, in nanoseconds since the Unix epoch.
+    Time,
+}
+
+impl Type {
+    /// The type of a field's column; `None` where it gets none. Durations are integers, in nanoseconds.
+    fn of(field: &Field) -> Option<Type> {
+        let of = match field.kind {
+            Kind::Bool => Type::Bool,
+            Kind::Int | Kind::Duration => Type::Int,
+            Kind::Double => Type::Double,
+            Kind::Str => Type::Text,
+            Kind::Time => Type::Time,
+            _ => return None,
+        };
+        is_column(field).then_some(of)
+    }
+
+    pub(crate) fn arrow(self) -> DataType {
+        match self {
+            Type::Int => DataType::Int64,
+            Type::Double => DataType::Float64,
+            Type::Bool => DataType::Boolean,
+            Type::Text => DataType::Utf8,
+            Type::Time => DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into())),
+        }
+    }
+}
+
+/// A column that every file has.
+pub(crate) struct Base {
+    pub(crate) name: &'static str,
+    pub(crate) of: Type,
+    /// Whether people look single values up.
+    pub(crate) looked_up: bool,
+    pub(crate) get: for<'a> fn(&Entry<'a>) -> Value<'a>,
+}
+
+const fn base(name: &'static str, of: Type, get: for<'a> fn(&Entry<'a>) -> Value<'a>) -> Base {
+    Base {
+        name,
+        of,
+        looked_up: false,
+        get,
+    }
+}
+
+const fn looked_up(name: &'static str, of: Type, get: for<'a> fn(&Entry<'a>) -> Value<'a>) -> Base {
+    Base {
+        looked_up: true,
+        ..base(name, of, get)
+    }
+}
+
+/// A count as a value.
+fn int(n: u64) -> Value<'static> {
+    Value::Int(i64::try_from(n).unwrap_or(i64::MAX))
+}
+
+/// Text, where there is some.
+fn text(text: &str) -> Value<'_> {
+    match text {
+        "" => Value::Missing,
+        text => Value::Str(text),
+    }
+}
+
+fn ip<'a>(end: &End<'a>, entry: &Entry<'a>) -> Value<'a> {
+    Value::Str(entry.ctx.format(format_args!("{}", end.ip)))
+}
+
+fn mechanism(end: &End<'_>) -> Value<'static> {
+    match end.name.mechanism {
+        Mechanism::None => Value::Missing,
+        found => Value::Str(found.name()),
+    }
+}
+
+/// The columns that every file has, in their order. docs/format.md says what they mean.
+pub(crate) static BASE: &[Base] = &[
+    base("timestamp", Type::Time, |e| Value::Time(e.common.ts)),
+    looked_up("stream", Type::Int, |e| int(e.common.stream)),
+    base("index", Type::Int, |e| {
+        Value::Int(i64::from(e.common.index))
+    }),
+    base("transport", Type::Text, |e| {
+        Value::Str(match e.common.transport {
+            gillnet_entry::Transport::Tcp => "tcp",
+            gillnet_entry::Transport::Udp => "udp",
+        })
+    }),
+    base("protocol", Type::Text, |e| {
+        Value::Str(e.record.schema().name)
+    }),
+    base("protocol.abbr", Type::Text, |e| {
+        Value::Str(e.common.info.abbr)
+    }),
+    base("protocol.version", Type::Text, |e| {
+        Value::Str(e.common.info.version)
+    }),
+    looked_up("src.ip", Type::Text, |e| ip(&e.common.src, e)),
+    base("src.port", Type::Int, |e| {
+        Value::Int(e.common.src.port.into())
+    }),
+    looked_up("src.name", Type::Text, |e| text(&e.common.src.name.name)),
+    base("src.namespace", Type::Text, |e| {
+        text(&e.common.src.name.namespace)
+    }),
+    base("src.pod", Type::Text, |e| text(&e.common.src.name.pod)),
+    base("src.service", Type::Text, |e| {
+        text(&e.common.src.name.service)
+    }),
+    base("src.dns", Type::Text, |e| text(&e.common.src.name.dns)),
+    base("src.resolutionMechanism", Type::Text, |e| {
+        mechanism(&e.common.src)
+    }),
+    looked_up("dst.ip", Type::Text, |e| ip(&e.common.dst, e)),
+    base("dst.port", Type::Int, |e| {
+        Value::Int(e.common.dst.port.into())
+    }),
+    looked_up("dst.name", Type::Text, |e| text(&e.common.dst.name.name)),
+    base("dst.namespace", Type::Text, |e| {
+        text(&e.common.dst.name.namespace)
+    }),
+    base("dst.pod", Type::Text, |e| text(&e.common.dst.name.pod)),
+    base("dst.service", Type::Text, |e| {
+        text(&e.common.dst.name.service)
+    }),
+    base("dst.dns", Type::Text, |e| text(&e.common.dst.name.dns)),
+    base("dst.resolutionMechanism", Type::Text, |e| {
+        mechanism(&e.common.dst)
+    }),
+    base("tls", Type::Bool, |e| Value::Bool(e.common.tls)),
+    base("elapsedTime", Type::Int, |e| {
+        e.common.elapsed_us().map_or(Value::Missing, Value::Int)
+    }),
+    base("requestSize", Type::Int, |e| int(e.common.request_size)),
+    base("responseSize", Type::Int, |e| int(e.common.response_size)),
+    base("error.type", Type::Text, |e| {
+        e.common
+            .fault
+            .map_or(Value::Missing, |fault| Value::Str(fault.kind.name()))
+    }),
+    base("error.msg", Type::Text, |e| {
+        e.common
+            .fault
+            .map_or(Value::Missing, |fault| Value::Str(fault.msg))
+    }),
+    base("missingBytes", Type::Int, |e| match e.common.missing {
+        0 => Value::Missing,
+        missing => int(missing),
+    }),
+    base("truncatedBefore", Type::Time, |e| {
+        e.common
+            .truncated_before
+            .map_or(Value::Missing, Value::Time)
+    }),
+    base("method", Type::Text, |e| text(e.record.method(&e.ctx))),
+    looked_up("summary", Type::Text, |e| text(e.record.summary(&e.ctx))),
+    base("status", Type::Text, |e| text(e.record.status(&e.ctx).0)),
+    base("statusCode", Type::Int, |e| {
+        e.record.status(&e.ctx).1.map_or(Value::Missing, Value::Int)
+    }),
+    base("ok", Type::Bool, |e| Value::Bool(e.record.ok(&e.ctx))),
+];
+
+/// A column of a protocol.
+#[derive(Clone, Debug)]
+pub(crate) struct Own {
+    /// `http.request.path`: the protocol's name before the field's in JSON, or where it is not there, in KFL2.
+    pub(crate) name: String,
+    pub(crate) of: Type,
+    /// The field's place in its table.
+    pub(crate) field: u16,
+}
+
+/// The columns of a protocol.
+pub(crate) fn own(schema: &Schema) -> impl Iterator<Item = Own> {
+    (0..).zip(schema.fields).filter_map(|(at, field)| {
+        let name = match field.json {
+            "" => field.kfl2,
+            json => json,
+        };
+        Some(Own {
+            name: format!("{}.{name}", schema.name),
+            of: Type::of(field)?,
+            field: at,
+        })
+    })
+}
+
+/// Values of a column as they come.
+pub(crate) enum Builder {
+    Int(Int64Builder),
+    Double(Float64Builder),
+    Bool(BooleanBuilder),
+    Text(StringBuilder),
+    Time(TimestampNanosecondBuilder),
+}
+
+impl Builder {
+    pub(crate) fn new(of: Type) -> Builder {
+        match of {
+            Type::Int => Builder::Int(Int64Builder::new()),
+            Type::Double => Builder::Double(Float64Builder::new()),
+            Type::Bool => Builder::Bool(BooleanBuilder::new()),
+            Type::Text => Builder::Text(StringBuilder::new()),
+            Type::Time => Builder::Time(TimestampNanosecondBuilder::new()),
+        }
+    }
+
+    /// Appends a value; null where it is none of the column's type.
+    pub(crate) fn append(&mut self, value: Value<'_>) {
+        match (self, value) {
+            (Builder::Int(b), Value::Int(n) | Value::Duration(n)) => b.append_value(n),
+            (Builder::Int(b), Value::UInt(n)) => b.append_option(i64::try_from(n).ok()),
+            (Builder::Int(b), _) => b.append_null(),
+            (Builder::Double(b), Value::Double(n)) => b.append_value(n),
+            (Builder::Double(b), _) => b.append_null(),
+            (Builder::Bool(b), Value::Bool(v)) => b.append_value(v),
+            (Builder::Bool(b), _) => b.append_null(),
+            (Builder::Text(b), Value::Str(v)) => b.append_value(v),
+            (Builder::Text(b), _) => b.append_null(),
+            (Builder::Time(b), Value::Time(ns)) => b.append_value(ns),
+            (Builder::Time(b), _) => b.append_null(),
+        }
+    }
+
+    pub(crate) fn append_nulls(&mut self, count: usize) {
+        match self {
+            Builder::Int(b) => b.append_nulls(count),
+            Builder::Double(b) => b.append_nulls(count),
+            Builder::Bool(b) => b.append_nulls(count),
+            Builder::Text(b) => (0..count).for_each(|_| b.append_null()),
+            Builder::Time(b) => b.append_nulls(count),
+        }
+    }
+
+    pub(crate) fn finish(&mut self) -> ArrayRef {
+        match self {
+            Builder::Int(b) => Arc::new(b.finish()),
+            Builder::Double(b) => Arc::new(b.finish()),
+            Builder::Bool(b) => Arc::new(b.finish()),
+            Builder::Text(b) => Arc::new(b.finish()),
+            Builder::Time(b) => Arc::new(b.finish().with_timezone("UTC")),
+        }
+    }
+}
+
+/// A column without a value.
+pub(crate) fn nulls(of: Type, count: usize) -> ArrayRef {
+    new_null_array(&of.arrow(), count)
+}

@@ -1,0 +1,140 @@
+//! The index of packet objects: two Parquet files beside each, which any engine can read.
+//!
+//! - `entries/`: one row an entry ([`EntriesWriter`]), sorted by time, each in the hour of its own time.
+//! - `streams/`: one row a stream of the object, with the range that its packets are in ([`StreamsWriter`]).
+//!
+//! docs/format.md describes the columns. A later version may add columns; none changes its meaning.
+
+mod columns;
+mod entries;
+mod query;
+mod remote;
+mod stored;
+mod streams;
+
+use gillnet_entry::Origin;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{
+    EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion,
+};
+
+pub use entries::{Entries, EntriesWriter};
+pub use query::{Cost, EntriesFile, Found, Question};
+pub use stored::KnownProtocol;
+pub use streams::{Range, StreamRow, StreamsWriter};
+
+use crate::layout::ObjectName;
+
+/// Version of both files, in their footers under `gillnet.version`.
+pub const VERSION: u32 = 1;
+
+/// Rows of a group, at most: its columns are what is fetched at a time.
+const GROUP_ROWS: usize = 64 << 10;
+/// Rows of a page: what is passed over or unpacked at a time.
+const PAGE_ROWS: usize = 4096;
+
+/// A file of an object, as another file's footer names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Beside {
+    /// Its key.
+    pub key: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its SHA-256, in hexadecimal.
+    pub sha256: String,
+}
+
+/// What a file's footer says of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Footer<'a> {
+    /// The object that it belongs to.
+    pub name: &'a ObjectName,
+    /// The rule's filter.
+    pub kfl: &'a str,
+    /// Who saw the packets.
+    pub origin: &'a Origin,
+    /// The files of the object that were written before.
+    pub beside: &'a [Beside],
+}
+
+/// Why an index can't be written or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Parquet.
+    #[error("the index: {0}")]
+    Parquet(#[from] parquet::errors::ParquetError),
+    /// Arrow.
+    #[error("the index: {0}")]
+    Arrow(#[from] arrow_schema::ArrowError),
+    /// It was written by a later version.
+    #[error(
+        "the index has version {0}, and {VERSION} is the last that is known here; use a later Gillnet"
+    )]
+    Later(u32),
+    /// It has no version.
+    #[error("the index is none of Gillnet's")]
+    Foreign,
+}
+
+impl Footer<'_> {
+    fn key_values(&self, kind: &str) -> Vec<KeyValue> {
+        let ObjectName {
+            cluster,
+            recording,
+            node,
+            run,
+            seq,
+            ..
+        } = self.name;
+        let mut all = vec![
+            ("gillnet.version", VERSION.to_string()),
+            ("gillnet.kind", kind.to_owned()),
+            ("gillnet.cluster", cluster.clone()),
+            ("gillnet.recording", recording.clone()),
+            ("gillnet.node", node.clone()),
+            ("gillnet.run", format!("{run:016x}")),
+            ("gillnet.seq", seq.to_string()),
+            ("gillnet.kfl", self.kfl.to_owned()),
+            ("gillnet.worker", self.origin.worker.clone()),
+            ("gillnet.nodeIp", self.origin.node_ip.clone()),
+            ("gillnet.backend", self.origin.backend.to_owned()),
+        ];
+        if !self.beside.is_empty() {
+            let beside = self.beside.iter().map(|file| {
+                serde_json::json!({ "key": file.key, "size": file.size, "sha256": file.sha256 })
+            });
+            let beside = serde_json::Value::from_iter(beside);
+            all.push(("gillnet.files", beside.to_string()));
+        }
+        all.into_iter()
+            .map(|(key, value)| KeyValue::new(key.to_owned(), value))
+            .collect()
+    }
+}
+
+/// How all files are written: zstd, statistics and offsets of each page.
+fn properties() -> WriterPropertiesBuilder {
+    WriterProperties::builder()
+        .set_writer_version(WriterVersion::PARQUET_2_0)
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_max_row_group_row_count(Some(GROUP_ROWS))
+        .set_data_page_row_count_limit(PAGE_ROWS)
+        .set_write_batch_size(PAGE_ROWS)
+        .set_statistics_truncate_length(Some(64))
+        .set_column_index_truncate_length(Some(64))
+        .set_created_by(concat!("gillnet ", env!("CARGO_PKG_VERSION")).to_owned())
+}
+
+/// A writer into memory.
+fn writer(
+    schema: arrow_schema::SchemaRef,
+    properties: WriterPropertiesBuilder,
+    footer: Vec<KeyValue>,
+) -> Result<ArrowWriter<Vec<u8>>, Error> {
+    let properties = properties.set_key_value_metadata(Some(footer)).build();
+    Ok(ArrowWriter::try_new(Vec::new(), schema, Some(properties))?)
+}

@@ -1,0 +1,144 @@
+//! Writing `streams/`.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_schema::{Field, Schema};
+use gillnet_entry::Value;
+
+use super::columns::{Builder, Type};
+use super::{Error, Footer, properties, writer};
+use crate::packets::StreamId;
+
+/// A range of an object's bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Range {
+    /// Where it begins.
+    pub offset: u64,
+    /// How long it is.
+    pub length: u64,
+}
+
+/// A stream in an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamRow {
+    /// Which.
+    pub id: StreamId,
+    /// Both ends, the opener first, where they are known.
+    pub ends: Option<[(IpAddr, u16); 2]>,
+    /// The gzip members that its packets are in; small streams share one.
+    pub range: Range,
+    /// Its packets there.
+    pub packets: u64,
+    /// Their bytes, as captured.
+    pub bytes: u64,
+    /// Earliest time of a packet, in nanoseconds since the Unix epoch.
+    pub first: i64,
+    /// Latest time of a packet.
+    pub last: i64,
+    /// Whether an earlier object has its beginning.
+    pub continued_before: bool,
+    /// Whether it went on when the object was sealed.
+    pub continued_after: bool,
+    /// Packets that are known to be missing.
+    pub missing: u64,
+    /// Since when it is whole, where its beginning is missing.
+    pub truncated_before: Option<i64>,
+}
+
+type Get = fn(&StreamRow) -> Value<'_>;
+
+fn int(n: u64) -> Value<'static> {
+    Value::Int(i64::try_from(n).unwrap_or(i64::MAX))
+}
+
+fn port(row: &StreamRow, end: usize) -> Value<'static> {
+    let ends = row.ends.as_ref().and_then(|ends| ends.get(end));
+    ends.map_or(Value::Missing, |end| Value::Int(end.1.into()))
+}
+
+const COLUMNS: &[(&str, Type, Get)] = &[
+    ("stream", Type::Int, |s| int(s.id.number)),
+    ("transport", Type::Text, |s| {
+        Value::Str(if s.id.udp { "udp" } else { "tcp" })
+    }),
+    // those of addresses are text that has to be made: see `add`
+    ("src.ip", Type::Text, |_| Value::Missing),
+    ("src.port", Type::Int, |s| port(s, 0)),
+    ("dst.ip", Type::Text, |_| Value::Missing),
+    ("dst.port", Type::Int, |s| port(s, 1)),
+    ("offset", Type::Int, |s| int(s.range.offset)),
+    ("length", Type::Int, |s| int(s.range.length)),
+    ("packets", Type::Int, |s| int(s.packets)),
+    ("bytes", Type::Int, |s| int(s.bytes)),
+    ("first", Type::Time, |s| Value::Time(s.first)),
+    ("last", Type::Time, |s| Value::Time(s.last)),
+    ("continuedBefore", Type::Bool, |s| {
+        Value::Bool(s.continued_before)
+    }),
+    ("continuedAfter", Type::Bool, |s| {
+        Value::Bool(s.continued_after)
+    }),
+    ("missingPackets", Type::Int, |s| int(s.missing)),
+    ("truncatedBefore", Type::Time, |s| {
+        s.truncated_before.map_or(Value::Missing, Value::Time)
+    }),
+];
+
+/// The rows of one file, in the order of the object.
+pub struct StreamsWriter {
+    columns: Vec<Builder>,
+}
+
+impl Default for StreamsWriter {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for StreamsWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StreamsWriter").finish_non_exhaustive()
+    }
+}
+
+impl StreamsWriter {
+    /// No rows yet.
+    #[must_use]
+    pub fn new() -> Self {
+        let columns = COLUMNS.iter().map(|(_, of, _)| Builder::new(*of));
+        Self {
+            columns: columns.collect(),
+        }
+    }
+
+    /// Adds a stream.
+    pub fn add(&mut self, row: &StreamRow) {
+        let ips = row.ends.map(|ends| ends.map(|(ip, _)| ip.to_string()));
+        for ((name, _, get), builder) in COLUMNS.iter().zip(&mut self.columns) {
+            let ip = match *name {
+                "src.ip" => ips.as_ref().map(|ips| &ips[0]),
+                "dst.ip" => ips.as_ref().map(|ips| &ips[1]),
+                _ => None,
+            };
+            builder.append(ip.map_or_else(|| get(row), |ip| Value::Str(ip)));
+        }
+    }
+
+    /// The file.
+    ///
+    /// # Errors
+    /// Those of Parquet; there are none that depend on what was added.
+    pub fn finish(mut self, footer: &Footer<'_>) -> Result<Vec<u8>, Error> {
+        let fields = COLUMNS
+            .iter()
+            .map(|(name, of, _)| Field::new(*name, of.arrow(), true));
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let arrays = self.columns.iter_mut().map(Builder::finish).collect();
+        let batch = RecordBatch::try_new(Arc::clone(&schema), arrays)?;
+        let mut out = writer(schema, properties(), footer.key_values("streams"))?;
+        out.write(&batch)?;
+        Ok(out.into_inner()?)
+    }
+}

@@ -1,0 +1,107 @@
+//! A group's index: its entries without their packets.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use gillnet_kfl::rows::RowFilter;
+
+use super::{Content, Group, Progress};
+use crate::index::{Cost, EntriesFile, Error, Found, Question};
+use crate::packets::StreamId;
+use crate::{BucketError, ErrorKind};
+
+/// The index of all that a process recorded, in the span of time that was opened.
+#[derive(Debug)]
+pub struct GroupIndex {
+    files: Vec<(String, EntriesFile)>,
+    /// Several rules recorded: an entry may be in the files of each.
+    repeats: bool,
+    progress: Arc<Progress>,
+    objects: u64,
+    bytes: u64,
+}
+
+impl Group {
+    /// Its index; `None` where not all of its packets have one (an earlier version recorded them, or not everything is
+    /// uploaded yet).
+    ///
+    /// # Errors
+    /// Where a file of the index can't be read; the packets may be all the same.
+    pub fn index(&self) -> Result<Option<GroupIndex>, BucketError> {
+        let Content::Objects(objects) = &self.content else {
+            return Ok(None);
+        };
+        let indexed: HashSet<_> = self.entries.iter().map(|file| &file.name).collect();
+        if !objects.iter().all(|object| indexed.contains(&object.name)) {
+            return Ok(None);
+        }
+        let bucket = &self.shared.bucket;
+        let mut files = Vec::new();
+        let mut entries: Vec<_> = self.entries.iter().collect();
+        entries.sort_by_key(|file| (file.name.hour, file.name.seq));
+        for file in &entries {
+            let place = bucket.place(&file.key);
+            let opened = EntriesFile::open(bucket, &file.key, file.size);
+            let opened = opened.map_err(|error| failed(&place, &error))?;
+            files.push((place, opened));
+        }
+        let first = entries.first().map(|file| &file.name.recording);
+        Ok(Some(GroupIndex {
+            files,
+            repeats: entries
+                .iter()
+                .any(|file| Some(&file.name.recording) != first),
+            progress: Arc::clone(&self.shared.progress),
+            objects: objects.len() as u64,
+            bytes: objects.iter().map(|object| object.size).sum(),
+        }))
+    }
+}
+
+fn failed(place: &str, error: &Error) -> BucketError {
+    BucketError::new(ErrorKind::Other, place.to_owned(), error.to_string())
+}
+
+impl GroupIndex {
+    /// Whether it has all that the filter asks for, so that no packets are needed.
+    #[must_use]
+    pub fn decides(&self, question: &Question<'_>, on_rows: &RowFilter) -> bool {
+        on_rows.is_whole()
+            && self
+                .files
+                .iter()
+                .all(|(_, file)| file.decides(question, on_rows))
+    }
+
+    /// Shows the entries that match or may match, each once; `each` says whether to go on.
+    ///
+    /// # Errors
+    /// Where a file can't be read to its end.
+    pub fn ask(
+        &self,
+        question: &Question<'_>,
+        on_rows: &RowFilter,
+        each: &mut dyn FnMut(&Found<'_>) -> bool,
+    ) -> Result<Cost, BucketError> {
+        let mut seen: HashSet<(StreamId, u32)> = HashSet::new();
+        let mut cost = Cost::default();
+        let mut goes_on = true;
+        for (place, file) in &self.files {
+            let asked = file.ask(question, on_rows, &mut |found| {
+                if !self.repeats || seen.insert((found.stream, found.index)) {
+                    goes_on = each(found);
+                }
+                goes_on
+            });
+            let of_file = asked.map_err(|error| failed(place, &error))?;
+            cost.bytes += of_file.bytes;
+            cost.rows += of_file.rows;
+            if !goes_on {
+                break;
+            }
+        }
+        Progress::add(&self.progress.objects_done, self.objects);
+        Progress::add(&self.progress.bytes_done, self.bytes);
+        Ok(cost)
+    }
+}

@@ -1,0 +1,208 @@
+//! Entries of what a rule keeps, for the index of its objects: its frames go through a shard once more, as they are
+//! sealed, so that recording itself is not held up, and the index has what the packets have.
+
+use std::collections::{BTreeMap, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use gillnet_bucket::index::{Entries, EntriesWriter};
+use gillnet_bucket::layout::Hour;
+use gillnet_capture::{self as capture, NO_POS, Ring};
+use gillnet_entry::{Entry, Origin};
+use gillnet_kfl::{Env, Options, compile};
+use gillnet_names::Names;
+use gillnet_pipeline::{Consumer, Keep, Matched, Plan, Shard, ShardConfig, Want};
+
+use crate::queue::lock;
+use crate::record::{Frame, LogHead};
+
+/// What bodies and heads are read from: more than two ends of a stream may hold back.
+const RING: u64 = 32 << 20;
+/// Frames after which what waits is looked at.
+const BATCH: u32 = 64;
+/// In place of a time: there is none.
+const NEVER: i64 = i64::MIN;
+
+/// What entries are read with.
+#[derive(Clone)]
+pub struct Dissection {
+    /// What filters may speak of: the protocols.
+    pub env: Arc<Env>,
+    /// What addresses are called.
+    pub names: Arc<Names>,
+    /// Who saw the packets.
+    pub origin: Arc<Origin>,
+}
+
+impl std::fmt::Debug for Dissection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dissection").finish_non_exhaustive()
+    }
+}
+
+/// The entries of an object, each in the hour of its own time.
+pub(crate) type ByHour = Vec<(Hour, Entries)>;
+
+/// Dissects what rules keep, one log of a rule after the other.
+pub(crate) struct Dissector {
+    with: Dissection,
+    /// Folder for what is read from.
+    dir: PathBuf,
+    /// By run and rule.
+    readers: HashMap<(u64, String), Reader>,
+}
+
+impl Dissector {
+    pub(crate) fn new(with: Dissection, dir: PathBuf) -> Self {
+        Self {
+            with,
+            dir,
+            readers: HashMap::new(),
+        }
+    }
+
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.with.origin
+    }
+
+    /// The entries of a log: `feed` gives its frames in the order of their arrival. `None`, with a word in the log, where
+    /// they can't be read.
+    pub(crate) fn read(
+        &mut self,
+        head: &LogHead,
+        feed: impl FnOnce(&mut Reader),
+    ) -> Option<ByHour> {
+        let key = (head.run, head.rule.clone());
+        let known = self.readers.remove(&key);
+        let made = known.map_or_else(|| Reader::new(&self.with, &self.dir, head), Ok);
+        let rows = made.and_then(|mut reader| {
+            reader.head.clone_from(head);
+            let rows = reader.rows(|reader| {
+                feed(reader);
+                reader.shard.end_of_batch();
+            })?;
+            self.readers.insert(key, reader);
+            Ok(rows)
+        });
+        said(&head.rule, rows)
+    }
+
+    /// What is still held where nothing more comes: the entries that wait for something, each rule's with the head of
+    /// its last log.
+    pub(crate) fn finish(&mut self) -> Vec<(LogHead, ByHour)> {
+        let readers = std::mem::take(&mut self.readers).into_values();
+        let rest = readers.filter_map(|mut reader| {
+            let rows = reader.rows(|reader| reader.shard.finish());
+            Some((reader.head.clone(), said(&reader.head.rule, rows)?))
+        });
+        rest.filter(|(_, rows)| !rows.is_empty()).collect()
+    }
+
+    /// Whether it may hold something.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.readers.is_empty()
+    }
+}
+
+/// Entries that can't be read are no reason to keep packets back.
+fn said(rule: &str, rows: Result<ByHour, String>) -> Option<ByHour> {
+    rows.inspect_err(|error| {
+        tracing::warn!(rule, error, "an object gets no index of its entries");
+    })
+    .ok()
+}
+
+/// Reads the entries of one rule's frames.
+pub(crate) struct Reader {
+    shard: Shard,
+    rows: Arc<Mutex<BTreeMap<Hour, EntriesWriter>>>,
+    /// Of the log that was read last.
+    head: LogHead,
+    /// The stream of the frame that is read, and since when it is whole.
+    stream: Arc<(AtomicU64, AtomicI64)>,
+    frames: u32,
+}
+
+impl Reader {
+    fn new(with: &Dissection, dir: &Path, head: &LogHead) -> Result<Self, String> {
+        let options = Options::default();
+        let filter = compile(&with.env, "", &options).map_err(|errors| errors.render(""))?;
+        let want = Want {
+            bit: 0,
+            filter,
+            record: false,
+            bodies: false,
+        };
+        let ring = Ring::create(Some(dir), RING).map_err(|error| error.to_string())?;
+        let rows = Arc::<Mutex<BTreeMap<Hour, EntriesWriter>>>::default();
+        let stream: Arc<(AtomicU64, AtomicI64)> = Arc::default();
+        let numbers = Arc::clone(&stream);
+        let shard = Shard::new(ShardConfig {
+            origin: Arc::clone(&with.origin),
+            numbers: Some(Box::new(move || {
+                let since = numbers.1.load(Ordering::Relaxed);
+                (
+                    numbers.0.load(Ordering::Relaxed),
+                    (since != NEVER).then_some(since),
+                )
+            })),
+            ..ShardConfig::new(
+                Arc::new(Plan::new(vec![want], 1)),
+                Arc::clone(&with.names),
+                Keep::Ring(ring),
+                Box::new(Into(Arc::clone(&rows))),
+            )
+        });
+        Ok(Self {
+            shard,
+            rows,
+            head: head.clone(),
+            stream,
+            frames: 0,
+        })
+    }
+
+    /// Reads the next frame; `since`: when the stream's recording begins, where something before is missing.
+    pub(crate) fn frame(&mut self, stream: u64, since: Option<i64>, frame: &Frame<'_>) {
+        self.stream.0.store(stream, Ordering::Relaxed);
+        self.stream
+            .1
+            .store(since.unwrap_or(NEVER), Ordering::Relaxed);
+        self.shard.frame(&capture::Frame {
+            ts: frame.ts,
+            iface: frame.iface,
+            link: frame.link,
+            direction: frame.direction,
+            wire_len: frame.wire_len,
+            data: frame.data,
+            pos: NO_POS,
+            comment: None,
+        });
+        self.frames += 1;
+        if self.frames.is_multiple_of(BATCH) {
+            self.shard.end_of_batch();
+        }
+    }
+
+    /// What comes of some frames.
+    fn rows(&mut self, read: impl FnOnce(&mut Reader)) -> Result<ByHour, String> {
+        catch_unwind(AssertUnwindSafe(|| read(self))).map_err(|_| "reading them panicked")?;
+        let rows = std::mem::take(&mut *lock(&self.rows)).into_iter();
+        let rows = rows.map(|(hour, rows)| rows.finish().map(|rows| (hour, rows)));
+        rows.collect::<Result<_, _>>()
+            .map_err(|error| error.to_string())
+    }
+}
+
+/// Puts entries into the rows of their hours.
+struct Into(Arc<Mutex<BTreeMap<Hour, EntriesWriter>>>);
+
+impl Consumer for Into {
+    fn entry(&mut self, entry: &Entry<'_>, _: Matched) -> bool {
+        let hour = Hour::of(entry.common.ts);
+        lock(&self.0).entry(hour).or_default().add(entry);
+        true
+    }
+}

@@ -1,0 +1,60 @@
+"""The index beside recorded packets: what it says is what the packets say, and any engine can read it."""
+
+import gzip
+import shutil
+import time
+
+import duckdb
+from conftest import count, objects, query
+
+FLUSH = "*/4 * * * * *"
+FILTERS = [
+    "http", "dns", "http && status_code >= 500", 'http && path.startsWith("/1")', 'http && dst.name != ""',
+    "http && elapsed_time > 1", "dns && request_size > 30", "http && src.port > 40000", "http || dns", "error != nil",
+    'method == "GET" && url.contains("n=7")', 'response.status == 200 and request.path == "/3.json"', "http and !(response.status == 200)",
+]
+
+
+def sql(bucket, what, where="true"):
+    """What DuckDB reads out of the entries of a bucket."""
+    files = f"read_parquet('{bucket}/entries/**/*.parquet', hive_partitioning = true, union_by_name = true)"
+    return duckdb.sql(f"SELECT {what} FROM {files} WHERE {where}").fetchall()
+
+
+def test_the_index_says_what_the_packets_say(host, web, dns, recorder, gillnet, tmp_path):
+    bucket = tmp_path / "bucket"
+    flights = recorder(recording={"flush": FLUSH},
+                       scripting={"env": {"RECORDING_KFL": "http or dns", "GCS_BUCKET": f"file://{bucket}"}})
+    for half in range(2):
+        for k in range(5):
+            urls = [f"{web}/{i % 25}.json?n={k * 20 + i}" for i in range(20)] + [f"{web}/broken"]
+            host.run("curl", "-s", *[part for url in urls for part in ("-o", "/dev/null", url)])
+        for i in range(10):
+            host.run("dig", "+tries=1", "+time=2", "@127.0.0.1", f"n{i}.shop.example", "A")
+        time.sleep(5)
+    assert flights.stop() == 0, flights.log.read_text()
+
+    # the same bucket without its index
+    plain = tmp_path / "plain"
+    shutil.copytree(bucket, plain, ignore=shutil.ignore_patterns("entries", "streams"))
+    for kfl in FILTERS:
+        counted = [query(gillnet, kfl, where, "--count", host=host).stdout.strip() for where in (bucket, plain)]
+        assert counted[0] == counted[1], f"{kfl}: {counted[0]} by the index, {counted[1]} by the packets"
+    debug = query(gillnet, "http", bucket, "--count", host=host, env={"GILLNET_LOG": "debug"})
+    assert "an index was read" in debug.stderr, debug.stderr
+
+    assert sql(bucket, "protocol, count(*)", "true GROUP BY 1 ORDER BY 1") == [("dns", 20), ("http", 210)]
+    assert sql(bucket, "count(*)", "\"http.response.status\" = 500") == [(10,)]
+    assert sql(bucket, "count(DISTINCT (transport, stream, \"index\"))") == [(230,)]
+
+    # each stream's range, behind the object's first member, is a capture that has its packets
+    for packets in objects(bucket):
+        index = str(packets).replace("/packets/", "/streams/").replace(".pcapng.gz", ".parquet")
+        rows = duckdb.sql(f"SELECT stream, transport, \"offset\", length, packets, \"src.port\" FROM read_parquet('{index}')").fetchall()
+        whole = packets.read_bytes()
+        head = min(row[2] for row in rows)
+        assert sum(row[4] for row in rows) == count(packets, "frame")
+        for stream, transport, offset, length, packets_there, port in rows:
+            part = tmp_path / "part.pcapng"
+            part.write_bytes(gzip.decompress(whole[:head] + whole[offset:offset + length]))
+            assert count(part, f"{transport}.port == {port}") == packets_there, (stream, transport, port)
