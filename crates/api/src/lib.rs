@@ -12,6 +12,7 @@ mod page;
 mod redacted;
 mod routes;
 mod rows;
+mod scripts;
 mod ui;
 mod values;
 

@@ -3,7 +3,7 @@
 use crate::doors::{guard, refuse};
 use crate::{
     Backend, Cursor, Doors, EntryKey, LiveStore, Page, PageQuery, PcapFormat, Status, StreamKey,
-    filters, ui, values, write_row,
+    filters, scripts, ui, values, write_row,
 };
 use axum::body::Bytes;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
@@ -19,7 +19,7 @@ use serde::Deserialize;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-type Shown = Arc<dyn Backend>;
+pub(crate) type Shown = Arc<dyn Backend>;
 
 /// Serves dashboard and API on a listener until `stop` resolves.
 pub async fn serve(
@@ -43,6 +43,7 @@ fn router(backend: Shown, doors: Doors) -> Router {
         .route("/api/kfl/validate", post(validate))
         .route("/api/kfl/complete", post(complete))
         .route("/api/openapi.json", get(openapi))
+        .merge(scripts::router())
         .route("/api/{*rest}", axum::routing::any(unknown))
         .fallback(get(ui::file))
         .with_state(backend)
@@ -65,7 +66,9 @@ async fn openapi() -> Response {
 }
 
 /// Runs what may read files off the server's threads.
-async fn off<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Response> {
+pub(crate) async fn off<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Response> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|_| {
         refuse(

@@ -186,6 +186,8 @@ impl Worker {
         gillnet_capture::turns::give_way();
         let mut script = match self.load() {
             Ok(script) => {
+                // who waits for the load looks at the state next
+                self.set(State::Running);
                 loaded(Ok(()));
                 script
             }
@@ -198,7 +200,6 @@ impl Worker {
                 return;
             }
         };
-        self.set(State::Running);
         while !self.mailbox.is_stopped() {
             if script.is_spoiled() {
                 match self.reload(script) {

@@ -226,6 +226,27 @@ pub struct RunStatus {
     pub memory: u64,
 }
 
+/// A job of a script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobStatus {
+    /// The side that it runs on.
+    pub side: Side,
+    /// The script that gave it, by its number.
+    pub script: Option<u32>,
+    /// Its tag, which no other job of the side has.
+    pub tag: String,
+    /// When it runs, as the script said it.
+    pub cron: String,
+    /// Runs after which it ends; 0 for none.
+    pub limit: u32,
+    /// Runs so far.
+    pub runs: u32,
+    /// Whether it runs now.
+    pub running: bool,
+    /// When it runs next, in ns since the epoch.
+    pub next: Option<i64>,
+}
+
 /// Captures of streams that scripts opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StreamCounts {
@@ -518,6 +539,38 @@ impl Scripts {
             tags.into_iter().map(move |tag| (side, tag))
         };
         of(Side::Worker).chain(of(Side::Hub)).collect()
+    }
+
+    /// All jobs, with their times.
+    pub fn planned(&self) -> Vec<JobStatus> {
+        // not both locks at a time: a script that gives a job may be asked for its state
+        let owners: Vec<_> = {
+            let shelf = lock(&self.inner.shelf);
+            let of = |book: &Book| {
+                let number = book.number;
+                let mailboxes = book.instances.iter().map(|one| Arc::clone(&one.mailbox));
+                mailboxes
+                    .map(move |mailbox| (mailbox, number))
+                    .collect::<Vec<_>>()
+            };
+            shelf.books.iter().flat_map(of).collect()
+        };
+        let of = |side: Side| self.inner.host.node(side).scheduler.planned().into_iter();
+        let worker = of(Side::Worker).map(|job| (Side::Worker, job));
+        let hub = of(Side::Hub).map(|job| (Side::Hub, job));
+        let planned = worker.chain(hub).map(|(side, (owner, job))| JobStatus {
+            side,
+            script: owners
+                .iter()
+                .find_map(|(of, number)| Arc::ptr_eq(of, &owner).then_some(*number)),
+            tag: job.tag,
+            cron: job.cron,
+            limit: job.limit,
+            runs: job.runs,
+            running: job.running,
+            next: job.next,
+        });
+        planned.collect()
     }
 
     /// Has a job run now.
