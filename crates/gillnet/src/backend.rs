@@ -172,6 +172,7 @@ impl Backend for LiveBackend {
             cluster: self.session.origin.cluster.clone(),
             source: self.session.source.clone(),
             recording: self.session.recording(),
+            recording_scripts: self.session.recording_scripts(),
             counters: counters_of(&counters),
             drops: drops_of(&counters),
             ..Status::default()

@@ -7,8 +7,11 @@ use gillnet_api::Speech;
 use gillnet_entry::Workload;
 use gillnet_kfl::{Env, Filter, Lang, Options};
 use gillnet_names::{NamesConfig, StaticName};
+use gillnet_scripts::LogLayer;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// A flight recorder for Kubernetes network traffic.
 #[derive(Debug, Parser)]
@@ -39,6 +42,16 @@ pub struct Shared {
     /// Say more on standard error (twice: everything)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
+    /// The log as scripts are told of it.
+    #[arg(skip)]
+    log: LogLayer,
+}
+
+impl Shared {
+    /// The log as scripts are told of it.
+    pub fn log(&self) -> LogLayer {
+        self.log.clone()
+    }
 }
 
 /// The commands.
@@ -402,9 +415,12 @@ pub fn log(cli: &Cli) {
     };
     let level = std::env::var("GILLNET_LOG").unwrap_or_else(|_| level.into());
     let filter = tracing_subscriber::EnvFilter::try_new(level).unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        .with_target(false)
+        .with_target(false);
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(lines)
+        .with(cli.shared.log())
         .init();
 }

@@ -106,7 +106,7 @@ pub struct Rule {
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub enum Builtin {
-    /// On where `RECORDING_KFL` is set.
+    /// On where `RECORDING_KFL` is set and no active script records what it says.
     #[default]
     Auto,
     /// On.
@@ -143,11 +143,15 @@ pub struct Scripting {
     pub enabled: Option<bool>,
     /// Whether their console is served.
     pub console: Option<bool>,
+    /// Hosts that vendor calls and `fetch` may reach beside the vendors' own.
+    pub allow_hosts: Vec<String>,
+    /// Other addresses for vendors' endpoints, by their names.
+    pub endpoints: BTreeMap<String, String>,
     #[serde(flatten)]
     unknown: BTreeMap<String, serde_json::Value>,
 }
 
-/// A value of `scripting.env`: any scalar, or a reference to a file that holds it.
+/// A value of `scripting.env`: any scalar, or a reference to a file or an environment variable that holds it.
 #[derive(Clone, Deserialize)]
 #[serde(untagged)]
 pub enum EnvValue {
@@ -155,6 +159,11 @@ pub enum EnvValue {
     File {
         /// Its path.
         file: PathBuf,
+    },
+    /// Held in an environment variable.
+    Variable {
+        /// Its name.
+        env: String,
     },
     /// Text.
     Text(String),
@@ -171,6 +180,7 @@ impl std::fmt::Debug for EnvValue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             EnvValue::File { file } => write!(f, "{{file: {}}}", file.display()),
+            EnvValue::Variable { env } => write!(f, "{{env: {env}}}"),
             _ => f.write_str("…"),
         }
     }
@@ -355,13 +365,15 @@ impl Config {
         Ok((!value.is_empty()).then_some(value))
     }
 
-    /// The rules that record: the built-in one where its variables are set, then the configured ones.
-    pub fn rules(&self) -> anyhow::Result<Vec<Rule>> {
+    /// The rules that record: the built-in one where its variables are set, unless a script records what they say, then
+    /// the configured ones.
+    pub fn rules(&self, a_script_records: bool) -> anyhow::Result<Vec<Rule>> {
         let mut rules = Vec::new();
         let kfl = self.variable("RECORDING_KFL")?;
         let bucket = self.variable("GCS_BUCKET")?;
         match (self.recording.builtin, kfl) {
             (Builtin::Off, _) | (Builtin::Auto, None) => {}
+            (Builtin::Auto, Some(_)) if a_script_records => {}
             (Builtin::On, None) => {
                 bail!("recording.builtin is on, but RECORDING_KFL is not set: say what to record")
             }
@@ -446,6 +458,8 @@ impl EnvValue {
                 .with_context(|| format!("the file {} cannot be read", file.display()))?
                 .trim_end()
                 .to_owned(),
+            EnvValue::Variable { env } => std::env::var(env)
+                .with_context(|| format!("the environment variable {env} is not set"))?,
             EnvValue::Text(text) => text.clone(),
             EnvValue::Number(number) => number.to_string(),
             EnvValue::Flag(flag) => flag.to_string(),
@@ -480,7 +494,7 @@ mod tests {
             config.scripting.source.as_deref(),
             Some("/path/to/scripts/folder")
         );
-        let rules = config.rules().unwrap();
+        let rules = config.rules(false).unwrap();
         assert_eq!((rules.len(), rules[0].kfl.as_str()), (1, "http or dns"));
         assert_eq!(rules[0].destination, "gs://test-11-12");
         let key = config.scripting.env["GCS_SA_KEY_JSON"].read().unwrap();
@@ -528,7 +542,7 @@ mod tests {
         let config = Config::parse("scripting: {env: {RECORDING_KFL: http}}").unwrap();
         assert!(
             config
-                .rules()
+                .rules(false)
                 .unwrap_err()
                 .to_string()
                 .contains("GCS_BUCKET")

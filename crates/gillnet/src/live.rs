@@ -6,6 +6,7 @@ use crate::exit;
 use crate::identity::{DataDir, Identity};
 use crate::own;
 use crate::scan;
+use crate::scripting;
 use anyhow::Context;
 use gillnet_api::{LiveStore, RecordingStatus, Speech};
 use gillnet_bucket::{Access, Bucket, BucketError, Credentials, Destination, Key, connect};
@@ -17,20 +18,22 @@ use gillnet_entry::{Entry, Origin, OwnedEntry};
 use gillnet_kfl::{Filter, Options};
 use gillnet_names::{Names, NamesConfig};
 use gillnet_pipeline::{
-    Consumer, Control, Ended, Keep, Matched, Plan, Shard, ShardConfig, Want, run,
+    Consumer, Control, Ended, Keep, Matched, PacketSeen, Plan, Shard, ShardConfig, Want, run,
 };
 use gillnet_recorder::{
     Buckets, Deps, Disk, NameHistory, RecordedName, Recorder, RecorderConfig, Schedule, SystemClock,
 };
+use gillnet_scripts::{Demand, NoCluster, OnDemand, Pressure, RingStreams, Scripts, Sink};
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// The bit of the dashboard's want; rules have those below.
+/// The bits of the dashboard's want and the scripts'; rules have those below.
 const VIEWER: u8 = 127;
+const SCRIPTS: u8 = 126;
 
 /// How long what is open may take to arrive on shutdown.
 const FAREWELL: Duration = Duration::from_secs(20);
@@ -50,7 +53,15 @@ pub struct Session {
     pub live: Option<Arc<LiveStore>>,
     /// What is captured, for people.
     pub source: String,
+    /// Scripts at work.
+    pub scripts: Scripts,
     speech: Mutex<Arc<Speech>>,
+    identity: Identity,
+    /// What is recorded.
+    rules: Mutex<Vec<Ruled>>,
+    /// The scripts that record in place of the built-in rule.
+    recording_scripts: Mutex<Option<String>>,
+    shown: bool,
     recorder: Arc<Recorder>,
     names: Arc<Names>,
     buckets: Arc<Credentialed>,
@@ -58,6 +69,9 @@ pub struct Session {
     thread: Mutex<Option<JoinHandle<Ended>>>,
     data: DataDir,
 }
+
+/// A rule with its filter.
+type Ruled = (gillnet_recorder::Rule, Filter);
 
 /// What a session is started with.
 pub struct Start<'s> {
@@ -81,9 +95,10 @@ impl Session {
             listens,
         } = start;
         let speech = cli::speech(config)?;
-        let rules = compiled(shared, config)?;
-        let identity = Identity::find(config.cluster.as_deref());
         let dir = args.data_dir.clone().unwrap_or_else(|| config.data_dir());
+        let recording_scripts = scripting::records(&scripting::sources(config, &dir));
+        let rules = compiled(shared, config, recording_scripts.is_some())?;
+        let identity = Identity::find(config.cluster.as_deref());
         let data = DataDir::open(&dir)?;
         let names = Arc::new(Names::new(cli::names(config, true)).map_err(exit::usage)?);
         let buckets = Arc::new(Credentialed(Mutex::new(config.clone())));
@@ -114,7 +129,26 @@ impl Session {
             backend: "af_packet",
             kept: false,
         });
-        let plan = plan(&recorder, &rules, shown, &speech.env, 1)?;
+        let control = Arc::new(Control::default());
+        let myself: Arc<OnceLock<Weak<Session>>> = Arc::default();
+        let scripts = scripting::start(
+            scripting::config(config, &dir, &identity)?,
+            gillnet_scripts::Doors {
+                env: Arc::new(speech.env.clone()),
+                names: Arc::clone(&names),
+                streams: Arc::new(RingStreams::new(Arc::clone(&control), store.clone())),
+                clock: Arc::new(gillnet_scripts::SystemClock::default()),
+                cluster: Arc::new(NoCluster),
+                on_demand: Some(on_demand(&myself)),
+            },
+        )?;
+        scripts.attach(&shared.log());
+        let wanted = Wanted {
+            rules: &rules,
+            shown,
+            scripts: scripts.demand(),
+        };
+        let plan = plan(&recorder, &wanted, &speech.env, 1)?;
         let mut numbers = data.numbers()?;
         let mut shard = Shard::new(ShardConfig {
             origin: Arc::clone(&origin),
@@ -125,10 +159,11 @@ impl Session {
             flow: Default::default(),
             dissect: gillnet_protocols::Limits::default(),
             numbers: Some(Box::new(move || (numbers.give(), None))),
-            own: Some(own::check(listens, &plain)),
+            own: Some(own::check(listens, &plain, &config.scripting.endpoints)),
             consumer: Box::new(Keeper {
                 store: live.clone(),
                 batch: Vec::new(),
+                scripts: scripts.sink(SCRIPTS, Pressure::Drop),
             }),
             recorder: handles
                 .into_iter()
@@ -136,7 +171,6 @@ impl Session {
                 .map(|handle| Box::new(crate::recording::Tee::new(handle)) as _),
             tap: None,
         });
-        let control = Arc::new(Control::default());
         let steer = Arc::clone(&control);
         let running = provide(ahead)?;
         let thread = std::thread::Builder::new()
@@ -149,20 +183,30 @@ impl Session {
                     tracing::warn!("{fault}")
                 })
             })?;
-        Ok(Arc::new(Session {
+        let session = Arc::new(Session {
             control,
             store,
             origin,
             live,
             source: what,
+            scripts,
             speech: Mutex::new(Arc::new(speech)),
+            identity,
+            rules: Mutex::new(rules),
+            recording_scripts: Mutex::new(recording_scripts),
+            shown,
             recorder,
             names,
             buckets,
             generation: Mutex::new(1),
             thread: Mutex::new(Some(thread)),
             data,
-        }))
+        });
+        // what scripts want from now on reaches the plan; what they wanted before is in it
+        if myself.set(Arc::downgrade(&session)).is_ok() {
+            session.replan()?;
+        }
+        Ok(session)
     }
 
     /// What filters may speak of now.
@@ -173,10 +217,16 @@ impl Session {
     /// Takes a changed configuration: rules, names, macros and filters. What is wrong with it changes nothing.
     pub fn configure(&self, shared: &Shared, config: &Config) -> anyhow::Result<()> {
         let speech = cli::speech(config)?;
-        let rules = compiled(shared, config)?;
+        let scripts = scripting::config(config, self.data.path(), &self.identity)?;
+        let recording = scripting::records(&scripts.sources);
+        // what is wrong with the rest is said once, not again and again until that is mended
+        lock(&self.recording_scripts).clone_from(&recording);
+        let rules = compiled(shared, config, recording.is_some())?;
         for (rule, _) in &rules {
             Destination::parse(&rule.destination)?;
         }
+        self.scripts.configure(&scripts).map_err(exit::usage)?;
+        self.scripts.set_env(Arc::new(speech.env.clone()));
         self.names.configure(cli::names(config, true))?;
         *self
             .buckets
@@ -191,20 +241,9 @@ impl Session {
             .map(|(_, rule)| rule.name)
             .collect();
         self.recorder.set_rules(&plain)?;
-        let mut generation = self
-            .generation
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *generation += 1;
-        let plan = plan(
-            &self.recorder,
-            &rules,
-            self.live.is_some(),
-            &speech.env,
-            *generation,
-        )?;
-        self.control.set_plan(Arc::new(plan));
+        *lock(&self.rules) = rules;
         *self.speech.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(speech);
+        self.replan()?;
         let now: Vec<&str> = plain.iter().map(|rule| rule.name.as_str()).collect();
         for gone in before.iter().filter(|name| !now.contains(&name.as_str())) {
             tracing::info!(
@@ -215,6 +254,31 @@ impl Session {
             tracing::info!("recording `{}` to {}", rule.kfl, rule.destination);
         }
         Ok(())
+    }
+
+    /// Makes the plan anew: of the rules, what is shown, and what scripts want now.
+    fn replan(&self) -> anyhow::Result<()> {
+        let rules = lock(&self.rules);
+        let mut generation = lock(&self.generation);
+        *generation += 1;
+        let wanted = Wanted {
+            rules: &rules,
+            shown: self.shown,
+            scripts: self.scripts.demand(),
+        };
+        let plan = plan(&self.recorder, &wanted, &self.speech().env, *generation)?;
+        self.control.set_plan(Arc::new(plan));
+        Ok(())
+    }
+
+    /// The scripts that record what `RECORDING_KFL` says, in place of the built-in rule.
+    pub fn recording_scripts(&self) -> Option<String> {
+        lock(&self.recording_scripts).clone()
+    }
+
+    /// Whether other scripts than when the rules were made record by themselves.
+    pub fn scripts_changed(&self) -> bool {
+        self.recording_scripts().is_some() == self.scripts.recording().is_empty()
     }
 
     /// Whether the source has ended.
@@ -262,6 +326,7 @@ impl Session {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         let ended = thread.map(JoinHandle::join);
+        self.scripts.stop();
         let spool = self.data.path().to_path_buf();
         let Ok(session) = Arc::try_unwrap(self) else {
             anyhow::bail!(
@@ -296,9 +361,10 @@ impl Session {
 fn compiled(
     shared: &Shared,
     config: &Config,
-) -> anyhow::Result<Vec<(gillnet_recorder::Rule, Filter)>> {
+    a_script_records: bool,
+) -> anyhow::Result<Vec<Ruled>> {
     let mut compiled = Vec::new();
-    for rule in config.rules().map_err(exit::usage)? {
+    for rule in config.rules(a_script_records).map_err(exit::usage)? {
         let filter = shared
             .filter(config, &rule.kfl, &Default::default())
             .with_context(|| format!("the rule `{}`", rule.name))?;
@@ -322,24 +388,32 @@ fn compiled(
             filter,
         ));
     }
-    if compiled.len() > usize::from(VIEWER) {
+    if compiled.len() > usize::from(SCRIPTS) {
         return Err(exit::usage(anyhow::anyhow!(
-            "{} recording rules are too many; there can be {VIEWER}",
+            "{} recording rules are too many; there can be {SCRIPTS}",
             compiled.len()
         )));
     }
     Ok(compiled)
 }
 
-/// What is wanted: each rule under the recorder's number for it, and everything for a dashboard.
+/// Who wants something of the traffic.
+struct Wanted<'w> {
+    rules: &'w [Ruled],
+    shown: bool,
+    scripts: Demand,
+}
+
+/// What is wanted: each rule under the recorder's number for it, everything for a dashboard, and for scripts that take
+/// entries.
 fn plan(
     recorder: &Recorder,
-    rules: &[(gillnet_recorder::Rule, Filter)],
-    shown: bool,
+    wanted: &Wanted<'_>,
     env: &gillnet_kfl::Env,
     generation: u32,
 ) -> anyhow::Result<Plan> {
     let mut wants = Vec::new();
+    let rules = wanted.rules;
     for (id, rule) in recorder.rules() {
         if let Some((_, filter)) = rules.iter().find(|(known, _)| known.name == rule.name) {
             let bit = u8::try_from(id.index()).unwrap_or(VIEWER);
@@ -351,7 +425,10 @@ fn plan(
             });
         }
     }
-    if shown {
+    for (bit, all) in [(VIEWER, wanted.shown), (SCRIPTS, wanted.scripts.entries)] {
+        if !all {
+            continue;
+        }
         let options = Options {
             now: scan::now(),
             ..Options::default()
@@ -359,13 +436,30 @@ fn plan(
         let filter = gillnet_kfl::compile(env, "", &options)
             .map_err(|errors| anyhow::anyhow!("{}", errors.render("")))?;
         wants.push(Want {
-            bit: VIEWER,
+            bit,
             filter,
             record: false,
             bodies: true,
         });
     }
-    Ok(Plan::new(wants, generation))
+    Ok(Plan::new(wants, generation).with_packets(wanted.scripts.packets))
+}
+
+/// Has what scripts want taken into the plan of the session, once that is there.
+fn on_demand(session: &Arc<OnceLock<Weak<Session>>>) -> OnDemand {
+    let session = Arc::clone(session);
+    Arc::new(move |_| {
+        let Some(session) = session.get().and_then(Weak::upgrade) else {
+            return;
+        };
+        if let Err(error) = session.replan() {
+            tracing::error!("what scripts want is not captured: {error:#}");
+        }
+    })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Refuses at start what can be seen to be wrong with a destination.
@@ -531,10 +625,11 @@ impl NameHistory for History {
     }
 }
 
-/// Keeps entries for the dashboard, where there is one.
+/// Keeps entries for the dashboard, where there is one, and hands them to scripts that want them.
 struct Keeper {
     store: Option<Arc<LiveStore>>,
     batch: Vec<OwnedEntry>,
+    scripts: Sink,
 }
 
 impl Consumer for Keeper {
@@ -542,10 +637,15 @@ impl Consumer for Keeper {
         if self.store.is_some() && matched & 1 << VIEWER != 0 {
             self.batch.push(entry.detach(LiveStore::KEEP));
         }
-        true
+        self.scripts.entry(entry, matched)
+    }
+
+    fn packet(&mut self, seen: &PacketSeen) {
+        self.scripts.packet(seen);
     }
 
     fn flush(&mut self) {
+        self.scripts.flush();
         if let Some(store) = &self.store
             && !self.batch.is_empty()
         {

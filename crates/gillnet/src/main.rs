@@ -20,6 +20,7 @@ mod printer;
 mod query;
 mod recording;
 mod scan;
+mod scripting;
 mod scripts;
 mod serve;
 mod tap;

@@ -2,17 +2,25 @@
 
 use gillnet_capture::OwnSockets;
 use gillnet_pipeline::OwnCheck;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
 /// The port of buckets that have no address of their own.
 const HTTPS: u16 = 443;
 
-/// A check for flows of a process that listens on these addresses and uploads to these rules' destinations.
-pub fn check(listens: Vec<SocketAddr>, rules: &[gillnet_recorder::Rule]) -> OwnCheck {
+/// A check for flows of a process that listens on these addresses, uploads to these rules' destinations, and has scripts
+/// that call vendors, some at addresses of their own.
+pub fn check(
+    listens: Vec<SocketAddr>,
+    rules: &[gillnet_recorder::Rule],
+    endpoints: &BTreeMap<String, String>,
+) -> OwnCheck {
     let uploads = rules
         .iter()
         .any(|rule| rule.destination.starts_with("gs://"));
-    let emulator = if uploads { emulator() } else { Vec::new() };
+    let host = std::env::var("STORAGE_EMULATOR_HOST").ok();
+    let given = host.iter().chain(endpoints.values());
+    let emulators: Vec<SocketAddr> = given.flat_map(|url| addresses(url)).collect();
     let mut sockets = OwnSockets::new();
     Box::new(move |ends: &[(IpAddr, u16); 2]| {
         let [one, other] = ends.map(|(ip, port)| SocketAddr::new(ip.to_canonical(), port));
@@ -22,7 +30,7 @@ pub fn check(listens: Vec<SocketAddr>, rules: &[gillnet_recorder::Rule]) -> OwnC
         {
             return true;
         }
-        if [one, other].iter().any(|end| emulator.contains(end)) {
+        if [one, other].iter().any(|end| emulators.contains(end)) {
             // the flow may be younger than what is known of sockets: such flows are few, so look again
             return sockets.is_own(one, other).unwrap_or_else(|| {
                 sockets = OwnSockets::new();
@@ -41,24 +49,22 @@ fn is_at(own: &SocketAddr, end: &SocketAddr) -> bool {
     own.port() == end.port() && (own.ip().is_unspecified() || own.ip().to_canonical() == end.ip())
 }
 
-/// The address that stands in for Google's, where one is set.
-fn emulator() -> Vec<SocketAddr> {
-    let Some(host) = std::env::var("STORAGE_EMULATOR_HOST")
-        .ok()
-        .filter(|host| !host.is_empty())
-    else {
+/// The addresses of a URL, or of a host with or without a port.
+fn addresses(url: &str) -> Vec<SocketAddr> {
+    let bare = url.split("://").last().unwrap_or(url);
+    let bare = bare.split('/').next().unwrap_or(bare);
+    if bare.is_empty() {
         return Vec::new();
-    };
-    let bare = host
-        .split("://")
-        .last()
-        .unwrap_or(&host)
-        .trim_end_matches('/')
-        .to_owned();
-    let with_port = if bare.contains(':') {
-        bare
+    }
+    let usual = if url.starts_with("https://") {
+        HTTPS
     } else {
-        format!("{bare}:80")
+        80
+    };
+    let with_port = if bare.contains(':') {
+        bare.to_owned()
+    } else {
+        format!("{bare}:{usual}")
     };
     with_port
         .to_socket_addrs()

@@ -6,6 +6,8 @@ use crate::exit::Done;
 use crate::live::Session;
 use anyhow::Context;
 use gillnet_api::{Extra, MetricsSource, metrics_text};
+use gillnet_scripts::{Hook, Scripts, Side};
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -122,8 +124,74 @@ pub fn figures(session: &Arc<Session>) -> MetricsSource {
                 status.dropped_queue,
             ),
         ];
-        metrics_text(&session.control.board().read(), &extra)
+        let mut text = metrics_text(&session.control.board().read(), &extra);
+        script_figures(&session.scripts, &mut text);
+        text.push_str(&session.scripts.metrics().text());
+        text
     })
+}
+
+/// How scripts do, for Prometheus.
+fn script_figures(scripts: &Scripts, out: &mut String) {
+    let status = scripts.status();
+    let of = |pick: fn(&(Hook, u64, u64)) -> u64, name: &str, help: &str, out: &mut String| {
+        let _ = writeln!(
+            out,
+            "# HELP gillnet_{name} {help}\n# TYPE gillnet_{name} counter"
+        );
+        for script in &status {
+            for run in &script.runs {
+                for call in &run.calls {
+                    let _ = writeln!(
+                        out,
+                        "gillnet_{name}{{script=\"{}\",side=\"{}\",hook=\"{}\"}} {}",
+                        script.number,
+                        match run.side {
+                            Side::Worker => "worker",
+                            Side::Hub => "hub",
+                        },
+                        call.0.name(),
+                        pick(call)
+                    );
+                }
+            }
+        }
+    };
+    of(
+        |c| c.1,
+        "script_calls_total",
+        "Calls of scripts' hooks",
+        out,
+    );
+    of(
+        |c| c.2,
+        "script_dropped_calls_total",
+        "Calls of hooks for which a script had no room",
+        out,
+    );
+    let streams = scripts.streams();
+    for (name, help, n) in [
+        (
+            "script_streams_written_total",
+            "Captures of streams that scripts opened",
+            streams.written,
+        ),
+        (
+            "script_streams_cut_total",
+            "Of these, those whose first packets had left the ring",
+            streams.cut,
+        ),
+        (
+            "script_streams_missed_total",
+            "Captures of streams that scripts asked for in vain",
+            streams.missed,
+        ),
+    ] {
+        let _ = writeln!(
+            out,
+            "# HELP gillnet_{name} {help}\n# TYPE gillnet_{name} counter\ngillnet_{name} {n}"
+        );
+    }
 }
 
 /// Waits for a signal or the end of the source, and takes up changes of the configuration meanwhile.
@@ -151,7 +219,12 @@ pub async fn until_stopped(shared: &Shared, file: Option<&Path>, session: &Arc<S
                 if session.has_ended() {
                     return Done::Ok;
                 }
-                if let Some(watched) = &mut watched && watched.has_changed().await {
+                let changed = match &mut watched {
+                    Some(watched) => watched.has_changed().await,
+                    None => false,
+                };
+                // a script that records by itself, and one that no longer does, change what the built-in rule has to do
+                if changed || session.scripts_changed() {
                     configure(shared, file, session);
                 }
             }
@@ -160,14 +233,17 @@ pub async fn until_stopped(shared: &Shared, file: Option<&Path>, session: &Arc<S
 }
 
 fn configure(shared: &Shared, file: Option<&Path>, session: &Arc<Session>) {
-    let Some(file) = file else {
-        return;
+    let config = match file {
+        Some(file) => Config::load(Some(file)).map(|(config, _)| config),
+        None => Ok(Config::default()),
     };
-    let config = Config::load(Some(file)).map(|(config, _)| config);
     match tokio::task::block_in_place(|| {
         config.and_then(|config| session.configure(shared, &config))
     }) {
-        Ok(()) => tracing::info!("the configuration {} was read again", file.display()),
+        Ok(()) => match file {
+            Some(file) => tracing::info!("the configuration {} was read again", file.display()),
+            None => tracing::info!("what is recorded was looked at again"),
+        },
         Err(error) => tracing::error!("the configuration stays as it was: {error:#}"),
     }
 }

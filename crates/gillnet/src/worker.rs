@@ -47,8 +47,17 @@ pub fn run(shared: &Shared, args: &WorkerArgs) -> anyhow::Result<Done> {
 /// Says what is captured and recorded.
 pub fn say(session: &Arc<Session>) {
     tracing::info!("capturing on {}", session.source);
+    for script in session.scripts.status().iter().filter(|s| s.active) {
+        tracing::info!("script {}: {}", script.number, script.path.display());
+    }
+    let by_script = session.recording_scripts();
+    if let Some(scripts) = &by_script {
+        tracing::info!(
+            "the built-in recorder is off, as {scripts} records what RECORDING_KFL says; recording.builtin: on has both record"
+        );
+    }
     let status = session.recorder();
-    if status.rules.is_empty() {
+    if status.rules.is_empty() && by_script.is_none() {
         tracing::warn!(
             "nothing is recorded: set RECORDING_KFL and GCS_BUCKET, or recording.rules in the configuration"
         );

@@ -9,9 +9,11 @@ use crate::jobs::Scheduler;
 use crate::limits::Limits;
 use crate::mailbox::Mailbox;
 use crate::metrics::Metrics;
+use crate::scripts::Config;
 use crate::speech::Speech;
-use crate::vendor::Vendors;
+use crate::vendor::{self, Vendors};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 /// On which side a script runs. In a single process both are here.
@@ -31,11 +33,47 @@ pub(crate) struct Node {
     pub(crate) scheduler: Scheduler,
 }
 
+/// What the configuration gives scripts.
+pub(crate) struct Given {
+    /// `scripting.env`, resolved.
+    pub(crate) env: Map<String, Value>,
+    pub(crate) vendors: Vendors,
+    allow_hosts: Vec<String>,
+    endpoints: BTreeMap<String, String>,
+}
+
+impl Given {
+    pub(crate) fn new(config: &Config) -> Result<Given, vendor::ConfigError> {
+        let mut vendors = vendor::Config::new(vendor::Node {
+            name: config.node.clone(),
+            ip: config.node_ip.clone(),
+            run: config.run.clone(),
+        });
+        vendors.env.clone_from(&config.env);
+        vendors.allow_hosts.clone_from(&config.allow_hosts);
+        vendors.endpoints.clone_from(&config.endpoints);
+        Ok(Given {
+            env: config.env.clone(),
+            vendors: Vendors::new(vendors)?,
+            allow_hosts: config.allow_hosts.clone(),
+            endpoints: config.endpoints.clone(),
+        })
+    }
+
+    /// Whether scripts would see no difference.
+    pub(crate) fn is_same(&self, other: &Given) -> bool {
+        self.env == other.env
+            && self.allow_hosts == other.allow_hosts
+            && self.endpoints == other.endpoints
+    }
+}
+
 /// The process behind the scripts.
 pub(crate) struct Host {
     pub(crate) worker: Node,
     pub(crate) hub: Node,
-    pub(crate) env: Map<String, Value>,
+    /// What the configuration gives scripts; may change while they run.
+    pub(crate) given: Mutex<Arc<Given>>,
     pub(crate) limits: Limits,
     pub(crate) console: Console,
     pub(crate) metrics: Metrics,
@@ -43,7 +81,6 @@ pub(crate) struct Host {
     pub(crate) speech: Speech,
     pub(crate) files: Files,
     pub(crate) cluster: Arc<dyn Cluster>,
-    pub(crate) vendors: Vendors,
     /// Vendor calls are said and not made.
     pub(crate) dry_run: bool,
     /// Rings when the hooks of a script at work changed.
@@ -53,6 +90,10 @@ pub(crate) struct Host {
 }
 
 impl Host {
+    pub(crate) fn given(&self) -> Arc<Given> {
+        Arc::clone(&lock(&self.given))
+    }
+
     pub(crate) fn node(&self, side: Side) -> &Node {
         match side {
             Side::Worker => &self.worker,

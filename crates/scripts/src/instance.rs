@@ -33,7 +33,6 @@ pub enum State {
 #[derive(Debug)]
 pub(crate) struct Instance {
     pub(crate) side: Side,
-    pub(crate) number: u32,
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -105,7 +104,6 @@ impl Instance {
         lock(&host.mailboxes).push((side, Arc::clone(&mailbox)));
         let instance = Instance {
             side,
-            number,
             mailbox,
             shared,
             thread: Some(thread),
@@ -236,6 +234,9 @@ impl Worker {
             Err(fault) => {
                 self.error(&fault.to_string());
                 self.set(State::Failed(fault.to_string()));
+                // nothing more is sent to it
+                self.mailbox.set_hooks(crate::HookSet::default());
+                self.host.changed.ring();
                 None
             }
         }

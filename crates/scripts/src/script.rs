@@ -12,7 +12,7 @@ use gillnet_entry::OwnedEntry;
 use gillnet_entry::time::Rfc3339;
 use gillnet_pipeline::PacketSeen;
 use rquickjs::function::Args;
-use rquickjs::{Ctx, FromJs, Function, Object, Persistent, Result, Value};
+use rquickjs::{Ctx, Function, Object, Persistent, Result, Value};
 use serde_json::Value as Json;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -100,6 +100,7 @@ impl Script {
         Ok(())
     }
 
+    #[cfg(test)]
     pub(crate) fn local(&self) -> &Rc<Local> {
         &self.local
     }

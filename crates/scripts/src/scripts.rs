@@ -6,7 +6,7 @@ use crate::engine::{Engine, Fault};
 use crate::files::StreamFiles;
 use crate::helpers::Cluster;
 use crate::hooks::{Hook, HookSet};
-use crate::host::{Host, Side};
+use crate::host::{Given, Host, Side};
 use crate::instance::{Instance, State, queried};
 use crate::limits::Limits;
 use crate::logs::LogLayer;
@@ -385,11 +385,29 @@ impl Scripts {
         self.inner.host.speech.set(env);
     }
 
-    /// Takes other folders, another choice of active scripts.
-    pub fn configure(&self, sources: Sources) {
-        lock(&self.inner.shelf).sources = sources;
+    /// Takes a changed configuration: folders, the choice of active scripts, `scripting.env`, and where vendor calls may
+    /// go. Where scripts can see a difference all are loaded anew, else those whose files or choice changed. What else is
+    /// in a configuration stays as it was at the start.
+    ///
+    /// # Errors
+    /// A configuration of vendors that can't be used; then everything stays as it was.
+    pub fn configure(&self, config: &Config) -> Result<(), Error> {
+        let given = Given::new(config)?;
+        let anew = !given.is_same(&self.inner.host.given());
+        {
+            let mut shelf = lock(&self.inner.shelf);
+            shelf.sources.clone_from(&config.sources);
+            if anew {
+                *lock(&self.inner.host.given) = Arc::new(given);
+                for book in &mut shelf.books {
+                    book.stop();
+                    book.source.active = false;
+                }
+            }
+        }
         self.inner.reload(PATIENCE);
         self.inner.tell();
+        Ok(())
     }
 
     /// What is shown in place of entries that a client asked for with this filter, by place: the JSON that

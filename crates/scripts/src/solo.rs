@@ -1,12 +1,11 @@
 //! One script on the caller's own thread: to measure it, and to try it call by call.
 
 use crate::files::{Files, History};
-use crate::host::{Host, Node, Side};
+use crate::host::{Given, Host, Node, Side};
 use crate::mailbox::Mailbox;
 use crate::script::Script;
 use crate::scripts::{Config, Doors, Error, SyntaxError, syntax};
 use crate::speech::Speech;
-use crate::vendor::{self, Vendors};
 use gillnet_entry::OwnedEntry;
 use std::sync::{Arc, Mutex};
 
@@ -31,25 +30,16 @@ pub(crate) fn host(config: &Config, doors: &Doors) -> Result<Arc<Host>, Error> {
         path: config.data_dir.clone(),
         source,
     })?;
-    let mut vendors = vendor::Config::new(vendor::Node {
-        name: config.node.clone(),
-        ip: config.node_ip.clone(),
-        run: config.run.clone(),
-    });
-    vendors.env.clone_from(&config.env);
-    vendors.allow_hosts.clone_from(&config.allow_hosts);
-    vendors.endpoints.clone_from(&config.endpoints);
     Ok(Arc::new(Host {
         worker: Node::new(&config.node, &clock),
         hub: Node::new("hub", &clock),
-        env: config.env.clone(),
+        given: Mutex::new(Arc::new(Given::new(config)?)),
         limits: config.limits,
         console: Default::default(),
         metrics: Default::default(),
         speech: Speech::new(Arc::clone(&doors.env)),
         files,
         cluster: Arc::clone(&doors.cluster),
-        vendors: Vendors::new(vendors)?,
         dry_run: config.dry_run,
         changed: Default::default(),
         mailboxes: Mutex::default(),

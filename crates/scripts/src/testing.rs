@@ -1,16 +1,16 @@
 //! What tests of this crate share: entries of real captures, and interpreters with helpers.
 
+use crate::Config;
 use crate::clock::{ManualClock, lock};
 use crate::console::Console;
 use crate::engine::Fault;
 use crate::files::{Files, History, NoStreams, StreamFiles};
 use crate::helpers::NoCluster;
-use crate::host::{Host, Node, Side};
+use crate::host::{Given, Host, Node, Side};
 use crate::limits::Limits;
 use crate::mailbox::Mailbox;
 use crate::script::Script;
 use crate::speech::Speech;
-use crate::vendor::{self, Vendors};
 use gillnet_capture::{Input, Ring, open_files};
 use gillnet_entry::{Entry, Origin, OwnedEntry};
 use gillnet_kfl::{Env, Options, compile};
@@ -160,7 +160,7 @@ pub(crate) fn host(
     Arc::new(Host {
         worker: Node::new("node", &clock),
         hub: Node::new("hub", &clock),
-        env: env.as_object().unwrap().clone(),
+        given: Mutex::new(Arc::new(given(dir, env))),
         limits: Limits {
             hook: LIMIT,
             job: LIMIT,
@@ -172,21 +172,15 @@ pub(crate) fn host(
         speech: Speech::new(self::env()),
         files: Files::open(dir, streams, history, clock).unwrap(),
         cluster: Arc::new(NoCluster),
-        vendors: vendors(env),
         dry_run: false,
         changed: Default::default(),
         mailboxes: Mutex::default(),
     })
 }
 
-/// Vendor calls that may go to loopback.
-pub(crate) fn vendors(env: &serde_json::Value) -> Vendors {
-    let node = vendor::Node {
-        name: "node".into(),
-        ip: "10.0.0.1".into(),
-        run: "00000000000000ff".into(),
-    };
-    let mut config = vendor::Config::new(node);
+/// What the configuration gives: vendor calls may go to loopback.
+fn given(dir: &std::path::Path, env: &serde_json::Value) -> Given {
+    let mut config = Config::new("node", "10.0.0.1", "00000000000000ff", dir.to_path_buf());
     config.env = env.as_object().unwrap().clone();
     config.allow_hosts = vec!["127.0.0.1".into()];
     if let Some(serde_json::Value::Object(endpoints)) = env.get("ENDPOINTS") {
@@ -195,7 +189,7 @@ pub(crate) fn vendors(env: &serde_json::Value) -> Vendors {
             .map(|(key, url)| (key.clone(), url.as_str().unwrap().to_owned()))
             .collect();
     }
-    Vendors::new(config).unwrap()
+    Given::new(&config).unwrap()
 }
 
 fn web() -> StaticName {

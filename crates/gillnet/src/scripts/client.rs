@@ -303,12 +303,11 @@ impl Heard {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::Cli;
+    use clap::Parser;
 
     fn client(url: &str) -> anyhow::Result<Client> {
-        let shared = Shared {
-            config: None,
-            verbose: 0,
-        };
+        let shared = Cli::parse_from(["gillnet", "scripts", "types"]).shared;
         let running = Running {
             url: url.to_owned(),
             token_file: None,

@@ -3,17 +3,20 @@
 use super::table::bytes;
 use super::text_of;
 use crate::cli::{self, Shared};
-use crate::config::{Config, EnvValue};
+use crate::config::Config;
 use crate::console::Screen;
 use crate::exit::{self, Done};
 use crate::identity::Identity;
 use crate::output::Output;
+use crate::scripting;
 use anyhow::Context;
 use clap::Args;
 use gillnet_entry::time::Rfc3339;
 use gillnet_names::Names;
-use gillnet_scripts::{Rehearsal, RehearsalError, Report, Said, ScriptStatus, Side, State};
-use serde_json::{Map, Value, json};
+use gillnet_scripts::{
+    Rehearsal, RehearsalError, Report, Said, ScriptStatus, Side, Sources, State,
+};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -121,9 +124,14 @@ fn rehearsal(
     data: &Path,
 ) -> anyhow::Result<Rehearsal> {
     let identity = Identity::find(config.cluster.as_deref());
-    let node_ip = identity.node_ip.to_string();
-    let mut scripts =
-        gillnet_scripts::Config::new(&identity.node, &node_ip, &identity.run, data.to_path_buf());
+    let mut scripts = gillnet_scripts::Config {
+        data_dir: data.to_path_buf(),
+        // what runs is what is given, whatever else is configured
+        sources: Sources::default(),
+        watch: false,
+        dry_run: args.dry_run,
+        ..scripting::config(config, home, &identity)?
+    };
     for (number, file) in args.files.iter().enumerate() {
         // a folder each: two may have the same name
         let folder = home.join(number.to_string());
@@ -138,9 +146,6 @@ fn rehearsal(
             .context("the scripts cannot be put in place")?;
         scripts.sources.folders.push(folder);
     }
-    scripts.watch = false;
-    scripts.env = env(config)?;
-    scripts.dry_run = args.dry_run;
     let speech = cli::speech(config)?;
     Ok(Rehearsal {
         config: scripts,
@@ -149,29 +154,6 @@ fn rehearsal(
         captures: args.pcap.clone(),
         jobs_at_end: args.jobs,
     })
-}
-
-/// `scripting.env` as scripts see it, with the variables that may also come from the process.
-fn env(config: &Config) -> anyhow::Result<Map<String, Value>> {
-    let mut env = Map::new();
-    for (name, value) in &config.scripting.env {
-        let value = match value {
-            EnvValue::Number(number) => Value::Number(number.clone()),
-            EnvValue::Flag(flag) => Value::Bool(*flag),
-            EnvValue::Null(()) => continue,
-            text => text
-                .read()
-                .with_context(|| format!("scripting.env.{name}"))?
-                .into(),
-        };
-        env.insert(name.clone(), value);
-    }
-    for name in ["RECORDING_KFL", "GCS_BUCKET", "GCS_SA_KEY_JSON"] {
-        if let Some(value) = config.variable(name)? {
-            env.insert(name.to_owned(), value.into());
-        }
-    }
-    Ok(env)
 }
 
 /// Time between two looks at whether the scripts have ended.

@@ -6,7 +6,7 @@
 mod fault;
 mod guard;
 
-pub(crate) use fault::{Fault, FaultKind, PRELUDE, Place, text, whole};
+pub(crate) use fault::{Fault, FaultKind, PRELUDE, text, whole};
 pub(crate) use guard::Guard;
 
 use rquickjs::context::EvalOptions;
@@ -117,7 +117,7 @@ impl Engine {
     /// Lets promises go on.
     fn settle(&self, ctx: &Ctx<'_>) -> Result<(), Fault> {
         while ctx.execute_pending_job() {
-            if self.guard.was_over() {
+            if self.guard.was_over() || self.guard.is_over() {
                 self.spoiled.set(true);
                 return Err(Fault::time(self.guard.limit()));
             }

@@ -8,5 +8,5 @@ mod tests;
 mod tree;
 mod value;
 
-pub(crate) use object::{Data, Shapes, entry_object, entry_of, go_object};
+pub(crate) use object::{Shapes, entry_object, entry_of, go_object};
 pub(crate) use plain::from_json;

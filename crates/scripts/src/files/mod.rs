@@ -251,7 +251,7 @@ impl Files {
         write().map_err(|error| failed(path, &error))
     }
 
-    /// The directory that holds a file to be made, and its name there.
+    /// Copies a whole file, over one that is there.
     pub(crate) fn copy(&self, from: &str, to: &str) -> Result<()> {
         let clean = named(to)?;
         let mut source = self.read(from)?;
@@ -395,6 +395,10 @@ impl Files {
     /// streams) whose names are in `selected`; all of them, where it is empty.
     pub(crate) fn snapshot(&self, selected: &[String], folder: Option<&str>) -> Result<String> {
         let path = folder.unwrap_or(PCAPS);
+        if folder.is_none() {
+            // a script may have taken it away
+            self.mkdir(PCAPS)?;
+        }
         let dir = self.folder(path).map_err(|error| failed(path, &error))?;
         let mut names = self.captures(&dir).map_err(|error| failed(path, &error))?;
         if folder.is_none() {

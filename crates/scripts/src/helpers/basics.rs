@@ -10,14 +10,14 @@ use std::rc::Rc;
 /// go first.
 pub(super) fn env<'js>(ctx: &Ctx<'js>, local: &Rc<Local>) -> Result<()> {
     let globals = ctx.globals();
-    let env = &local.host.env;
-    for (key, value) in env {
+    let given = local.host.given();
+    for (key, value) in &given.env {
         // what the language has stays
         if !globals.contains_key(key.as_str())? {
             globals.set(key.as_str(), ctx.json_parse(value.to_string())?)?;
         }
     }
-    let all = serde_json::to_string(env).unwrap_or_default();
+    let all = serde_json::to_string(&given.env).unwrap_or_default();
     globals.set("env", ctx.json_parse(all)?)
 }
 

@@ -6,8 +6,8 @@ use super::file::content;
 use crate::engine;
 use crate::local::Local;
 use crate::vendor::{
-    Azure, Content, Elastic, Error, Fetch, Influx, Redirects, S3Clear, S3Put, SlackMessage, Upload,
-    Vendors,
+    Azure, Content, Elastic, Error, Fetch, Influx, Kafka, KafkaMessage, Redirects, S3Clear, S3Put,
+    Signal, SlackMessage, Upload, Vendors,
 };
 use rquickjs::object::Property;
 use rquickjs::{Ctx, Exception, Function, Object, Result, String as Text, TypedArray, Value};
@@ -43,7 +43,7 @@ fn send<'js, T>(
         return Ok(dry);
     }
     local
-        .outside(|host| go(&host.vendors))
+        .outside(|host| go(&host.given().vendors))
         .map_err(|error| thrown(&args.ctx, &error))
 }
 
@@ -131,6 +131,7 @@ pub(super) fn install<'js>(ctx: &Ctx<'js>, local: &Rc<Local>) -> Result<()> {
     let vendor = Helper::named(ctx, "vendor")?;
     http(ctx, &vendor, local)?;
     services(&vendor, local)?;
+    streams(&vendor, local)?;
     stores(&vendor, local)?;
 
     let chatgpt = Helper::named(ctx, "chatgpt")?;
@@ -386,6 +387,88 @@ fn services<'js>(vendor: &Helper<'js>, local: &Rc<Local>) -> Result<()> {
         })?;
         text(&args.ctx, &id)
     })
+}
+
+/// `vendor.kafka` and `vendor.otlp`.
+fn streams<'js>(vendor: &Helper<'js>, local: &Rc<Local>) -> Result<()> {
+    let mine = Rc::clone(local);
+    vendor.add("vendor.kafka", move |args| {
+        let (brokers, topic) = (args.text(0, "brokers")?, args.text(1, "topic")?);
+        let messages = messages(args)?;
+        let options = map(args, 3, "options")?;
+        let option = |name: &str| options.get(name).and_then(Json::as_str).unwrap_or_default();
+        let to = Kafka {
+            brokers: &brokers,
+            tls: options
+                .get("tls")
+                .and_then(Json::as_bool)
+                .unwrap_or_default(),
+            mechanism: option("mechanism"),
+            username: option("username"),
+            password: option("password"),
+        };
+        let says = format!("{} messages to {topic}", messages.len());
+        let places = send(args, &mine, &says, Vec::new(), |vendors| {
+            vendors.kafka(&to, &topic, messages)
+        })?;
+        let places: Vec<_> = places
+            .iter()
+            .map(|place| serde_json::json!({"partition": place.partition, "offset": place.offset}))
+            .collect();
+        args.ctx.json_parse(Json::from(places).to_string())
+    })?;
+    let mine = Rc::clone(local);
+    vendor.add("vendor.otlp", move |args| {
+        let url = args.text(0, "url")?;
+        let signal = Signal::parse(&args.text(1, "signal")?);
+        let signal = signal.map_err(|error| thrown(&args.ctx, &error))?;
+        let data = args.json(2)?;
+        let options = map(args, 3, "options")?;
+        let part = |name: &str| match options.get(name) {
+            Some(Json::Object(part)) => part.clone(),
+            _ => Map::new(),
+        };
+        let (headers, resource) = (part("headers"), part("resource"));
+        let says = format!("{signal:?} to {url}");
+        send(args, &mine, &says, (), |vendors| {
+            vendors.otlp(&url, signal, &data, &headers, &resource)
+        })?;
+        Ok(undefined(args))
+    })
+}
+
+/// Messages for Kafka: one or a list, each a text, or an object with `value` and perhaps `key` and `headers`, or any
+/// other object, which is sent as JSON.
+fn messages(args: &Args<'_>) -> Result<Vec<KafkaMessage>> {
+    let bytes = |value: &Json| match value {
+        Json::String(text) => text.clone().into_bytes(),
+        other => other.to_string().into_bytes(),
+    };
+    let message = |json: &Json| match json.get("value") {
+        Some(value) => KafkaMessage {
+            key: json.get("key").filter(|key| !key.is_null()).map(bytes),
+            value: bytes(value),
+            headers: match json.get("headers") {
+                Some(Json::Object(headers)) => {
+                    let text = |value| String::from_utf8_lossy(&bytes(value)).into_owned();
+                    headers
+                        .iter()
+                        .map(|(name, value)| (name.clone(), text(value)))
+                        .collect()
+                }
+                _ => Vec::new(),
+            },
+        },
+        None => KafkaMessage {
+            value: bytes(json),
+            ..KafkaMessage::default()
+        },
+    };
+    match args.json(2)? {
+        Json::Null => Err(args.wrong(2, "messages", "is missing")),
+        Json::Array(list) => Ok(list.iter().map(message).collect()),
+        one => Ok(vec![message(&one)]),
+    }
 }
 
 fn stores<'js>(vendor: &Helper<'js>, local: &Rc<Local>) -> Result<()> {

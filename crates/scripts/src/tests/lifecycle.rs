@@ -177,7 +177,7 @@ fn a_change_reloads_one_script_and_leaves_the_others() {
         "// b\nconsole.log('two'); function onItemCaptured() {}",
     );
     world.write("c.js", "throw 'no';");
-    scripts.configure(world.config.sources.clone());
+    scripts.configure(&world.config).unwrap();
     world.clock.advance(Duration::from_secs(1));
     let lines: Vec<_> = said(&scripts)
         .into_iter()
@@ -202,10 +202,28 @@ fn a_change_reloads_one_script_and_leaves_the_others() {
     ));
     fs::remove_file(world.dir.path().join("scripts/a.js")).unwrap();
     world.write("c.js", "console.log('mended')");
-    scripts.configure(world.config.sources.clone());
+    scripts.configure(&world.config).unwrap();
     assert!(said(&scripts).contains(&"[node-2] mended".to_owned()));
     assert!(scripts.jobs().is_empty(), "its jobs went with the script");
     assert_eq!(scripts.status().len(), 2);
+}
+
+#[test]
+fn a_changed_environment_loads_all_anew() {
+    let mut world = World::new(&[("a.js", "// a\nconsole.log('' + env.RECORDING_KFL);")]);
+    world
+        .config
+        .env
+        .insert("RECORDING_KFL".into(), "http".into());
+    let scripts = world.start();
+    scripts.configure(&world.config).unwrap();
+    assert_eq!(said(&scripts), ["[node-0] http"], "nothing changed");
+    world.config.env.remove("RECORDING_KFL");
+    scripts.configure(&world.config).unwrap();
+    assert!(said(&scripts).contains(&"[node-0] undefined".to_owned()));
+    world.config.endpoints.insert("nobody".into(), "x".into());
+    assert!(scripts.configure(&world.config).is_err());
+    assert_eq!(scripts.status()[0].runs[0].state, State::Running);
 }
 
 #[test]

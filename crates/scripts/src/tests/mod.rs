@@ -2,4 +2,6 @@
 
 mod bad;
 mod lifecycle;
+mod live;
 mod types;
+mod vendors;

@@ -16,7 +16,7 @@ use super::{
     error::{Error, ErrorKind, excerpt},
 };
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections that nobody used for so long are closed; vendors do so after a minute or more.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 /// Redirects that are followed.

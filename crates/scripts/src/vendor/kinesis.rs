@@ -8,8 +8,7 @@ use serde_json::{Value, json};
 use super::{
     Error, ErrorKind, Vendors,
     http::{Request, too_large, url_of},
-    objects,
-    s3::{AWS, S3Keys, domain},
+    s3::{AWS, S3Keys, domain, no_credentials},
 };
 
 const CALL: &str = "vendor.kinesis.put";
@@ -56,7 +55,7 @@ impl Vendors {
             let credential = credentials
                 .get_credential()
                 .await
-                .map_err(|error| without(&error))?;
+                .map_err(|error| no_credentials(CALL, &error))?;
             let mut signed = HttpRequest::new(body.clone().into());
             *signed.method_mut() = Method::POST;
             *signed.uri_mut() = url
@@ -86,13 +85,5 @@ impl Vendors {
             serde_json::from_slice(&answer.body)
                 .map_err(|_| Error::new(CALL, ErrorKind::Answer, "the answer is no JSON"))
         })
-    }
-}
-
-fn without(error: &object_store::Error) -> Error {
-    let fault = objects::fault(CALL, "credentials of AWS", error);
-    Error {
-        kind: ErrorKind::Credentials,
-        ..fault
     }
 }

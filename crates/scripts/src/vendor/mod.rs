@@ -15,11 +15,14 @@ mod error;
 mod gcs;
 mod http;
 mod influxdb;
+mod kafka;
 mod kinesis;
 mod lookup;
 mod objects;
+mod otlp;
 mod pubsub;
 mod s3;
+mod scram;
 mod slack;
 mod webhook;
 
@@ -44,7 +47,9 @@ pub use env::{EnvError, resolve_env, resolve_value};
 pub use error::{Error, ErrorKind};
 pub use http::Redirects;
 pub use influxdb::Influx;
+pub use kafka::{Kafka, KafkaMessage, KafkaPlace};
 pub use objects::{Content, Upload};
+pub use otlp::Signal;
 pub use s3::{S3Clear, S3Keys, S3Put};
 pub use slack::SlackMessage;
 pub use webhook::{Fetch, Fetched};
@@ -65,11 +70,12 @@ pub struct Node {
 pub struct Limits {
     /// A call may take this long; an upload longer by its size, at 128 KiB a second.
     pub timeout: Duration,
-    /// The longest body of a request, in bytes, except of `put`.
+    /// The longest body of a request, and so the largest file of `vendor.slackBot`, in bytes; `put`
+    /// has its own bound.
     pub request: u64,
     /// The longest answer, in bytes.
     pub answer: u64,
-    /// The largest file of `put` and of `vendor.slackBot`, in bytes.
+    /// The largest file of `put`, in bytes.
     pub upload: u64,
     /// The largest record of Kinesis, in bytes. A stream of AWS takes 1 MiB if not told otherwise.
     pub kinesis_record: u64,
@@ -88,7 +94,7 @@ impl Default for Limits {
 }
 
 /// What vendor calls need of the configuration.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Config {
     /// This node.
     pub node: Node,
@@ -104,6 +110,17 @@ pub struct Config {
     pub variables: HashMap<String, String>,
     /// The same for Google Cloud.
     pub google: gillnet_bucket::Environment,
+}
+
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // values of env and variables, and URLs of endpoints, may be secrets
+        f.debug_struct("Config")
+            .field("node", &self.node)
+            .field("allow_hosts", &self.allow_hosts)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Config {

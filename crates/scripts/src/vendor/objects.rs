@@ -276,7 +276,9 @@ impl Store {
                 .map_err(fault)?;
             keys.extend(page.result.objects.into_iter().filter_map(|object| {
                 let rest = object.location.as_ref().strip_prefix(prefix)?;
-                rest.starts_with(['_', '/']).then_some(object.location)
+                // some stores list folders too, as empty objects
+                let ours = rest.starts_with(['_', '/']) && rest.contains('/');
+                ours.then_some(object.location)
             }));
             token = page.page_token;
             if token.is_none() {

@@ -7,9 +7,9 @@ use object_store::{
 
 use super::{
     Error, ErrorKind, Upload, Vendors,
-    http::url_of,
+    http::{too_slow, url_of},
     lookup::Connector,
-    objects::{Store, arguments, bucket_and_folder, retries},
+    objects::{Store, arguments, bucket_and_folder, fault, retries},
 };
 
 /// Hosts of AWS.
@@ -203,6 +203,15 @@ impl Vendors {
             check_bucket(call, bucket)?;
             self.check_endpoint(call, &url)?;
             let store = self.aws(call, bucket, &region, keys, &url)?;
+            // a store whose credentials are not there would only say that it could not be reached
+            let credentials = store.credentials().clone();
+            self.run(move |http| async move {
+                let limit = http.limits.timeout;
+                tokio::time::timeout(limit, credentials.get_credential())
+                    .await
+                    .map_err(|_| too_slow(call, "what gives credentials of AWS", limit))?
+                    .map_err(|error| no_credentials(call, &error))
+            })?;
             let place = format!("s3://{bucket}");
             Ok(Store::new(store, place, url, folder))
         })
@@ -316,6 +325,20 @@ impl Vendors {
 
     pub(crate) fn connector(&self, own: &'static [&'static str]) -> Connector {
         Connector::new(&self.http, own, &self.inner.variables)
+    }
+}
+
+/// Where nothing gives credentials, with what would.
+pub(crate) fn no_credentials(call: &'static str, error: &object_store::Error) -> Error {
+    let fault = fault(call, "no credentials of AWS", error);
+    let message = format!(
+        "{}; give keyID and accessKey, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a web identity (IRSA), or the role of a pod or instance",
+        fault.message
+    );
+    Error {
+        kind: ErrorKind::Credentials,
+        message,
+        ..fault
     }
 }
 

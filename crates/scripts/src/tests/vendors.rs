@@ -1,0 +1,212 @@
+//! The glue of vendor calls: scripts' arguments as vendors get them.
+
+use crate::testing::{Rig, entries};
+use serde_json::json;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+
+/// A request as it came.
+#[derive(Clone, Debug)]
+struct Request {
+    line: String,
+    headers: String,
+    body: Vec<u8>,
+}
+
+/// Takes requests on loopback and answers each as `answer` says.
+struct Sink {
+    url: String,
+    requests: Arc<Mutex<Vec<Request>>>,
+}
+
+impl Sink {
+    fn start(answer: impl Fn(&Request) -> (u16, String) + Send + 'static) -> Sink {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let requests: Arc<Mutex<Vec<Request>>> = Arc::default();
+        let taken = Arc::clone(&requests);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut reader = BufReader::new(stream.try_clone().unwrap());
+                let mut line = String::new();
+                reader.read_line(&mut line).unwrap();
+                let (mut headers, mut len) = (String::new(), 0);
+                loop {
+                    let mut header = String::new();
+                    if reader.read_line(&mut header).unwrap() <= 2 {
+                        break;
+                    }
+                    let lower = header.to_lowercase();
+                    if let Some(value) = lower.strip_prefix("content-length:") {
+                        len = value.trim().parse().unwrap();
+                    }
+                    headers += &lower;
+                }
+                let mut body = vec![0; len];
+                reader.read_exact(&mut body).unwrap();
+                let request = Request {
+                    line: line.trim().to_owned(),
+                    headers,
+                    body,
+                };
+                let (status, text) = answer(&request);
+                taken.lock().unwrap().push(request);
+                let head = format!(
+                    "HTTP/1.1 {status} X\r\nContent-Length: {}\r\nContent-Type: application/json\r\nETag: \"x\"\r\nConnection: close\r\n\r\n{text}",
+                    text.len()
+                );
+                stream.write_all(head.as_bytes()).unwrap();
+            }
+        });
+        Sink { url, requests }
+    }
+
+    fn taken(&self) -> Vec<Request> {
+        std::mem::take(&mut self.requests.lock().unwrap())
+    }
+}
+
+fn rig(sink: &Sink) -> Rig {
+    let endpoints = json!({"s3": sink.url, "kinesis": sink.url, "chatgpt": sink.url});
+    let env = json!({"URL": sink.url, "ENDPOINTS": endpoints});
+    Rig::with_env(&env, Arc::new(crate::NoStreams))
+}
+
+#[test]
+fn webhooks_send_entries_as_json_and_give_the_body() {
+    let sink = Sink::start(|request| match request.line.contains("/bad") {
+        true => (500, "{\"no\":1}".to_owned()),
+        false => (200, "{\"ok\":true}".to_owned()),
+    });
+    let rig = rig(&sink);
+    let entry = entries("http1/one_exchange").remove(0);
+    rig.with(
+        &entry,
+        r#"
+        is(JSON.parse(vendor.webhook('POST', env.URL + '/health', data)).ok, true);
+        is(vendor.webhook('GET', env.URL + '/bad', '', { 'X-A': 'b' }), '{"no":1}');
+        is(vendor.webhookForm('POST', env.URL + '/OTHER/core/other/fileUpload/', { fileContents: '{}', apikey: 'k', fileName: 'f' }), '{"ok":true}');
+        is(JSON.stringify(JSON.parse(vendor.webhook('GET', 'http://kubeshark-hub/pods/targeted', '')).targets), '[]');
+        vendor.slack(env.URL + '/hook', 'pre', 'text', '#fff');
+        vendor.influxdb(env.URL, 'token', 'org', 'bucket', 'Status Codes', { '200': 1, name: 'x' }, { node: 'n', none: null });
+        is(typeof vendor.elastic(env.URL, 'index', { a: 1 }, 'user', 'pass'), 'string');
+        fails(function () { vendor.webhook('POST', 'http://169.254.169.254/', ''); }, 'Error: vendor.webhook: ');
+        fails(function () { vendor.webhook(); }, 'TypeError: vendor.webhook: argument 1 (method) is missing');
+        try { vendor.slack(env.URL + '/bad', 'a', 'b', 'c'); is(1, 2); } catch (e) { is(e.status, 500); is(e instanceof Error, true); is(String(e).indexOf('/bad'), -1); }
+        "#,
+    )
+    .unwrap();
+    let taken = sink.taken();
+    let lines: Vec<_> = taken.iter().map(|request| request.line.as_str()).collect();
+    assert_eq!(
+        lines[..5],
+        [
+            "POST /health HTTP/1.1",
+            "GET /bad HTTP/1.1",
+            "POST /OTHER/core/other/fileUpload/ HTTP/1.1",
+            "POST /hook HTTP/1.1",
+            "POST /api/v2/write?org=org&bucket=bucket&precision=ns HTTP/1.1",
+        ]
+    );
+    let sent: serde_json::Value = serde_json::from_slice(&taken[0].body).unwrap();
+    assert_eq!(sent["protocol"]["name"], "http");
+    assert!(taken[1].headers.contains("x-a: b"));
+    let text = |at: usize| String::from_utf8_lossy(&taken[at].body).into_owned();
+    assert!(text(2).contains("name=\"fileContents\""));
+    let slack: serde_json::Value = serde_json::from_slice(&taken[3].body).unwrap();
+    assert_eq!(slack["attachments"][0]["pretext"], "pre");
+    assert!(text(4).starts_with("Status\\ Codes,node=n "), "{}", text(4));
+    assert!(
+        taken[5].line.contains("/index/_doc") && taken[5].headers.contains("authorization: basic")
+    );
+}
+
+#[test]
+fn files_are_put_in_both_orders_of_arguments() {
+    let sink = Sink::start(|_| (200, String::new()));
+    let rig = rig(&sink);
+    rig.run(
+        r#"
+        file.write('new.tar.gz', 'new'); file.mkdir('d'); file.write('d/old.pcap', 'old');
+        var url = vendor.s3.put('bucket', 'new.tar.gz', 'us-east-2', 'id', 'secret'); is(/node_10\.0\.0\.1_00000000000000ff\/new\.tar\.gz$/.test(url), true);
+        vendor.s3.put('us-east-2', 'id', 'secret', 'bucket', 'd/old.pcap'); vendor.s3.put('bucket', 'name_resolution_history.json', 'us-east-2', 'id', 'secret');
+        fails(function () { vendor.s3.put('bucket', 'missing', 'us-east-2', 'id', 'secret'); }, 'Error: vendor.s3.put: missing: no such file or directory');
+        fails(function () { vendor.s3.put('bucket', '../x', 'us-east-2', 'id', 'secret'); }, 'data directory');
+        fails(function () { vendor.gcs.put('bucket', 'new.tar.gz', { private_key: 'very secret' }); }, 'Error: vendor.gcs.put: ');
+        fails(function () { vendor.gcs.put('bucket'); }, 'TypeError: vendor.gcs.put: argument 2 (path) is missing');
+        try { vendor.gcs.put('bucket', 'new.tar.gz', '{"private_key": "very secret"}'); } catch (e) { is(String(e).indexOf('very'), -1); }
+        "#,
+    )
+    .unwrap();
+    let taken = sink.taken();
+    let puts: Vec<_> = taken
+        .iter()
+        .filter(|request| request.line.starts_with("PUT"))
+        .map(|request| {
+            (
+                request.line.clone(),
+                String::from_utf8_lossy(&request.body).into_owned(),
+            )
+        })
+        .collect();
+    let line = |name: &str| format!("PUT /bucket/node_10.0.0.1_00000000000000ff/{name} HTTP/1.1");
+    assert_eq!(puts[0], (line("new.tar.gz"), "new".to_owned()));
+    assert_eq!(puts[1], (line("old.pcap"), "old".to_owned()));
+    assert!(puts[2].0 == line("name_resolution_history.json") && puts[2].1.contains("web.shop"));
+    let said = rig.said();
+    assert!(
+        said[0].starts_with("[node-0] Uploaded the file \"new.tar.gz\": "),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn kinesis_results_show_as_text_and_chatgpt_answers() {
+    let sink = Sink::start(|request| match request.line.contains("/chat/completions") {
+        true => (
+            200,
+            json!({"choices": [{"message": {"content": " answer "}}]}).to_string(),
+        ),
+        false => (
+            200,
+            json!({"SequenceNumber": "7", "ShardId": "s"}).to_string(),
+        ),
+    });
+    let rig = rig(&sink);
+    rig.run(
+        r#"
+        var result = vendor.kinesis.put('stream', { a: 1 }, 'us-east-2', 'id', 'secret'); is(result.SequenceNumber, '7'); is('Results: ' + result, 'Results: {"SequenceNumber":"7","ShardId":"s"}');
+        is(chatgpt.prompt('key', 'hello'), 'answer'); fails(function () { chatgpt.sentiment('x'); }, 'chatgpt.sentiment');
+        "#,
+    )
+    .unwrap();
+}
+
+#[test]
+fn fetch_is_what_browsers_have() {
+    let sink = Sink::start(|request| match request.line.contains("/no") {
+        true => (404, "no".to_owned()),
+        false => (
+            200,
+            json!({"got": String::from_utf8_lossy(&request.body)}).to_string(),
+        ),
+    });
+    let rig = rig(&sink);
+    rig.run(
+        r#"
+        done = 0;
+        (async function () {
+          const a = await fetch(env.URL + '/a', { method: 'POST', body: { x: 1 }, headers: { 'Content-Type': 'application/json' } });
+          is(a.ok, true); is(a.status, 200); is(a.headers.get('Content-Type'), 'application/json'); is((await a.json()).got, '{"x":1}'); is((await a.bytes()).length > 3, true);
+          const b = await fetch(env.URL + '/no', { method: 'PUT', body: new Uint8Array([104, 105]) }); is(b.ok, false); is(await b.text(), 'no');
+          try { await fetch('http://example.com.invalid/'); is(1, 2); } catch (e) { is(String(e).startsWith('Error: fetch: '), true); }
+          done = 1;
+        })().catch(function (e) { done = e; });
+        "#,
+    )
+    .unwrap();
+    assert_eq!(rig.script.evaluate("done").unwrap(), "1");
+    assert_eq!(sink.taken()[1].body, b"hi");
+}
