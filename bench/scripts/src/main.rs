@@ -1,4 +1,4 @@
-//! Times scripts: `cargo run --release -p gillnet-bench-scripts [-- calls [MILLIONS] | capture]`.
+//! Times scripts: `cargo run --release -p gillnet-bench-scripts [-- calls [MILLIONS [NAME]] | capture]`.
 //!
 //! `calls`: the script that counts entries of HTTP is called 50 million times on one thread, the object of the entry
 //! included; prints calls a second of that thread's CPU time, and what process and interpreter hold on the way.
@@ -40,7 +40,7 @@ fn main() {
     let capture = dir.path().join("http.pcap");
     workload::write(&capture, 20_000, 10);
     if matches!(what, "all" | "calls") {
-        calls(dir.path(), &capture, millions);
+        calls(dir.path(), &capture, millions, args.get(2));
     }
     if matches!(what, "all" | "capture") {
         beside(dir.path(), &capture);
@@ -58,7 +58,7 @@ fn doors() -> Doors {
     }
 }
 
-fn calls(dir: &Path, capture: &Path, millions: u64) {
+fn calls(dir: &Path, capture: &Path, millions: u64, only: Option<&String>) {
     let found = Arc::new(Mutex::new(Vec::new()));
     read(capture, Box::new(First(Arc::clone(&found))));
     let entry = found.lock().expect("no panic").remove(0);
@@ -70,6 +70,9 @@ fn calls(dir: &Path, capture: &Path, millions: u64) {
         ("JSON.stringify", JSON, 1),
         ("kfl.match", COUNT, millions),
     ] {
+        if only.is_some_and(|only| only != name) {
+            continue;
+        }
         let solo = Solo::load(&config, &doors(), "bench.js", text).expect("it loads");
         let (mut cpu, begun, mut spent) = (cpu_time(), Instant::now(), Duration::ZERO);
         let step = (millions / 10).max(1);
