@@ -222,12 +222,12 @@ pub(crate) fn entry_object<'js>(ctx: &Ctx<'js>, entry: Arc<OwnedEntry>) -> Resul
     object(&shapes, Of::Entry { entry, shape }, Vec::new())
 }
 
-/// The entry behind an object that [`entry_object`] gave.
-pub(crate) fn entry_of(value: &Value<'_>) -> Option<Arc<OwnedEntry>> {
+/// Reads of the entry behind an object that [`entry_object`] gave; `None` where it is another object.
+pub(crate) fn with_entry<T>(value: &Value<'_>, read: impl FnOnce(&OwnedEntry) -> T) -> Option<T> {
     let class = Class::<Data<'_>>::from_object(value.as_object()?)?;
     let data = class.try_borrow().ok()?;
     match &data.of {
-        Of::Entry { entry, shape } if shape.level == 0 => Some(Arc::clone(entry)),
+        Of::Entry { entry, shape } if shape.level == 0 => Some(read(entry)),
         _ => None,
     }
 }
@@ -385,7 +385,8 @@ impl<'js> Data<'js> {
         let (id, made) = match &self.of {
             Of::Entry { entry, shape } => {
                 let at = usize::from(at);
-                let (Some(member), Some(id)) = (shape.level().members.get(at), shape.ids.get(at)) else {
+                let (Some(member), Some(id)) = (shape.level().members.get(at), shape.ids.get(at))
+                else {
                     return Ok(None);
                 };
                 let made = shapes.with(entry, |read| made(ctx, &shapes, shape, member, read))?;
@@ -488,7 +489,10 @@ impl<'js> Data<'js> {
             Of::Entry { entry, shape } => {
                 let members = &shape.level().members;
                 let there: Vec<bool> = shapes(ctx)?.with(entry, |read| {
-                    members.iter().map(|member| shape.tree.has(member, read)).collect()
+                    members
+                        .iter()
+                        .map(|member| shape.tree.has(member, read))
+                        .collect()
                 });
                 for ((of, id), there) in members.iter().zip(&shape.ids).zip(there) {
                     member(of.name, *id, there)?;
@@ -550,8 +554,14 @@ fn hidden(at: At, name: &str) -> Field<'static> {
     }
     match name {
         "processName" | "processPath" | "containerId" => Field::Str(""),
-        "cgroupId" | "socketId" | "processId" | "parentProcessId" | "hostProcessId"
-        | "hostParentProcessId" | "cpuUsage" | "memoryUsage" => Field::Int(0),
+        "cgroupId"
+        | "socketId"
+        | "processId"
+        | "parentProcessId"
+        | "hostProcessId"
+        | "hostParentProcessId"
+        | "cpuUsage"
+        | "memoryUsage" => Field::Int(0),
         _ => Field::Missing,
     }
 }
