@@ -171,7 +171,9 @@ impl Mailbox {
     /// Counts a call of a hook that was made.
     #[inline]
     pub(crate) fn count_call(&self, hook: Hook) {
-        self.called[hook as usize].fetch_add(1, Ordering::Relaxed);
+        // the script's own thread alone counts here
+        let called = &self.called[hook as usize];
+        called.store(called.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 
     pub(crate) fn called(&self, hook: Hook) -> u64 {

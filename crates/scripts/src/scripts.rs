@@ -490,8 +490,7 @@ impl Scripts {
         check("script.js", text).map_err(Error::Syntax)?;
         let path = {
             let shelf = lock(&self.inner.shelf);
-            let path = shelf.sources.add(text, shelf.books.len())?;
-            path
+            shelf.sources.add(text, shelf.books.len())?
         };
         self.inner.reload(PATIENCE);
         self.inner.tell();
