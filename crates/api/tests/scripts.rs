@@ -12,7 +12,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use support::{TOKEN, scripts, serve};
+use support::{TOKEN, config, scripts, serve};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
@@ -399,14 +399,8 @@ async fn the_document_is_what_is_there() {
         if *method == Method::DELETE {
             assert_eq!(status, 204);
             fs::write(api.home.path().join("scripts/a.js"), JOBS).unwrap();
-            api.scripts
-                .as_ref()
-                .unwrap()
-                .configure(gillnet_scripts::Sources {
-                    folders: vec![api.home.path().join("scripts")],
-                    added: Some(api.home.path().join("added")),
-                    ..Default::default()
-                });
+            let scripts = api.scripts.as_ref().unwrap();
+            scripts.configure(&config(api.home.path())).unwrap();
         }
     }
     // answers have the members that the document gives them

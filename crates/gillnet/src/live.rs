@@ -137,7 +137,7 @@ impl Session {
                 env: Arc::new(speech.env.clone()),
                 names: Arc::clone(&names),
                 streams: Arc::new(RingStreams::new(Arc::clone(&control), store.clone())),
-                clock: Arc::new(gillnet_scripts::SystemClock::default()),
+                clock: Arc::new(gillnet_scripts::SystemClock),
                 cluster: Arc::new(NoCluster),
                 on_demand: Some(on_demand(&myself)),
             },
