@@ -17,6 +17,7 @@ use gillnet_capture::{Interface, LinkType, NO_POS, PacketDirection};
 use gillnet_entry::{Bump, Entry, json};
 use gillnet_kfl::{Filter, Options};
 use gillnet_pipeline::{Consumer, Counters, Matched, Want};
+use gillnet_scripts::Scripts;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -233,6 +234,10 @@ impl Backend for LiveBackend {
 
     fn live(&self) -> Option<&Arc<LiveStore>> {
         self.session.live.as_ref()
+    }
+
+    fn scripts(&self) -> Option<&Scripts> {
+        Some(&self.session.scripts)
     }
 }
 
