@@ -163,24 +163,22 @@ impl Session {
         let mut numbers = data.numbers()?;
         let mut shard = Shard::new(ShardConfig {
             origin: Arc::clone(&origin),
-            names: Arc::clone(&names),
-            plan: Arc::new(plan),
-            keep: Keep::Ring(ring),
-            decode: Default::default(),
-            flow: Default::default(),
-            dissect: gillnet_protocols::Limits::default(),
             numbers: Some(Box::new(move || (numbers.give(), None))),
             own: Some(own::check(listens, &plain, &config.scripting.endpoints)),
-            consumer: Box::new(Keeper {
-                store: live.clone(),
-                batch: Vec::new(),
-                scripts: scripts.sink(SCRIPTS, Pressure::Drop),
-            }),
             recorder: handles
                 .into_iter()
                 .next()
                 .map(|handle| Box::new(crate::recording::Tee::new(handle)) as _),
-            tap: None,
+            ..ShardConfig::new(
+                Arc::new(plan),
+                Arc::clone(&names),
+                Keep::Ring(ring),
+                Box::new(Keeper {
+                    store: live.clone(),
+                    batch: Vec::new(),
+                    scripts: scripts.sink(SCRIPTS, Pressure::Drop),
+                }),
+            )
         });
         let steer = Arc::clone(&control);
         let running = provide(ahead)?;
