@@ -418,13 +418,19 @@ impl Scripts {
     /// What is shown in place of entries that a client asked for with this filter, by place: the JSON that
     /// `onItemQueried` gave, or nothing where it gave nothing. To be asked only for entries that matched.
     pub fn queried(&self, entries: &[Arc<OwnedEntry>], filter: &str) -> Vec<Option<String>> {
-        if !self.has_hook(Hook::ItemQueried) {
-            return vec![None; entries.len()];
-        }
         let filter: Arc<str> = filter.into();
         let entries = entries
             .iter()
             .map(|entry| Queried::Entry(Arc::clone(entry), Arc::clone(&filter)));
+        queried(&self.inner.host, Side::Worker, entries.collect(), QUERY)
+    }
+
+    /// The same of entries of which a part is hidden: their JSON without it.
+    pub fn queried_json(&self, entries: Vec<String>, filter: &str) -> Vec<Option<String>> {
+        let filter: Arc<str> = filter.into();
+        let entries = entries
+            .into_iter()
+            .map(|json| Queried::Json(json, Arc::clone(&filter)));
         queried(&self.inner.host, Side::Worker, entries.collect(), QUERY)
     }
 
