@@ -25,6 +25,7 @@ mod logs;
 mod mailbox;
 mod metrics;
 mod rehearsal;
+mod review;
 mod script;
 mod scripts;
 mod sink;
@@ -48,9 +49,10 @@ pub use limits::Limits;
 pub use logs::LogLayer;
 pub use metrics::Metrics;
 pub use rehearsal::{Rehearsal, RehearsalError, Report};
+pub use review::review;
 pub use scripts::{
-    Config, Demand, Doors, Error, OnDemand, RunStatus, ScriptStatus, Scripts, StreamCounts,
-    SyntaxError, check,
+    Config, Demand, Doors, Error, JobStatus, OnDemand, RunStatus, ScriptStatus, Scripts,
+    StreamCounts, SyntaxError, check,
 };
 pub use sink::{Pressure, Sink};
 pub use solo::Solo;
