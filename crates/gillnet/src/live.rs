@@ -61,7 +61,6 @@ pub struct Session {
     /// What is recorded.
     rules: Mutex<Vec<Ruled>>,
     by_scripts: Mutex<ByScripts>,
-    shown: bool,
     recorder: Arc<Recorder>,
     names: Arc<Names>,
     buckets: Arc<Credentialed>,
@@ -209,7 +208,6 @@ impl Session {
             identity,
             rules: Mutex::new(rules),
             by_scripts: Mutex::new(by_scripts),
-            shown,
             recorder,
             names,
             buckets,
@@ -226,7 +224,7 @@ impl Session {
 
     /// What filters may speak of now.
     pub fn speech(&self) -> Arc<Speech> {
-        Arc::clone(&self.speech.lock().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&lock(&self.speech))
     }
 
     /// Takes a changed configuration: rules, names, macros and filters. What is wrong with it changes nothing.
@@ -246,11 +244,7 @@ impl Session {
         self.scripts.configure(&scripts).map_err(exit::usage)?;
         self.scripts.set_env(Arc::new(speech.env.clone()));
         self.names.configure(cli::names(config, true))?;
-        *self
-            .buckets
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = config.clone();
+        *lock(&self.buckets.0) = config.clone();
         let plain: Vec<_> = rules.iter().map(|(rule, _)| rule.clone()).collect();
         let before: Vec<String> = self
             .recorder
@@ -260,7 +254,7 @@ impl Session {
             .collect();
         self.recorder.set_rules(&plain)?;
         *lock(&self.rules) = rules;
-        *self.speech.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(speech);
+        *lock(&self.speech) = Arc::new(speech);
         self.replan()?;
         let now: Vec<&str> = plain.iter().map(|rule| rule.name.as_str()).collect();
         for gone in before.iter().filter(|name| !now.contains(&name.as_str())) {
@@ -281,7 +275,7 @@ impl Session {
         *generation += 1;
         let wanted = Wanted {
             rules: &rules,
-            shown: self.shown,
+            shown: self.live.is_some(),
             scripts: self.scripts.demand(),
         };
         let plan = plan(&self.recorder, &wanted, &self.speech().env, *generation)?;
@@ -302,9 +296,7 @@ impl Session {
 
     /// Whether the source has ended.
     pub fn has_ended(&self) -> bool {
-        self.thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.thread)
             .as_ref()
             .is_none_or(JoinHandle::is_finished)
     }
@@ -339,11 +331,7 @@ impl Session {
     /// Stops capturing, seals what is open and uploads it.
     pub fn stop(self: Arc<Session>) -> anyhow::Result<()> {
         self.control.stop();
-        let thread = self
-            .thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let thread = lock(&self.thread).take();
         let ended = thread.map(JoinHandle::join);
         self.scripts.stop();
         let spool = self.data.path().to_path_buf();
@@ -590,11 +578,7 @@ impl Buckets for Credentialed {
             )
         };
         let parsed = Destination::parse(destination).map_err(|error| refused(error.to_string()))?;
-        let config = self
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let config = lock(&self.0).clone();
         let key = config
             .variable("GCS_SA_KEY_JSON")
             .map_err(|error| refused(format!("{error:#}")))?;

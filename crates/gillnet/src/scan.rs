@@ -151,22 +151,22 @@ impl Scan<'_> {
 }
 
 /// What an index can answer.
-struct Indexed<'f> {
+struct Indexed {
     env: Env,
     known: Vec<KnownProtocol>,
-    filter: &'f Filter,
+    filter: Filter,
     on_rows: RowFilter,
     within: (i64, i64),
 }
 
-impl<'f> Indexed<'f> {
+impl Indexed {
     /// `None` where packets are needed.
     fn new(
         config: &Config,
-        wants: &'f [Want],
+        wants: &[Want],
         within: (i64, i64),
         counts: bool,
-    ) -> anyhow::Result<Option<Indexed<'f>>> {
+    ) -> anyhow::Result<Option<Indexed>> {
         let [Want { filter, .. }] = wants else {
             return Ok(None);
         };
@@ -190,7 +190,7 @@ impl<'f> Indexed<'f> {
         Ok((counts && on_rows.is_whole()).then_some(Indexed {
             env,
             known,
-            filter,
+            filter: filter.clone(),
             on_rows,
             within,
         }))
@@ -210,7 +210,7 @@ impl<'f> Indexed<'f> {
         let question = Question {
             env: &self.env,
             known: &self.known,
-            filter: self.filter,
+            filter: &self.filter,
             within: self.within,
             shown: false,
         };

@@ -6,7 +6,7 @@ use crate::exit::Done;
 use crate::live::Session;
 use anyhow::Context;
 use gillnet_api::{Extra, MetricsSource, metrics_text};
-use gillnet_scripts::{Hook, Scripts, Side};
+use gillnet_scripts::{Scripts, Side};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -134,40 +134,41 @@ pub fn figures(session: &Arc<Session>) -> MetricsSource {
 /// How scripts do, for Prometheus.
 fn script_figures(scripts: &Scripts, out: &mut String) {
     let status = scripts.status();
-    let of = |pick: fn(&(Hook, u64, u64)) -> u64, name: &str, help: &str, out: &mut String| {
+    let runs = || {
+        let of = status.iter();
+        of.flat_map(|script| script.runs.iter().map(|run| (script.number, run)))
+    };
+    let mut figure = |name: &str, help: &str, lines: &mut dyn Iterator<Item = (String, u64)>| {
         let _ = writeln!(
             out,
             "# HELP gillnet_{name} {help}\n# TYPE gillnet_{name} counter"
         );
-        for script in &status {
-            for run in &script.runs {
-                for call in &run.calls {
-                    let _ = writeln!(
-                        out,
-                        "gillnet_{name}{{script=\"{}\",side=\"{}\",hook=\"{}\"}} {}",
-                        script.number,
-                        match run.side {
-                            Side::Worker => "worker",
-                            Side::Hub => "hub",
-                        },
-                        call.0.name(),
-                        pick(call)
-                    );
-                }
-            }
+        for (labels, n) in lines {
+            let _ = writeln!(out, "gillnet_{name}{labels} {n}");
         }
     };
-    of(
-        |c| c.1,
+    let calls = |pick: fn(u64, u64) -> u64| {
+        runs().flat_map(move |(script, run)| {
+            run.calls.iter().map(move |(hook, called, dropped)| {
+                let side = match run.side {
+                    Side::Worker => "worker",
+                    Side::Hub => "hub",
+                };
+                let hook = hook.name();
+                let labels = format!("{{script=\"{script}\",side=\"{side}\",hook=\"{hook}\"}}");
+                (labels, pick(*called, *dropped))
+            })
+        })
+    };
+    figure(
         "script_calls_total",
         "Calls of scripts' hooks",
-        out,
+        &mut calls(|called, _| called),
     );
-    of(
-        |c| c.2,
+    figure(
         "script_dropped_calls_total",
         "Calls of hooks for which a script had no room",
-        out,
+        &mut calls(|_, dropped| dropped),
     );
     let streams = scripts.streams();
     for (name, help, n) in [
@@ -187,10 +188,7 @@ fn script_figures(scripts: &Scripts, out: &mut String) {
             streams.missed,
         ),
     ] {
-        let _ = writeln!(
-            out,
-            "# HELP gillnet_{name} {help}\n# TYPE gillnet_{name} counter\ngillnet_{name} {n}"
-        );
+        figure(name, help, &mut std::iter::once((String::new(), n)));
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use arrow_array::ArrayRef;
 use arrow_array::builder::{
     BooleanBuilder, Float64Builder, Int64Builder, StringBuilder, TimestampNanosecondBuilder,
 };
-use arrow_array::{ArrayRef, new_null_array};
 use arrow_schema::{DataType, TimeUnit};
 use gillnet_entry::{End, Entry, Field, Kind, Mechanism, Schema, Value};
 use gillnet_kfl::rows::is_column;
@@ -264,9 +264,4 @@ impl Builder {
             Builder::Time(b) => Arc::new(b.finish().with_timezone("UTC")),
         }
     }
-}
-
-/// A column without a value.
-pub(crate) fn nulls(of: Type, count: usize) -> ArrayRef {
-    new_null_array(&of.arrow(), count)
 }
