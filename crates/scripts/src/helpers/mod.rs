@@ -35,12 +35,12 @@ pub(crate) fn install<'js>(ctx: &Ctx<'js>, local: &Rc<Local>) -> Result<()> {
     timers::install(ctx, local)?;
     cluster::install(ctx, local)?;
     vendor::install(ctx, local)?;
-    wrapper(ctx)
+    wrapper(ctx, local)
 }
 
 /// `wrapper.*` and `fetch`, which are written in JavaScript over the other helpers: what a script makes of their names later does not
 /// matter to it.
-fn wrapper(ctx: &Ctx<'_>) -> Result<()> {
+fn wrapper(ctx: &Ctx<'_>, local: &Rc<Local>) -> Result<()> {
     let mut options = EvalOptions::default();
     options.strict = false;
     options.filename = Some(PRELUDE.to_owned());
@@ -52,6 +52,11 @@ fn wrapper(ctx: &Ctx<'_>) -> Result<()> {
         helpers.set(name, globals.get::<_, Value<'_>>(name)?)?;
     }
     helpers.set("request", globals.get::<_, Value<'_>>("fetch")?)?;
+    // ms since the epoch, by the clock that jobs go by
+    let mine = Rc::clone(local);
+    let now = move || mine.host.clock.now().div_euclid(1_000_000);
+    #[allow(clippy::cast_precision_loss)] // whole for a while yet
+    helpers.set("now", Function::new(ctx.clone(), move || now() as f64)?)?;
     let made: Object<'_> = make.call((helpers,))?;
     for name in ["wrapper", "fetch"] {
         globals.set(name, made.get::<_, Value<'_>>(name)?)?;

@@ -3,5 +3,8 @@
 mod bad;
 mod lifecycle;
 mod live;
+mod published;
+mod stage;
+mod traffic;
 mod types;
 mod vendors;
