@@ -17,6 +17,7 @@ pub(crate) use timers::Timers;
 use crate::engine::PRELUDE;
 use crate::entry::Shapes;
 use crate::local::Local;
+use crate::review::Missing;
 use rquickjs::context::EvalOptions;
 use rquickjs::{Ctx, Function, Object, Result, Value};
 use std::rc::Rc;
@@ -36,6 +37,23 @@ pub(crate) fn install<'js>(ctx: &Ctx<'js>, local: &Rc<Local>) -> Result<()> {
     cluster::install(ctx, local)?;
     vendor::install(ctx, local)?;
     wrapper(ctx, local)
+}
+
+/// Has a script's errors name the helpers that it calls and there are none of. Where it calls none such, nothing is
+/// changed.
+pub(crate) fn name_missing(ctx: &Ctx<'_>, file: &str, missing: &[Missing]) -> Result<()> {
+    let mut options = EvalOptions::default();
+    options.strict = false;
+    options.filename = Some(PRELUDE.to_owned());
+    let install: Function<'_> = ctx.eval_with_options(include_str!("missing.js"), options)?;
+    let place = |(line, column): (u32, u32)| [line, column];
+    let missing = missing.iter().map(|missing| {
+        serde_json::json!({
+            "from": place(missing.from), "to": place(missing.to), "message": missing.message,
+        })
+    });
+    let missing = serde_json::Value::from(missing.collect::<Vec<_>>());
+    install.call((file, ctx.json_parse(missing.to_string())?))
 }
 
 /// `wrapper.*` and `fetch`, which are written in JavaScript over the other helpers: what a script makes of their names later does not

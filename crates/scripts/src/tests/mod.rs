@@ -1,6 +1,7 @@
 //! Whole scripts at work.
 
 mod bad;
+mod examples;
 mod lifecycle;
 mod live;
 mod published;

@@ -1,8 +1,11 @@
 //! What is in the emulators' buckets, in another client's eyes.
 
-use super::emulators::{self, BUCKET, KEY_ID, SECRET};
+use super::emulators::{self, ACCOUNT, ACCOUNT_KEY, BUCKET, KEY_ID, SECRET};
 use object_store::aws::{AmazonS3Builder, AwsAuthorizer, AwsCredential};
-use object_store::client::HttpRequest;
+use object_store::azure::{
+    AzureAccessKey, AzureAuthorizer, AzureCredential, MicrosoftAzureBuilder,
+};
+use object_store::client::{HttpRequest, HttpRequestBody};
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::{ClientOptions, ObjectStore, ObjectStoreExt};
 use std::future::Future;
@@ -82,7 +85,7 @@ pub(crate) fn s3(name: &str) -> Eyes {
     };
     // it listens before it can store anything
     emulators::wait_for("a bucket in SeaweedFS", || {
-        let mut request = HttpRequest::new(object_store::client::HttpRequestBody::empty());
+        let mut request = HttpRequest::new(HttpRequestBody::empty());
         *request.method_mut() = reqwest::Method::PUT;
         *request.uri_mut() = format!("{url}/{name}").parse().unwrap();
         AwsAuthorizer::new(&credential, "s3", "us-east-1")
@@ -108,4 +111,35 @@ pub(crate) fn s3(name: &str) -> Eyes {
         wait(async { eyes.0.put(&"probe".into(), "x".into()).await.is_ok() })
     });
     eyes
+}
+
+/// A container of its own in the emulator of Azure.
+pub(crate) fn azure(name: &str) -> Eyes {
+    let url = &emulators::azure().url;
+    let credential = AzureCredential::AccessKey(AzureAccessKey::try_new(ACCOUNT_KEY).unwrap());
+    let mut request = HttpRequest::new(HttpRequestBody::empty());
+    *request.method_mut() = reqwest::Method::PUT;
+    let uri = format!("{url}/{name}?restype=container");
+    *request.uri_mut() = uri.parse().unwrap();
+    request
+        .headers_mut()
+        .insert("content-length", reqwest::header::HeaderValue::from(0));
+    AzureAuthorizer::new(&credential, ACCOUNT)
+        .try_authorize(&mut request)
+        .unwrap();
+    let made = wait(async {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let asked = client.put(uri).headers(request.headers().clone());
+        asked.send().await.unwrap()
+    });
+    assert!(made.status().is_success(), "{made:?}");
+    let eyes = MicrosoftAzureBuilder::new()
+        .with_account(ACCOUNT)
+        .with_access_key(ACCOUNT_KEY)
+        .with_endpoint(url.clone())
+        .with_container_name(name)
+        .with_client_options(ClientOptions::new().with_allow_http(true))
+        .build()
+        .unwrap();
+    Eyes(Arc::new(eyes))
 }

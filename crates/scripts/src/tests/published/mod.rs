@@ -18,7 +18,7 @@
 mod alerts;
 mod anomalies;
 mod basics;
-mod clouds;
+pub(super) mod clouds;
 mod dfir;
 mod hub;
 mod reports;
