@@ -7,7 +7,7 @@
 
 mod workload;
 
-use gillnet_entry::{Entry, Origin, OwnedEntry};
+use gillnet_entry::{Entry, OwnedEntry};
 use gillnet_kfl::{Env, Options, compile};
 use gillnet_names::{Names, NamesConfig};
 use gillnet_pipeline::{Consumer, Control, Keep, Matched, Plan, Shard, ShardConfig, Want, run};
@@ -156,20 +156,12 @@ fn read(capture: &Path, consumer: Box<dyn Consumer>) -> Duration {
     let inputs = vec![gillnet_capture::Input::File(capture.to_path_buf())];
     let mut source = gillnet_capture::open_files(inputs).expect("a capture");
     let keep = Keep::Mapped(source.store().expect("it is mapped"));
-    let mut shard = Shard::new(ShardConfig {
-        origin: Arc::new(Origin::default()),
-        names: Arc::new(Names::new(NamesConfig::default()).expect("no names")),
-        plan: Arc::new(Plan::new(vec![want], 1)),
+    let mut shard = Shard::new(ShardConfig::new(
+        Arc::new(Plan::new(vec![want], 1)),
+        Arc::new(Names::new(NamesConfig::default()).expect("no names")),
         keep,
-        decode: Default::default(),
-        flow: Default::default(),
-        dissect: Default::default(),
-        numbers: None,
-        own: None,
         consumer,
-        recorder: None,
-        tap: None,
-    });
+    ));
     let begun = cpu_time();
     run(
         &mut *source,

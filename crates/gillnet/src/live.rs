@@ -137,7 +137,7 @@ impl Session {
                 env: Arc::new(speech.env.clone()),
                 names: Arc::clone(&names),
                 streams: Arc::new(RingStreams::new(Arc::clone(&control), store.clone())),
-                clock: Arc::new(gillnet_scripts::SystemClock::default()),
+                clock: Arc::new(gillnet_scripts::SystemClock),
                 cluster: Arc::new(NoCluster),
                 on_demand: Some(on_demand(&myself)),
             },
@@ -152,24 +152,22 @@ impl Session {
         let mut numbers = data.numbers()?;
         let mut shard = Shard::new(ShardConfig {
             origin: Arc::clone(&origin),
-            names: Arc::clone(&names),
-            plan: Arc::new(plan),
-            keep: Keep::Ring(ring),
-            decode: Default::default(),
-            flow: Default::default(),
-            dissect: gillnet_protocols::Limits::default(),
             numbers: Some(Box::new(move || (numbers.give(), None))),
             own: Some(own::check(listens, &plain, &config.scripting.endpoints)),
-            consumer: Box::new(Keeper {
-                store: live.clone(),
-                batch: Vec::new(),
-                scripts: scripts.sink(SCRIPTS, Pressure::Drop),
-            }),
             recorder: handles
                 .into_iter()
                 .next()
                 .map(|handle| Box::new(crate::recording::Tee::new(handle)) as _),
-            tap: None,
+            ..ShardConfig::new(
+                Arc::new(plan),
+                Arc::clone(&names),
+                Keep::Ring(ring),
+                Box::new(Keeper {
+                    store: live.clone(),
+                    batch: Vec::new(),
+                    scripts: scripts.sink(SCRIPTS, Pressure::Drop),
+                }),
+            )
         });
         let steer = Arc::clone(&control);
         let running = provide(ahead)?;

@@ -6,6 +6,7 @@
 
 mod clock;
 mod counters;
+mod found;
 mod outlet;
 mod plan;
 mod run;

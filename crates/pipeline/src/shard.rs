@@ -1,6 +1,7 @@
 //! A shard: decoder, flow table, ring and streams of one thread.
 
 use crate::clock::PacketClock;
+use crate::found::{Found, Place};
 use crate::outlet::{About, Emitter, Outlet};
 use crate::{Board, Consumer, FrameTap, Matched, PacketSeen, Plan, StreamRecorder};
 use gillnet_capture::{Frame, FrameHeader, Interface, NO_POS, Ring, SourceStats, Store};
@@ -11,8 +12,6 @@ use gillnet_protocols::{Config, Limits, Stream};
 use gillnet_streams::decode::{DecodeLimits, Decoder, Skip};
 use gillnet_streams::flow::{self, Flow, FlowLimits, FlowSink, Flows, Touch};
 use gillnet_streams::{Chunk, Close, Dir, StreamSink};
-use hashbrown::HashMap;
-use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -59,6 +58,31 @@ pub struct ShardConfig {
     pub tap: Option<FrameTap>,
 }
 
+impl ShardConfig {
+    /// Hands the entries that a plan wants to a consumer; all else as usual.
+    pub fn new(
+        plan: Arc<Plan>,
+        names: Arc<Names>,
+        keep: Keep,
+        consumer: Box<dyn Consumer>,
+    ) -> ShardConfig {
+        ShardConfig {
+            origin: Arc::default(),
+            names,
+            plan,
+            keep,
+            decode: DecodeLimits::default(),
+            flow: FlowLimits::default(),
+            dissect: Limits::default(),
+            numbers: None,
+            own: None,
+            consumer,
+            recorder: None,
+            tap: None,
+        }
+    }
+}
+
 /// What is known of a flow beside the flow table, by its index there.
 #[derive(Clone, Copy, Debug)]
 struct Asked {
@@ -97,10 +121,8 @@ struct Streams {
     states: Vec<Option<Box<State>>>,
     free: Vec<u32>,
     numbers: Numbers,
-    /// Where to look for a stream by its number, where it runs or ended lately.
-    found: HashMap<u64, Found, foldhash::fast::RandomState>,
-    /// Streams that ended lately, the newest last.
-    ended: VecDeque<u64>,
+    /// Where there is a ring, whose packets can be asked for by their stream's number.
+    found: Option<Found>,
     /// The protocols from which names are learnt, whoever else wants them, as bits of the registry.
     learnt_from: u64,
     /// Whether any flow was ever let go that had been wanted.
@@ -109,15 +131,6 @@ struct Streams {
     truncated_before: Option<i64>,
     config: Config,
     outlet: Outlet,
-}
-
-/// What is known of a stream by its number.
-#[derive(Clone, Copy, Debug)]
-enum Found {
-    /// Index into `Streams::states`.
-    Runs(u32),
-    /// It ended: whether it is UDP, and the position of its newest frame.
-    Ended(bool, u64),
 }
 
 /// One thread's part of the pipeline.
@@ -134,9 +147,6 @@ pub struct Shard {
     seen: u64,
     clock: PacketClock,
 }
-
-/// Streams that are remembered after their end.
-const ENDED: usize = 1 << 17;
 
 impl Shard {
     /// A shard that has seen nothing yet.
@@ -163,8 +173,7 @@ impl Shard {
             states: Vec::new(),
             free: Vec::new(),
             numbers: config.numbers.unwrap_or_else(counting_from_zero),
-            found: HashMap::default(),
-            ended: VecDeque::new(),
+            found: matches!(config.keep, Keep::Ring(_)).then(Found::default),
             learnt_from: 0,
             left: false,
             truncated_before: None,
@@ -237,7 +246,7 @@ impl Shard {
             Keep::Mapped(_) => frame.pos,
             Keep::Ring(ring) => {
                 let before = link_parts(ring, packet.parts, flow.last_pos);
-                ring.append(&header(frame, before), frame.data)
+                ring.append(&FrameHeader::of(frame, before), frame.data)
             }
         };
         flow.last_pos = at;
@@ -266,7 +275,7 @@ impl Shard {
     #[cold]
     fn hold_fragment(&mut self, frame: &Frame<'_>) {
         if let Keep::Ring(ring) = &mut self.keep {
-            let at = ring.append(&header(frame, NO_POS), frame.data);
+            let at = ring.append(&FrameHeader::of(frame, NO_POS), frame.data);
             self.decoder.held_at(at);
         }
     }
@@ -304,29 +313,20 @@ impl Shard {
 
     /// The position in the ring of a stream's newest frame, where it runs or ended lately.
     pub fn newest_frame(&self, stream: u64) -> Option<u64> {
-        match *self.streams.found.get(&stream)? {
-            Found::Runs(slot) => {
-                let state = self.streams.states.get(slot as usize)?.as_ref()?;
-                (state.about.last_pos != NO_POS).then_some(state.about.last_pos)
-            }
-            Found::Ended(_, newest) => (newest != NO_POS).then_some(newest),
-        }
+        let place = self.streams.found.as_ref()?.get(stream)?;
+        let (_, newest) = self.streams.newest_frame(place)?;
+        (newest != NO_POS).then_some(newest)
     }
 
     /// The streams of which frames may be in the ring: number, and whether it is UDP.
     pub fn stream_numbers(&self) -> Vec<(u64, bool)> {
         let (streams, tail) = (&self.streams, self.store.tail());
-        let of = |(number, found): (&u64, &Found)| {
-            let (udp, newest) = match *found {
-                Found::Runs(slot) => {
-                    let about = &streams.states.get(slot as usize)?.as_ref()?.about;
-                    (about.transport == Transport::Udp, about.last_pos)
-                }
-                Found::Ended(udp, newest) => (udp, newest),
-            };
-            (newest != NO_POS && newest >= tail).then_some((*number, udp))
+        let of = |(number, place): (u64, Place)| {
+            let (udp, newest) = streams.newest_frame(place)?;
+            (newest != NO_POS && newest >= tail).then_some((number, udp))
         };
-        let mut there: Vec<_> = streams.found.iter().filter_map(of).collect();
+        let found = streams.found.iter().flat_map(Found::iter);
+        let mut there: Vec<_> = found.filter_map(of).collect();
         there.sort_unstable();
         there
     }
@@ -390,17 +390,6 @@ fn link_parts(ring: &mut Ring, parts: &[u64], mut prev: u64) -> u64 {
         }
     }
     prev
-}
-
-fn header(frame: &Frame<'_>, prev: u64) -> FrameHeader {
-    FrameHeader {
-        ts: frame.ts,
-        iface: frame.iface,
-        link: frame.link,
-        direction: frame.direction,
-        wire_len: frame.wire_len,
-        prev,
-    }
 }
 
 impl Streams {
@@ -497,7 +486,20 @@ impl Streams {
                 left: None,
             }));
             self.slots[index] = flow.slot;
-            self.found.insert(stream, Found::Runs(flow.slot));
+            if let Some(found) = &mut self.found {
+                found.runs(stream, flow.slot);
+            }
+        }
+    }
+
+    /// Of the stream that is there: whether it is UDP, and the position of its newest frame.
+    fn newest_frame(&self, place: Place) -> Option<(bool, u64)> {
+        match place {
+            Place::Runs(slot) => {
+                let about = &self.states.get(slot as usize)?.as_ref()?.about;
+                Some((about.transport == Transport::Udp, about.last_pos))
+            }
+            Place::Ended(udp, newest) => Some((udp, newest)),
         }
     }
 
@@ -642,15 +644,9 @@ impl FlowSink for Streams {
         if let Some(state) = self.states.get_mut(slot as usize).and_then(Option::take) {
             self.free.push(slot);
             self.outlet.end(&state.about);
-            if self.ended.len() >= ENDED
-                && let Some(oldest) = self.ended.pop_front()
-            {
-                self.found.remove(&oldest);
+            if let Some(found) = &mut self.found {
+                found.ends(&state.about);
             }
-            let about = &state.about;
-            let ended = Found::Ended(about.transport == Transport::Udp, about.last_pos);
-            self.found.insert(about.stream, ended);
-            self.ended.push_back(about.stream);
         }
     }
 }

@@ -56,7 +56,7 @@ pub use scripts::{
 };
 pub use sink::{Pressure, Sink};
 pub use solo::Solo;
-pub use store::{Sources, StoreError, names_recording_kfl};
+pub use store::{Sources, StoreError};
 
 /// Bytes of a body or head that a script sees at most.
 pub const KEEP: usize = 64 << 10;

@@ -128,17 +128,13 @@ impl Rehearsal {
                 kept: true,
                 ..Origin::default()
             }),
-            names: self.names,
-            plan: Arc::new(Plan::new(vec![want], 1).with_packets(true)),
-            keep,
-            decode: Default::default(),
-            flow: Default::default(),
-            dissect: Default::default(),
-            numbers: None,
-            own: None,
-            consumer: Box::new(paced),
-            recorder: None,
             tap: Some(streams.tap()),
+            ..ShardConfig::new(
+                Arc::new(Plan::new(vec![want], 1).with_packets(true)),
+                self.names,
+                keep,
+                Box::new(paced),
+            )
         });
         let control = Control::default();
         let ended = run(&mut *source, &mut shard, &control, &mut |fault| {

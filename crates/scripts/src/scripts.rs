@@ -466,11 +466,10 @@ impl Scripts {
 
     /// The files of active scripts that record by themselves what `RECORDING_KFL` says.
     pub fn recording(&self) -> Vec<PathBuf> {
-        let status = self
-            .status()
-            .into_iter()
-            .filter(|script| script.active && script.records);
-        status.map(|script| script.path).collect()
+        let shelf = lock(&self.inner.shelf);
+        let sources = shelf.books.iter().map(|book| &book.source);
+        let recording = sources.filter(|source| source.active && source.records);
+        recording.map(|source| source.path.clone()).collect()
     }
 
     /// The text of a script.
@@ -801,7 +800,7 @@ impl Book {
             path: self.source.path.clone(),
             added: self.source.added,
             active: self.source.active,
-            records: crate::store::names_recording_kfl(&self.source.text),
+            records: self.source.records,
             runs: self.instances.iter().map(Instance::status).collect(),
         }
     }

@@ -110,17 +110,12 @@ impl Stage {
                 node_ip: world.config.node_ip.clone(),
                 ..Origin::default()
             }),
-            names: Arc::clone(names),
-            plan: Arc::new(Plan::new(vec![want], 1).with_packets(demand.packets)),
-            keep: Keep::Ring(ring),
-            decode: Default::default(),
-            flow: Default::default(),
-            dissect: Default::default(),
-            numbers: None,
-            own: None,
-            consumer: Box::new(scripts.sink(3, Pressure::Wait)),
-            recorder: None,
-            tap: None,
+            ..ShardConfig::new(
+                Arc::new(Plan::new(vec![want], 1).with_packets(demand.packets)),
+                Arc::clone(names),
+                Keep::Ring(ring),
+                Box::new(scripts.sink(3, Pressure::Wait)),
+            )
         });
         let (frames, sent) = channel();
         let mut source = Live {
