@@ -510,3 +510,21 @@ fn all_jobs_run_at_once() {
     }
     rig.run("is(n, 2); is(jobs.list().join(), 'a,b');").unwrap();
 }
+
+#[test]
+fn dates_go_by_the_clock_of_jobs() {
+    let rig = Rig::new();
+    let text = r#"
+        var day = '2026-01-02T03:04:'; is(new Date().toISOString().slice(0, 17), day); is(new Date(Date.now()).toISOString().slice(0, 17), day);
+        is(typeof Date(), 'string'); is(Date().indexOf('2026') > 0, true); is(new Date(0).getTime(), 0); is(new Date(2020, 1).getFullYear(), 2020);
+        is(Date.UTC(1970, 0, 2), 86400000); is(Date.parse('1970-01-02'), 86400000); is(new Date() instanceof Date, true); is(new Date().constructor, Date);
+        is(Date.name + Date.length, 'Date7'); class Day extends Date { day() { return this.getUTCDate(); } } is(new Day().day(), 2); is(new Day() instanceof Day, true);
+        is(JSON.stringify({ d: new Date(0) }), '{"d":"1970-01-01T00:00:00.000Z"}'); is(Object.prototype.toString.call(new Date()), '[object Date]');
+        for (var until = Date.now() + 5; Date.now() < until;) {}
+        before = Date.now();
+    "#;
+    rig.run(text).unwrap();
+    rig.clock.advance(Duration::from_secs(3600));
+    rig.run("is(Math.abs(Date.now() - before - 3600000) < 60000, true);")
+        .unwrap();
+}

@@ -1,6 +1,7 @@
 // The helpers that are ways of using others. Runs once in every interpreter, before the script.
-(function ({ kfl, file, pcap, jobs, vendor, console, env, request, now }) {
+(function ({ kfl, file, pcap, jobs, vendor, console, env, request }) {
   const { stringify } = JSON;
+  const System = Date, { now } = Date;
 
   // Counts of two maps together: numbers are added, maps joined, and of anything else the second counts.
   function joinMaps(a, b) {
@@ -152,7 +153,7 @@
     try {
       const snapshot = pcap.snapshot([], query.dir);
       file.move(snapshot, dir);
-      const time = new Date(now()).toISOString();
+      const time = new System().toISOString();
       file.write(`${dir}/name_resolution_history.json`, stringify(pcap.nameResolutionHistory()));
       file.write(`${dir}/content.json`, stringify({
         kfl_index: query.index, kfl_query: query.query, l4_streams: streams, pcap_file_name: snapshot, time,
