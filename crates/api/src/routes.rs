@@ -3,7 +3,7 @@
 use crate::doors::{guard, refuse};
 use crate::{
     Backend, Cursor, Doors, EntryKey, LiveStore, Page, PageQuery, PcapFormat, Status, StreamKey,
-    filters, scripts, ui, values, write_row,
+    filters, queried, scripts, ui, values,
 };
 use axum::body::Bytes;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
@@ -13,7 +13,7 @@ use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use gillnet_entry::Bump;
+use gillnet_entry::{Bump, OwnedEntry};
 use gillnet_kfl::{Errors, Filter, Lang, Options};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -356,7 +356,9 @@ async fn feed(mut socket: WebSocket, store: Arc<LiveStore>, filter: Filter, back
         let since = store.since(next, MOST_LIVE_ROWS);
         next = since.next;
         skipped += since.skipped;
-        let rows = filtered(&since.entries, &filter);
+        let Ok(rows) = fresh(since.entries, &filter, backend).await else {
+            return;
+        };
         if !rows.is_empty()
             && socket
                 .send(Message::Text(rows_message(&rows).into()))
@@ -380,20 +382,28 @@ async fn feed(mut socket: WebSocket, store: Arc<LiveStore>, filter: Filter, back
     }
 }
 
-fn filtered(entries: &[Arc<gillnet_entry::OwnedEntry>], filter: &Filter) -> Vec<Vec<u8>> {
+/// The rows of new entries that match, as scripts have them shown.
+async fn fresh(
+    mut entries: Vec<Arc<OwnedEntry>>,
+    filter: &Filter,
+    backend: &Shown,
+) -> Result<Vec<Vec<u8>>, Response> {
     let mut arena = Bump::new();
-    let mut rows = Vec::new();
-    for entry in entries {
-        entry.with(&arena, |entry| {
-            if filter.matches(entry) {
-                let mut row = Vec::with_capacity(512);
-                write_row(entry, filter, &mut row);
-                rows.push(row);
-            }
-        });
+    entries.retain(|entry| {
+        let matches = entry.with(&arena, |entry| filter.matches(entry));
         arena.reset();
+        matches
+    });
+    if entries.is_empty() {
+        return Ok(Vec::new());
     }
-    rows
+    match queried::asked(backend.scripts()).cloned() {
+        None => Ok(queried::rows(&entries, filter, None)),
+        Some(scripts) => {
+            let filter = filter.clone();
+            off(move || queried::rows(&entries, &filter, Some(&scripts))).await
+        }
+    }
 }
 
 fn rows_message(rows: &[Vec<u8>]) -> String {

@@ -361,6 +361,12 @@ async fn logs(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Response> {
     let scripts = scripts(&backend)?;
+    if !scripts.console().is_on() {
+        return Err(refuse(
+            StatusCode::FORBIDDEN,
+            "scripting.console is false in the configuration: what scripts say is kept for nobody",
+        ));
+    }
     let upgrade = upgrade.map_err(|rejected| refuse(rejected.status(), &rejected.body_text()))?;
     let listener = scripts.console().listen();
     Ok(upgrade.on_upgrade(async move |socket| tell(socket, listener).await))

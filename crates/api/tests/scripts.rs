@@ -12,7 +12,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use support::{TOKEN, scripts, serve};
+use support::{TOKEN, config, scripts, serve};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
@@ -368,6 +368,29 @@ async fn the_console_is_told_to_who_listens() {
     assert!(status >= 400 && refused["error"]["message"].is_string());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_console_that_is_off_is_kept_for_nobody() {
+    let api = Api::new(&[("a.js", "console.log('before');")]).await;
+    let scripts = api.scripts.as_ref().unwrap();
+    let mut listener = api.listen().await;
+    assert_eq!(said(&mut listener).await, "[node-0] before");
+    assert_eq!(said(&mut listener).await, r#"{"type":"live"}"#);
+    let mut config = config(api.home.path());
+    config.console = false;
+    scripts.configure(&config).unwrap();
+    let end = tokio::time::timeout(PATIENCE, listener.next()).await;
+    assert!(matches!(end, Ok(Some(Ok(Message::Close(_))))), "{end:?}");
+    let (status, refused) = api.json(Method::GET, "/api/scripts/logs", "").await;
+    let message = refused["error"]["message"].as_str().unwrap();
+    assert!(
+        status == 403 && message.contains("scripting.console"),
+        "{message}"
+    );
+    config.console = true;
+    scripts.configure(&config).unwrap();
+    assert_eq!(said(&mut api.listen().await).await, r#"{"type":"live"}"#);
+}
+
 /// All operations of the document below `/api/scripts`, with what is in their paths.
 fn documented() -> Vec<(Method, String)> {
     let document: Value = serde_json::from_str(include_str!("../openapi.json")).unwrap();
@@ -399,14 +422,8 @@ async fn the_document_is_what_is_there() {
         if *method == Method::DELETE {
             assert_eq!(status, 204);
             fs::write(api.home.path().join("scripts/a.js"), JOBS).unwrap();
-            api.scripts
-                .as_ref()
-                .unwrap()
-                .configure(gillnet_scripts::Sources {
-                    folders: vec![api.home.path().join("scripts")],
-                    added: Some(api.home.path().join("added")),
-                    ..Default::default()
-                });
+            let scripts = api.scripts.as_ref().unwrap();
+            scripts.configure(&config(api.home.path())).unwrap();
         }
     }
     // answers have the members that the document gives them

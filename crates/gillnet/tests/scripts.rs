@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
-use support::{TOKEN, scripts, serve};
+use support::{TOKEN, config, scripts, serve};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -242,6 +242,38 @@ fn run_fails_where_a_script_does() {
         code != 0 && err.contains("KEY") && err.contains("none.json"),
         "{err}"
     );
+}
+
+#[test]
+fn a_reader_that_has_gone_is_no_failure() {
+    let home = Home::new(&[]);
+    for (args, stdin, code) in [
+        (&["scripts", "check", "-"][..], "var a = ;", 1),
+        (&["scripts", "check", "-", "-o", "json"], "var a;", 0),
+        (&["scripts", "types"], "", 0),
+        (&["kfl", "check", "-"], "htpp", 1),
+        (&["kfl", "check", "-", "-o", "json"], "http", 0),
+        (&["kfl", "explain", "-"], "http and dns", 0),
+        (&["kfl", "explain", "-", "-o", "json"], "http or", 1),
+        (&["kfl", "fmt", "-"], "http", 0),
+    ] {
+        let mut child = home
+            .command(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // the reader goes before anything can be written
+        drop(child.stdout.take());
+        let mut input = child.stdin.take().unwrap();
+        // one that reads nothing needs nothing
+        let _ = input.write_all(stdin.as_bytes());
+        drop(input);
+        let output = child.wait_with_output().unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), &*err), (Some(code), ""), "{args:?}");
+    }
 }
 
 /// A process with scripts behind its API.
@@ -548,6 +580,13 @@ fn the_console_is_printed_and_followed() {
     assert!(following.out.try_recv().is_err());
     served.abort();
 
+    let mut config = config(home.0.path());
+    config.console = false;
+    scripts.configure(&config).unwrap();
+    let served = runtime.block_on(serve(ANY.into(), Some(scripts)));
+    let url = format!("http://{}/?token={TOKEN}", served.0);
+    let (code, _, err) = home.run(&["console", "--url", &url], "");
+    assert!(code == 4 && err.contains("scripting.console"), "{err}");
     let (code, _, err) = home.run(&["console", "--url", "http://127.0.0.1:1"], "");
     assert!(code == 4 && err.contains("no Gillnet answers"), "{err}");
 }

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Events other than entries and packets that wait, at most.
 const EVENTS: usize = 10_000;
@@ -21,8 +21,8 @@ pub(crate) enum Event {
     Item(Arc<OwnedEntry>),
     /// A packet came in.
     Packet(PacketSeen),
-    /// Entries are shown to somebody; answered with what is shown instead, by place.
-    Queried(Vec<Queried>, SyncSender<Vec<Option<String>>>),
+    /// Entries are shown to somebody, who waits until then; answered with what is shown instead, by place.
+    Queried(Vec<Queried>, Instant, SyncSender<Vec<Option<String>>>),
     /// A job of some script passed, or failed with this message.
     Job {
         tag: String,

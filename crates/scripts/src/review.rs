@@ -104,7 +104,7 @@ impl Known {
             if helper || is_of_every_object(&path) {
                 return None;
             }
-            let near = nearest(&path, self.helpers.iter().map(String::as_str));
+            let near = hint(&path, self.helpers.iter().map(String::as_str));
             Some((span, format!("there is no helper {path}{near}")))
         })
     }
@@ -131,7 +131,7 @@ impl Known {
             if !only || hook || !name.starts_with("on") {
                 return None;
             }
-            let near = nearest(name, Hook::ALL.iter().map(|hook| hook.name()));
+            let near = hint(name, Hook::ALL.iter().map(|hook| hook.name()));
             (!near.is_empty()).then(|| (at, format!("there is no hook {name}{near}")))
         })
     }
@@ -331,33 +331,9 @@ fn own_names<'t>(tokens: &[Token<'t>]) -> BTreeSet<&'t str> {
 }
 
 /// `; did you mean …?` with the name that is nearest, where one is near.
-fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> String {
-    let by_distance = names.map(|other| (distance(name, other), other));
-    match by_distance.min() {
-        Some((far, other)) if far <= 3 && far < name.len() / 2 => {
-            format!("; did you mean {other}?")
-        }
-        _ => String::new(),
-    }
-}
-
-/// Letters to be put in, left out or replaced.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        for (y, cell) in b.chars().zip(row.iter_mut().skip(1)) {
-            let replaced = diagonal + usize::from(!x.eq_ignore_ascii_case(&y));
-            diagonal = *cell;
-            left = replaced.min(*cell + 1).min(left + 1);
-            *cell = left;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
-    }
-    row.last().copied().unwrap_or(0)
+fn hint<'n>(name: &str, names: impl Iterator<Item = &'n str> + Clone) -> String {
+    let near = gillnet_kfl::nearest(name, names);
+    near.map_or_else(String::new, |near| format!("; did you mean {near}?"))
 }
 
 #[cfg(test)]

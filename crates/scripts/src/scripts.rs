@@ -52,6 +52,8 @@ pub struct Config {
     pub endpoints: BTreeMap<String, String>,
     /// What a script may take.
     pub limits: Limits,
+    /// `scripting.console`: whether what scripts say is kept and handed on.
+    pub console: bool,
     /// Whether vendor calls are said on the console and not made.
     pub dry_run: bool,
 }
@@ -71,6 +73,7 @@ impl Config {
             allow_hosts: Vec::new(),
             endpoints: BTreeMap::new(),
             limits: Limits::default(),
+            console: true,
             dry_run: false,
         }
     }
@@ -312,6 +315,7 @@ impl Scripts {
     /// A data directory that can't be used, a configuration of vendors that can't.
     pub fn start(config: Config, doors: Doors) -> Result<Scripts, Error> {
         let host = host(&config, &doors)?;
+        host.console.turn(config.console);
         let inner = Arc::new(Inner {
             host,
             watch: config.watch,
@@ -385,8 +389,8 @@ impl Scripts {
         self.inner.host.speech.set(env);
     }
 
-    /// Takes a changed configuration: folders, the choice of active scripts, `scripting.env`, and where vendor calls may
-    /// go. Where scripts can see a difference all are loaded anew, else those whose files or choice changed. What else is
+    /// Takes a changed configuration: folders, the choice of active scripts, `scripting.env`, `scripting.console`, and
+    /// where vendor calls may go. Where scripts can see a difference all are loaded anew, else those whose files or choice changed. What else is
     /// in a configuration stays as it was at the start.
     ///
     /// # Errors
@@ -394,6 +398,7 @@ impl Scripts {
     pub fn configure(&self, config: &Config) -> Result<(), Error> {
         let given = Given::new(config)?;
         let anew = !given.is_same(&self.inner.host.given());
+        self.inner.host.console.turn(config.console);
         {
             let mut shelf = lock(&self.inner.shelf);
             shelf.sources.clone_from(&config.sources);
@@ -413,13 +418,19 @@ impl Scripts {
     /// What is shown in place of entries that a client asked for with this filter, by place: the JSON that
     /// `onItemQueried` gave, or nothing where it gave nothing. To be asked only for entries that matched.
     pub fn queried(&self, entries: &[Arc<OwnedEntry>], filter: &str) -> Vec<Option<String>> {
-        if !self.has_hook(Hook::ItemQueried) {
-            return vec![None; entries.len()];
-        }
         let filter: Arc<str> = filter.into();
         let entries = entries
             .iter()
             .map(|entry| Queried::Entry(Arc::clone(entry), Arc::clone(&filter)));
+        queried(&self.inner.host, Side::Worker, entries.collect(), QUERY)
+    }
+
+    /// The same of entries of which a part is hidden: their JSON without it.
+    pub fn queried_json(&self, entries: Vec<String>, filter: &str) -> Vec<Option<String>> {
+        let filter: Arc<str> = filter.into();
+        let entries = entries
+            .into_iter()
+            .map(|json| Queried::Json(json, Arc::clone(&filter)));
         queried(&self.inner.host, Side::Worker, entries.collect(), QUERY)
     }
 

@@ -47,10 +47,16 @@ impl Backend for OnlyScripts {
 }
 
 /// Scripts of the folder `scripts`, with others to be added to `added`, and their files in `data`.
-pub(crate) fn scripts(home: &Path, change: impl FnOnce(&mut Config)) -> Scripts {
+pub(crate) fn config(home: &Path) -> Config {
     let mut config = Config::new("node", "10.0.0.1", "00000000000000ff", home.join("data"));
     config.sources.folders = vec![home.join("scripts")];
     config.sources.added = Some(home.join("added"));
+    config
+}
+
+/// Starts them.
+pub(crate) fn scripts(home: &Path, change: impl FnOnce(&mut Config)) -> Scripts {
+    let mut config = config(home);
     change(&mut config);
     let doors = gillnet_scripts::Doors {
         env: Arc::new(Env::new(&gillnet_protocols::env())),

@@ -4,6 +4,7 @@ use super::list::find;
 use super::{Client, Format, Running, text_of};
 use crate::cli::Shared;
 use crate::exit::Done;
+use crate::output::say;
 use anyhow::anyhow;
 use clap::Args;
 use reqwest::Method;
@@ -74,20 +75,20 @@ struct Rest {
 }
 
 impl Rest {
-    fn say(&self, what: &str, script: &Value) {
+    fn say(&self, what: &str, script: &Value) -> std::io::Result<()> {
         match self.output {
-            Format::Json => println!("{script}"),
+            Format::Json => say(script),
             Format::Table => {
                 let part = |name: &str| match &script[name] {
                     Value::String(text) => text.clone(),
                     other => other.to_string(),
                 };
-                println!(
+                say(format_args!(
                     "{what} {} ({}): {}",
                     part("number"),
                     part("title"),
                     part("state")
-                );
+                ))
             }
         }
     }
@@ -108,7 +109,7 @@ pub fn add(shared: &Shared, args: &AddArgs) -> anyhow::Result<Done> {
     let texts = texts.collect::<anyhow::Result<Vec<_>>>()?;
     for text in texts {
         let added = client.ask(Method::POST, &["scripts"], Some(text))?;
-        args.rest.say("added", &added);
+        args.rest.say("added", &added)?;
     }
     Ok(Done::Ok)
 }
@@ -119,7 +120,7 @@ pub fn change(shared: &Shared, args: &ChangeArgs) -> anyhow::Result<Done> {
     let text = script(&args.file)?;
     let number = find(&client, &args.script)?;
     let changed = client.ask(Method::PUT, &["scripts", &number], Some(text))?;
-    args.rest.say("changed", &changed);
+    args.rest.say("changed", &changed)?;
     Ok(Done::Ok)
 }
 
@@ -134,11 +135,8 @@ pub fn delete(shared: &Shared, args: &NamedArgs) -> anyhow::Result<Done> {
     for number in numbers(&client, &args.scripts)? {
         client.ask(Method::DELETE, &["scripts", &number], None)?;
         match args.rest.output {
-            Format::Table => println!("deleted {number}"),
-            Format::Json => println!(
-                "{}",
-                serde_json::json!({ "deleted": number.parse::<u32>()? })
-            ),
+            Format::Table => say(format_args!("deleted {number}"))?,
+            Format::Json => say(serde_json::json!({ "deleted": number.parse::<u32>()? }))?,
         }
     }
     Ok(Done::Ok)
@@ -151,7 +149,7 @@ pub fn activate(shared: &Shared, args: &NamedArgs, active: bool) -> anyhow::Resu
         let body = serde_json::json!({ "active": active }).to_string();
         let script = client.ask(Method::PATCH, &["scripts", &number], Some(body))?;
         args.rest
-            .say(if active { "activated" } else { "deactivated" }, &script);
+            .say(if active { "activated" } else { "deactivated" }, &script)?;
     }
     Ok(Done::Ok)
 }
@@ -167,8 +165,10 @@ pub fn run_job(shared: &Shared, args: &RunJobArgs) -> anyhow::Result<Done> {
             None => anyhow!("{error:#}; `gillnet scripts jobs` lists them"),
         })?;
         match args.rest.output {
-            Format::Table => println!("{tag} runs; `gillnet console` shows what it says"),
-            Format::Json => println!("{answer}"),
+            Format::Table => say(format_args!(
+                "{tag} runs; `gillnet console` shows what it says"
+            ))?,
+            Format::Json => say(answer)?,
         }
     }
     Ok(Done::Ok)

@@ -2,6 +2,7 @@
 
 use super::text_of;
 use crate::exit::Done;
+use crate::output::say;
 use clap::Args;
 use gillnet_scripts::SyntaxError;
 use std::path::PathBuf;
@@ -55,30 +56,27 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<Done> {
                 });
                 let errors: Vec<_> = errors.collect();
                 let ok = errors.is_empty();
-                println!(
-                    "{}",
-                    serde_json::json!({ "file": file, "ok": ok, "errors": errors })
-                );
+                say(serde_json::json!({ "file": file, "ok": ok, "errors": errors }))?;
             }
-            Format::Text if found.is_empty() => println!("{file}: ok"),
-            Format::Text => found.iter().for_each(|error| print(error, &text)),
+            Format::Text if found.is_empty() => say(format_args!("{file}: ok"))?,
+            Format::Text => found.iter().try_for_each(|error| print(error, &text))?,
         }
     }
     Ok(done)
 }
 
 /// The error, and its line with a caret below the place.
-fn print(error: &SyntaxError, text: &str) {
-    println!("{error}");
+fn print(error: &SyntaxError, text: &str) -> std::io::Result<()> {
+    say(error)?;
     let index = |n: u32| usize::try_from(n.saturating_sub(1)).unwrap_or(usize::MAX);
     let Some(line) = text.lines().nth(index(error.line)) else {
-        return;
+        return Ok(());
     };
     let clean = |c: char| if c.is_control() { ' ' } else { c };
     let column = index(error.column);
     // a line may be the whole of a packed script
     let (from, most) = (column.saturating_sub(60), 100);
     let shown: String = line.chars().skip(from).take(most).map(clean).collect();
-    println!("  {}", shown.trim_end());
-    println!("  {:>width$}", "^", width = column - from + 1);
+    say(format_args!("  {}", shown.trim_end()))?;
+    say(format_args!("  {:>width$}", "^", width = column - from + 1))
 }

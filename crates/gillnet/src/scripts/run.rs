@@ -129,6 +129,7 @@ fn rehearsal(
         // what runs is what is given, whatever else is configured
         sources: Sources::default(),
         watch: false,
+        console: true,
         dry_run: args.dry_run,
         ..scripting::config(config, home, &identity)?
     };
