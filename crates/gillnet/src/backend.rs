@@ -4,7 +4,7 @@ use crate::cache::KeepingBucket;
 use crate::config::Config;
 use crate::inputs::Inputs;
 use crate::live::Session;
-use crate::scan::{self, Scan};
+use crate::scan::{self, Needs, Scan};
 use gillnet_api::{
     Backend, EntryKey, LiveStore, Page, PageQuery, Pager, PcapFormat, Progress, Refused, Speech,
     Status, StreamKey, queried,
@@ -300,7 +300,7 @@ impl RecordedBackend {
             bodies: false,
         };
         let summary = backend
-            .scan(want, None)
+            .scan(want, Needs::Count, None)
             .run(&backend.inputs, &mut || Box::new(Ignore))?;
         scan::report(&summary);
         summary.outcome()?;
@@ -323,6 +323,7 @@ impl RecordedBackend {
     fn scan<'s>(
         &'s self,
         want: Want,
+        needs: Needs,
         tap: Option<Box<dyn FnMut() -> gillnet_pipeline::FrameTap + 's>>,
     ) -> Scan<'s> {
         Scan {
@@ -330,14 +331,19 @@ impl RecordedBackend {
             wants: vec![want],
             within: self.within,
             tap,
-            counts: false,
+            needs,
         }
     }
 
-    fn read<C: Consumer + 'static>(&self, want: Want, make: impl Fn() -> C) -> Result<(), Refused> {
+    fn read<C: Consumer + 'static>(
+        &self,
+        want: Want,
+        needs: Needs,
+        make: impl Fn() -> C,
+    ) -> Result<(), Refused> {
         let failed = |error: anyhow::Error| Refused(format!("{error:#}"));
         let summary = self
-            .scan(want, None)
+            .scan(want, needs, None)
             .run(&self.inputs, &mut || Box::new(make()))
             .map_err(failed)?;
         summary.outcome().map_err(failed)
@@ -441,7 +447,7 @@ impl Backend for RecordedBackend {
             record: false,
             bodies: false,
         };
-        self.read(want, || ToPage(Arc::clone(&pager)))?;
+        self.read(want, Needs::Row, || ToPage(Arc::clone(&pager)))?;
         let pager =
             Arc::try_unwrap(pager).map_err(|_| Refused("the page is still being read".into()))?;
         Ok(pager
@@ -459,7 +465,7 @@ impl Backend for RecordedBackend {
             record: false,
             bodies: true,
         };
-        self.read(want, || Find {
+        self.read(want, Needs::Packets, || Find {
             key: key.clone(),
             filter: filter.clone(),
             found: Arc::clone(&found),
@@ -509,7 +515,7 @@ impl Backend for RecordedBackend {
         let found = Arc::new(Mutex::new(None));
         let mut group = 0;
         let summary = self
-            .scan(want, Some(tap))
+            .scan(want, Needs::Packets, Some(tap))
             .run(&self.inputs, &mut || {
                 group += 1;
                 Box::new(Mark {

@@ -4,7 +4,7 @@ use crate::cli::{Access, DebugArgs, DebugWhat, Shared};
 use crate::exit::Done;
 use crate::inputs::Inputs;
 use crate::output::Output;
-use crate::scan::{self, Scan};
+use crate::scan::{self, Needs, Scan};
 use gillnet_capture::{Event, FrameHeader, NO_POS, PacketDirection, Ring, Source, Store};
 use gillnet_entry::time::Rfc3339;
 use gillnet_entry::{Entry, json};
@@ -40,7 +40,7 @@ pub fn run(shared: &Shared, args: &DebugArgs) -> anyhow::Result<Done> {
                 wants: vec![want],
                 within: (i64::MIN, i64::MAX),
                 tap: None,
-                counts: false,
+                needs: Needs::Packets,
             };
             let summary = scan.run(&inputs, &mut || Box::new(Lines(Output::stdout())))?;
             scan::report(&summary);

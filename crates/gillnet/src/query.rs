@@ -5,7 +5,7 @@ use crate::columns::Column;
 use crate::exit::{self, Done};
 use crate::inputs::Inputs;
 use crate::printer::{Columns, Printer, Shape};
-use crate::scan::{self, Scan};
+use crate::scan::{self, Needs, Scan};
 use gillnet_entry::Entry;
 use gillnet_pipeline::{Consumer, Matched, Want};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +18,10 @@ pub fn run(shared: &Shared, args: &QueryArgs) -> anyhow::Result<Done> {
     let filter = bounded.map_err(|errors| exit::usage(anyhow::Error::new(errors)))?;
     let shape = shape(args, filter.redacts())?;
     let bodies = matches!(shape, Shape::Whole(_));
-    let counts = matches!(shape, Shape::Count);
+    let needs = match shape {
+        Shape::Count => Needs::Count,
+        _ => Needs::Packets,
+    };
     let within = args.within()?;
     let inputs = Inputs::open(&args.sources, &args.access, &config, within)?;
     let limit = args.limit.or(filter.limit()).unwrap_or(u64::MAX);
@@ -34,7 +37,7 @@ pub fn run(shared: &Shared, args: &QueryArgs) -> anyhow::Result<Done> {
         wants: vec![want],
         within,
         tap: None,
-        counts,
+        needs,
     };
     let summary = scan.run(&inputs, &mut || Box::new(Print::take(&home)))?;
     let found = take(&home).map_or(Ok(0), Printer::finish)?;

@@ -30,8 +30,19 @@ pub struct Scan<'c> {
     pub within: (i64, i64),
     /// Sees the frames of wanted flows.
     pub tap: Option<Box<dyn FnMut() -> FrameTap + 'c>>,
-    /// Whether entries are only counted: an index is enough for that, where it decides the filter.
-    pub counts: bool,
+    /// What is needed of an entry.
+    pub needs: Needs,
+}
+
+/// What is needed of an entry: where its packets are not, an index that decides the filter is enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// That there is one.
+    Count,
+    /// What a list shows of it.
+    Row,
+    /// All of it.
+    Packets,
 }
 
 /// What reading came to.
@@ -67,7 +78,7 @@ impl Scan<'_> {
     ) -> anyhow::Result<Summary> {
         let mut summary = Summary::default();
         let wants = std::mem::take(&mut self.wants);
-        let indexed = Indexed::new(self.config, &wants, self.within, self.counts)?;
+        let indexed = Indexed::new(self.config, &wants, self.within, self.needs)?;
         let plan = Arc::new(Plan::new(wants, 1));
         let named = cli::names(self.config, false);
         for group in inputs.readings()? {
@@ -157,6 +168,7 @@ struct Indexed {
     filter: Filter,
     on_rows: RowFilter,
     within: (i64, i64),
+    needs: Needs,
 }
 
 impl Indexed {
@@ -165,7 +177,7 @@ impl Indexed {
         config: &Config,
         wants: &[Want],
         within: (i64, i64),
-        counts: bool,
+        needs: Needs,
     ) -> anyhow::Result<Option<Indexed>> {
         let [Want { filter, .. }] = wants else {
             return Ok(None);
@@ -184,10 +196,17 @@ impl Indexed {
             known: &known,
             filter,
             within,
-            shown: false,
+            shown: needs == Needs::Row,
         };
         let on_rows = question.on_rows();
-        Ok((counts && on_rows.is_whole()).then_some(Indexed {
+        let enough = match needs {
+            Needs::Count => true,
+            // what is hidden is taken out of the whole entry
+            Needs::Row => !filter.redacts(),
+            Needs::Packets => false,
+        };
+        Ok((enough && on_rows.is_whole()).then_some(Indexed {
+            needs,
             env,
             known,
             filter: filter.clone(),
@@ -212,13 +231,14 @@ impl Indexed {
             known: &self.known,
             filter: &self.filter,
             within: self.within,
-            shown: false,
+            shown: self.needs == Needs::Row,
         };
         if !index.decides(&question, &self.on_rows) {
             return None;
         }
         let mut goes_on = true;
         let asked = index.ask(&question, &self.on_rows, &mut |found| {
+            summary.counters.entries += 1;
             goes_on = consumer.entry(found.entry, 1);
             goes_on
         });

@@ -23,7 +23,7 @@ use parquet::file::properties::{
 pub use entries::{Entries, EntriesWriter};
 pub use query::{Cost, EntriesFile, Found, Question};
 pub use stored::KnownProtocol;
-pub use streams::{Range, StreamRow, StreamsWriter};
+pub use streams::{Range, StreamRow, StreamsWriter, find_stream};
 
 use crate::layout::ObjectName;
 

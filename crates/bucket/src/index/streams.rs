@@ -1,14 +1,20 @@
-//! Writing `streams/`.
+//! Writing `streams/`, and looking a stream up there.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{Array, RecordBatch};
 use arrow_schema::{Field, Schema};
 use gillnet_entry::Value;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::columns::{Builder, Type};
+use super::remote::Remote;
 use super::{Error, Footer, properties, writer};
+use crate::Bucket;
 use crate::packets::StreamId;
 
 /// A range of an object's bytes.
@@ -141,4 +147,49 @@ impl StreamsWriter {
         out.write(&batch)?;
         Ok(out.into_inner()?)
     }
+}
+
+/// Where a stream is in an object, by the object's file: where the first member ends, and the bytes of the stream's.
+///
+/// # Errors
+/// Where the file can't be read.
+pub fn find_stream(
+    bucket: &Arc<dyn Bucket>,
+    key: &str,
+    size: u64,
+    id: StreamId,
+) -> Result<Option<(u64, std::ops::Range<u64>)>, Error> {
+    let remote = Remote::open(bucket, key, size)?;
+    let reader = ParquetRecordBatchReaderBuilder::try_new(remote)?;
+    let schema = reader.parquet_schema();
+    let asked = ["stream", "transport", "offset", "length"];
+    let columns = schema.columns().iter().enumerate();
+    let leaves = columns.filter(|(_, column)| asked.contains(&column.name()));
+    let mask = ProjectionMask::leaves(schema, leaves.map(|(at, _)| at));
+    let (mut head, mut found) = (u64::MAX, None);
+    for rows in reader.with_projection(mask).build()? {
+        let rows = rows?;
+        let int = |name: &str, row: usize| -> Option<u64> {
+            let column = rows.column_by_name(name)?.as_primitive_opt::<Int64Type>()?;
+            column
+                .is_valid(row)
+                .then(|| column.value(row).try_into().ok())?
+        };
+        let transports = rows
+            .column_by_name("transport")
+            .and_then(|column| column.as_string_opt::<i32>());
+        for row in 0..rows.num_rows() {
+            let (Some(number), Some(offset), Some(length)) =
+                (int("stream", row), int("offset", row), int("length", row))
+            else {
+                continue;
+            };
+            head = head.min(offset);
+            let udp = transports.is_some_and(|of| of.is_valid(row) && of.value(row) == "udp");
+            if (StreamId { number, udp }) == id {
+                found = Some(offset..offset.saturating_add(length));
+            }
+        }
+    }
+    Ok(found.map(|range| (head, range)))
 }

@@ -229,6 +229,7 @@ impl Folders<'_> {
                 origin: Origin::Captures { folder },
                 names,
                 content,
+                streams: Vec::new(),
                 entries: Vec::new(),
                 shared: Arc::clone(shared),
             });

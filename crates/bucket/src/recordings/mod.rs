@@ -240,6 +240,15 @@ struct Object {
     name: ObjectName,
     key: String,
     size: u64,
+    /// What is read of it, where that is not all.
+    only: Option<Only>,
+}
+
+/// One stream of an object, and the ranges that its packets are in.
+#[derive(Clone, Debug)]
+struct Only {
+    id: StreamId,
+    ranges: Vec<std::ops::Range<u64>>,
 }
 
 /// The files of one process.
@@ -247,6 +256,7 @@ struct Object {
 struct Recorded {
     packets: Vec<Object>,
     names: Vec<ObjectMeta>,
+    streams: Vec<Object>,
     entries: Vec<Object>,
 }
 
@@ -305,13 +315,13 @@ impl Found {
             name,
             size: meta.size,
             key: meta.key,
+            only: None,
         };
         match part {
             Part::Packets => recorded.packets.push(object(meta)),
             Part::Entries => recorded.entries.push(object(meta)),
             Part::Names => recorded.names.push(meta),
-            // members say which streams they hold
-            Part::Streams => {}
+            Part::Streams => recorded.streams.push(object(meta)),
         }
     }
 
@@ -332,6 +342,7 @@ impl Found {
                 origin,
                 names: Names::Objects(recorded.names),
                 content: Content::Objects(objects),
+                streams: recorded.streams,
                 entries: recorded.entries,
                 shared: Arc::clone(shared),
             });
@@ -347,6 +358,7 @@ pub struct Group {
     names: Names,
     content: Content,
     /// Files of the index.
+    streams: Vec<Object>,
     entries: Vec<Object>,
     shared: Arc<Shared>,
 }

@@ -14,7 +14,7 @@ use gillnet_capture::{
 };
 
 use super::{Object, Progress, Shared, reader::ObjectReader};
-use crate::packets::{StreamStart, Totals, Unpacker};
+use crate::packets::{StreamId, StreamStart, Totals, Unpacker};
 
 /// Size of the mapped files that frames are unpacked into.
 const RING: u64 = 16 << 20;
@@ -139,15 +139,21 @@ impl Loaded {
             faults: Vec::new(),
             pool: pool.clone(),
         };
-        let reader = ObjectReader::new(Arc::clone(shared), object.key.clone(), object.size);
+        let mut reader = ObjectReader::new(Arc::clone(shared), object.key.clone(), object.size);
+        if let Some(only) = &object.only {
+            reader = reader.only(&only.ranges);
+        }
+        let wanted = object.only.as_ref().map(|only| only.id);
         let input = Input::Reader {
             name: shared.bucket.place(&object.key),
             reader: Box::new(Unpacker::new(reader)),
         };
-        if let Err(fault) = loaded.read(input, cancelled) {
+        if let Err(fault) = loaded.read(input, wanted, cancelled) {
             loaded.faults.push(fault);
         }
-        loaded.check(totals, shared.bucket.place(&object.key));
+        if wanted.is_none() {
+            loaded.check(totals, shared.bucket.place(&object.key));
+        }
         // a position grows with the place in the object, so that equal times keep their order
         loaded
             .slots
@@ -159,7 +165,13 @@ impl Loaded {
         loaded
     }
 
-    fn read(&mut self, input: Input, cancelled: &AtomicBool) -> Result<(), Error> {
+    /// Takes its frames; those of one stream, where one is `wanted`.
+    fn read(
+        &mut self,
+        input: Input,
+        wanted: Option<StreamId>,
+        cancelled: &AtomicBool,
+    ) -> Result<(), Error> {
         let mut source = open_files(vec![input])?;
         let (mut stream, mut turn) = (NO_STREAM, i64::MIN);
         while !cancelled.load(Ordering::Relaxed) {
@@ -171,6 +183,10 @@ impl Loaded {
                         }
                         stream = self.streams.len() as u64;
                         self.streams.push(start);
+                    }
+                    let last = self.streams.last().map(|start| start.id);
+                    if wanted.is_some() && last != wanted {
+                        continue;
                     }
                     // The packets of a stream stand in the order in which they came. Where the
                     // clock stepped back between two, the later one must not come first.

@@ -1,8 +1,10 @@
 //! An object of a bucket as something to read from front to back.
 
 use std::{
+    collections::VecDeque,
     fs::File,
-    io::{self, BufReader, Read},
+    io::{self, BufReader, Read, Seek, SeekFrom},
+    ops::Range,
     sync::Arc,
 };
 
@@ -16,6 +18,8 @@ pub(super) struct ObjectReader {
     shared: Arc<Shared>,
     key: String,
     size: u64,
+    /// What is still to be read of it, the present range first.
+    ranges: VecDeque<Range<u64>>,
     state: State,
     /// Bytes counted in the progress; `None` where others count.
     counted: Option<u64>,
@@ -23,12 +27,12 @@ pub(super) struct ObjectReader {
 
 enum State {
     Closed,
-    File(BufReader<File>),
-    /// What was fetched, how much of it is given, and where the next range begins.
+    /// And where in it the next byte is.
+    File(BufReader<File>, u64),
+    /// What was fetched, and how much of it is given.
     Ranges {
         chunk: Vec<u8>,
         given: usize,
-        next: u64,
     },
 }
 
@@ -39,9 +43,16 @@ impl ObjectReader {
             shared,
             key,
             size,
+            ranges: VecDeque::from([0..size]),
             state: State::Closed,
             counted: Some(0),
         }
+    }
+
+    /// Reads nothing but these ranges, one behind the other.
+    pub(super) fn only(mut self, ranges: &[Range<u64>]) -> Self {
+        self.ranges = ranges.iter().cloned().collect();
+        self
     }
 
     /// The same without counting in the progress.
@@ -53,11 +64,10 @@ impl ObjectReader {
 
     fn open(&self) -> io::Result<State> {
         Ok(match self.shared.bucket.local_path(&self.key) {
-            Some(path) => State::File(BufReader::with_capacity(256 << 10, File::open(path)?)),
+            Some(path) => State::File(BufReader::with_capacity(256 << 10, File::open(path)?), 0),
             None => State::Ranges {
                 chunk: Vec::new(),
                 given: 0,
-                next: 0,
             },
         })
     }
@@ -87,19 +97,33 @@ impl Read for ObjectReader {
         if matches!(self.state, State::Closed) {
             self.state = self.open()?;
         }
-        let read = match &mut self.state {
-            State::Closed => 0,
-            State::File(file) => file.read(to)?,
-            State::Ranges { chunk, given, next } => {
-                if *given == chunk.len() && *next < self.size {
-                    let end = self.size.min(*next + CHUNK);
+        while self.ranges.front().is_some_and(Range::is_empty) {
+            self.ranges.pop_front();
+        }
+        let read = match (&mut self.state, self.ranges.front_mut()) {
+            (State::File(file, at), Some(range)) => {
+                if *at != range.start {
+                    file.seek(SeekFrom::Start(range.start))?;
+                }
+                let read = file.by_ref().take(range.end - range.start).read(to)?;
+                range.start += read as u64;
+                *at = range.start;
+                if read == 0 && !to.is_empty() {
+                    // one that is shorter than it was ends here, and shows that it is
+                    self.ranges.clear();
+                }
+                read
+            }
+            (State::Ranges { chunk, given }, range) => {
+                if let Some(range) = range.filter(|_| *given == chunk.len()) {
+                    let end = range.end.min(range.start + CHUNK);
                     *chunk = self
                         .shared
                         .bucket
-                        .get_range(&self.key, *next..end)
+                        .get_range(&self.key, range.start..end)
                         .map_err(io::Error::other)?;
                     *given = 0;
-                    *next += chunk.len() as u64;
+                    range.start += chunk.len() as u64;
                     if chunk.is_empty() {
                         return Err(io::Error::new(
                             io::ErrorKind::UnexpectedEof,
@@ -112,6 +136,7 @@ impl Read for ObjectReader {
                 *given += read;
                 read
             }
+            (State::Closed | State::File(..), _) => 0,
         };
         self.count(read as u64);
         Ok(read)
