@@ -18,6 +18,7 @@ mod kfl2;
 mod lang;
 mod lexer;
 mod macros;
+mod necessary;
 mod packets;
 mod predicate;
 mod redact;
