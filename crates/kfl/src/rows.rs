@@ -9,7 +9,7 @@ use crate::check::Env;
 use crate::filter::Filter;
 use crate::necessary::{Condition, necessary, range};
 use crate::predicate::{
-    Const, Facts, Flag, Load, Node, Part, Plain, Reason, Root, Side, TextOp, test,
+    Const, Facts, Flag, Load, Node, Part, Plain, Reason, Root, Side, Test, test,
 };
 use crate::stages::{ProtocolSet, Tri};
 use gillnet_entry::{Bump, COMMON, Ctx, Field, Kind, Nothing, Value};
@@ -456,10 +456,9 @@ impl Asked<'_> {
                 (inner, Node::Const(Const::Int(constant))) => self.ordered(inner, *op, *constant),
                 _ => Needs::Every,
             },
-            Node::Text(TextOp::StartsWith, ab) => match (&ab.0, &ab.1) {
-                (inner, Node::Const(Const::Str(prefix))) => {
-                    self.loaded(inner, Bound::Prefix(prefix.clone()))
-                }
+            Node::Match(inner, test) | Node::Like(inner, test, false) => match test {
+                Test::Equals(text) => self.loaded(inner, Bound::Texts(vec![text.clone()])),
+                Test::StartsWith(prefix) => self.loaded(inner, Bound::Prefix(prefix.clone())),
                 _ => Needs::Every,
             },
             _ => Needs::Every,
