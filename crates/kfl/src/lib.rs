@@ -13,6 +13,7 @@ mod error;
 mod explain;
 mod filter;
 mod format;
+mod gate;
 mod kfl1;
 mod kfl2;
 mod lang;

@@ -44,11 +44,16 @@ pub(crate) fn necessary<C: Condition>(node: &Node, leaf: &impl Fn(&Node) -> C) -
 /// The numbers that compare so with a constant, first and last, where they are in one piece. Empty where the first is
 /// above the last.
 pub(crate) fn range(op: Op, constant: i64) -> Option<(i64, i64)> {
+    const NONE: (i64, i64) = (1, 0);
     Some(match op {
         Op::Eq => (constant, constant),
-        Op::Lt => (i64::MIN, constant.saturating_sub(1)),
+        Op::Lt => constant
+            .checked_sub(1)
+            .map_or(NONE, |last| (i64::MIN, last)),
         Op::Le => (i64::MIN, constant),
-        Op::Gt => (constant.saturating_add(1), i64::MAX),
+        Op::Gt => constant
+            .checked_add(1)
+            .map_or(NONE, |first| (first, i64::MAX)),
         Op::Ge => (constant, i64::MAX),
         _ => return None,
     })

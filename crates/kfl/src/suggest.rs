@@ -38,12 +38,16 @@ pub(crate) fn nearest_path<'n>(
 
 /// The name that is the fewest letters away, if they are few, and how many.
 fn near<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<(usize, &'n str)> {
-    let limit = match name.chars().count() {
+    let length = name.chars().count();
+    let limit = match length {
         0..=3 => 1,
         4..=7 => 2,
         n => n / 5 + 1,
     };
+    // letters that one has more than the other are letters to add: most names are out of reach by that alone
+    let within = |n: &&str| n.len().abs_diff(length) <= limit;
     names
+        .filter(within)
         .map(|n| (distance(name, n), n))
         .filter(|(d, _)| *d <= limit)
         .min_by_key(|(d, n)| (*d, n.len()))
@@ -53,9 +57,6 @@ fn near<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<(usize, 
 fn distance(a: &str, b: &str) -> usize {
     let letters = |s: &str| -> Vec<char> { s.chars().map(|c| c.to_ascii_lowercase()).collect() };
     let (a, b) = (letters(a), letters(b));
-    if a.len().abs_diff(b.len()) > a.len() {
-        return usize::MAX;
-    }
     let mut before: Vec<usize> = Vec::new();
     let mut above: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.iter().enumerate() {

@@ -2,7 +2,8 @@
 
 use super::{Const, Flag, Node};
 use crate::ast::Logic;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{DefaultHasher, Hash};
+use std::mem::discriminant;
 
 const TRUE: Node = Node::Const(Const::Bool(true));
 const FALSE: Node = Node::Const(Const::Bool(false));
@@ -27,16 +28,14 @@ impl Node {
         }
     }
 
-    /// A number that predicates share which differ in constants alone, and others hardly ever.
-    pub(crate) fn shape(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
+    /// Shows what kinds its parts are of, from the top.
+    pub(crate) fn kinds(&self, see: &mut dyn FnMut(&dyn Fn(&mut DefaultHasher))) {
         self.walk(&mut |node| {
-            std::mem::discriminant(node).hash(&mut hasher);
+            see(&|hasher| discriminant(node).hash(hasher));
             if let Node::Load(load) = node {
-                std::mem::discriminant(load).hash(&mut hasher);
+                see(&|hasher| discriminant(load).hash(hasher));
             }
         });
-        hasher.finish()
     }
 }
 
