@@ -1,7 +1,7 @@
 //! What people get wrong, and what they are told.
 
 use crate::support::{large, small};
-use gillnet_kfl::{ErrorKind, Lang, Options, compile};
+use gillnet_kfl::{ErrorKind, Lang, Options, compile, complete};
 
 /// Filters with a mistake and the whole message.
 const TYPICAL: &[(&str, &str)] = &[
@@ -634,6 +634,7 @@ fn much_that_is_wrong_is_told_in_little() {
                 Err(errors) => errors.errors,
             };
             assert!((1..=20).contains(&told.len()), "{} mistakes", told.len());
+            complete(&large(), text, text.len() / 2, lang);
             for error in told {
                 let rendered = error.render(text);
                 let shown: Vec<&str> = rendered.lines().skip(1).collect();
