@@ -5,7 +5,8 @@ import re
 import time
 
 import pytest
-from conftest import count, merged, query, sum_of, wait_for
+from conftest import count, merged, objects, query, sum_of, wait_for
+from test_dashboard import Tap
 from test_recording import Client, curl
 
 # the same calls in the same order as the article's script, with a shorter period
@@ -120,6 +121,71 @@ def test_without_its_pattern_the_script_is_loaded_anew_and_records_nothing(host,
     curl(host, f"{web}/1.json")
     time.sleep(6)
     assert len(snapshots(gcs)) == before
+
+
+COUNTS = """// Counts answers
+var answers = 0;
+function onItemCaptured(data) { answers++; console.log("saw", data.request.path, data.response.status); }
+jobs.schedule("Sum", "0 0 0 1 1 *", function () { console.log("answers:", answers > 0); });
+"""
+
+MARKS = """// Marks what failed
+function onItemQueried(data) { return data.response.status >= 500 ? test.fail(data) : test.pass(data); }
+"""
+
+
+def test_scripts_come_and_go_while_it_records(host, web, gillnet, tmp_path):
+    bucket, config = tmp_path / "bucket", tmp_path / "gillnet.yaml"
+    bucket.mkdir()
+    rule = {"name": "web", "kfl": "http", "destination": f"file://{bucket}", "flush": "*/2 * * * * *"}
+    config.write_text(json.dumps({"recording": {"rules": [rule]}, "capture": {"ring": {"size": "64Mi", "kernel": "16Mi"}}}))
+    data = tmp_path / "data"
+    tap = Tap(host, gillnet, tmp_path, "--config", config, "--local", "-i", "lo", "--filter", "tcp port 8080", "--data-dir", data)
+    (tmp_path / "counts.js").write_text(COUNTS)
+    (tmp_path / "marks.js").write_text(MARKS)
+
+    def scripts(*arguments, url=tap.url, code=0):
+        run = host.run(gillnet, "scripts", *arguments, "--url", url, check=False)
+        assert run.returncode == code, run.stdout + run.stderr
+        return run.stdout if code == 0 else run.stderr
+
+    def listed():
+        return json.loads(scripts("list", "-o", "json"))["scripts"]
+
+    # nobody without the token changes anything, or reads what scripts say
+    assert "needs its token" in scripts("add", tmp_path / "counts.js", url=tap.base, code=4)
+    assert host.run(gillnet, "console", "--url", tap.base, check=False).returncode == 4
+    assert listed() == []
+
+    assert scripts("add", tmp_path / "counts.js", tmp_path / "marks.js") == "added 0 (Counts answers): running\nadded 1 (Marks what failed): running\n"
+    console = host.folder / "console.log"
+    host.start(gillnet, "console", "-f", "--url", tap.url, log="console.log")
+    wait_for("a line", lambda: curl(host, f"{web}/1.json") or "-0] saw /1.json 200\n" in console.read_text())
+    assert [script["file"] for script in listed()] == [str(data / "scripts" / name) for name in ("counts-answers.js", "marks-what-failed.js")]
+    counts = listed()[0]
+    assert counts["state"] == "running" and counts["calls"] > 0 and counts["drops"] == counts["errors"] == 0 and counts["jobs"] == ["sum"]
+    scripts("run-job", "Sum")
+    wait_for("the job", lambda: "-0] answers: true\n" in console.read_text())
+
+    curl(host, f"{web}/broken", f"{web}/2.json")
+    rows = wait_for("both rows", lambda: [row for row in json.loads(tap.get("/api/entries?kfl=http"))["entries"] if row["summary"] in ("/broken", "/2.json")][1:] and
+                    json.loads(tap.get("/api/entries?kfl=http"))["entries"])
+    for row in rows:
+        assert (row.get("failed"), row.get("passed")) == ((True, None) if row["summary"] == "/broken" else (None, True)), row
+
+    scripts("deactivate", "Counts answers")
+    assert [script["state"] for script in listed()] == ["inactive", "running"]
+    curl(host, f"{web}/9.json")
+    wait_for("the row", lambda: '"/9.json"' in tap.get("/api/entries?kfl=http"))
+    assert "/9.json" not in console.read_text()
+    assert scripts("delete", "0", "1") == "deleted 0\ndeleted 1\n"
+    assert listed() == [] and not list((data / "scripts").glob("*.js"))
+    row = json.loads(tap.get("/api/entries?kfl=http"))["entries"][0]
+    assert "passed" not in row and "failed" not in row
+    # and all the while it recorded
+    def answers():
+        return query(gillnet, "http", f"file://{bucket}/", "--count").stdout.strip() if objects(bucket) else ""
+    wait_for("the recording", lambda: answers() == str(json.loads(tap.get("/api/entries?kfl=http"))["matched"]), 30)
 
 
 def keys_of(gcs):

@@ -2,6 +2,7 @@
 
 use crate::{LiveStore, Page, PageQuery};
 use gillnet_kfl::{Env, Errors, Filter, Lang, Options, compile};
+use gillnet_scripts::Scripts;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,6 +22,10 @@ pub trait Backend: Send + Sync + 'static {
     fn stream(&self, key: &StreamKey, format: PcapFormat) -> Result<Option<Vec<u8>>, Refused>;
     /// The live entries, where there are any.
     fn live(&self) -> Option<&Arc<LiveStore>>;
+    /// The scripts, where some can run.
+    fn scripts(&self) -> Option<&Scripts> {
+        None
+    }
 }
 
 /// What filters may speak of, and what holds for all of them, as it is configured.

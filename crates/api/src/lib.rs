@@ -9,9 +9,11 @@ mod filters;
 mod live;
 mod metrics;
 mod page;
+mod queried;
 mod redacted;
 mod routes;
 mod rows;
+mod scripts;
 mod ui;
 mod values;
 
@@ -23,5 +25,6 @@ pub use filters::{errors, validation};
 pub use live::{LiveStore, Since};
 pub use metrics::{Extra, Source as MetricsSource, metrics_text, serve_metrics};
 pub use page::{Cursor, Page, PageQuery, Pager};
+pub use queried::queried;
 pub use routes::serve;
 pub use rows::write_row;

@@ -1,10 +1,12 @@
 //! One page of a list: the entries next to a cursor, in order of time.
 
-use crate::write_row;
-use gillnet_entry::{Entry, OwnedEntry};
+use crate::{queried, write_row};
+use gillnet_entry::{Bump, Entry, OwnedEntry};
 use gillnet_kfl::Filter;
+use gillnet_scripts::Scripts;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Where an entry stands in the order of a list: by time, then by what tells equal times apart.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,11 +80,12 @@ pub struct Page {
     pub matched: u64,
 }
 
-/// Gathers one page from entries in any order, in memory bounded by the page.
+/// Gathers one page from entries in any order, in memory bounded by the page: rows where entries are gone again, else the
+/// entries.
 #[derive(Debug)]
-pub struct Pager {
+pub struct Pager<T = Vec<u8>> {
     query: PageQuery,
-    rows: BTreeMap<Order, Vec<u8>>,
+    rows: BTreeMap<Order, T>,
     cut: bool,
     matched: u64,
 }
@@ -94,9 +97,9 @@ enum Order {
     Oldest(Cursor),
 }
 
-impl Pager {
+impl<T> Pager<T> {
     /// A page that is still empty.
-    pub fn new(query: PageQuery) -> Pager {
+    pub fn new(query: PageQuery) -> Self {
         Pager {
             query,
             rows: BTreeMap::new(),
@@ -105,8 +108,8 @@ impl Pager {
         }
     }
 
-    /// Takes an entry that matched the filter.
-    pub fn matched(&mut self, entry: &Entry<'_>) {
+    /// Takes an entry that matched the filter, as what is kept of it.
+    fn take(&mut self, entry: &Entry<'_>, keep: impl FnOnce(&Filter) -> T) {
         let query = &self.query;
         if !(query.since..query.until).contains(&entry.common.ts) {
             return;
@@ -133,29 +136,17 @@ impl Pager {
             }
             self.rows.pop_last();
         }
-        let mut row = Vec::with_capacity(512);
-        write_row(entry, &self.query.filter, &mut row);
-        self.rows.insert(place, row);
+        self.rows.insert(place, keep(&self.query.filter));
     }
 
-    /// Tests an entry against the filter and takes it if it matches.
-    pub fn offer(&mut self, entry: &OwnedEntry, arena: &mut gillnet_entry::Bump) {
-        entry.with(arena, |entry| {
-            if self.query.filter.matches(entry) {
-                self.matched(entry);
-            }
-        });
-        arena.reset();
-    }
-
-    /// The page.
-    pub fn finish(self) -> Page {
+    /// The page, with rows made of what was kept.
+    fn page(self, rows: impl FnOnce(Vec<T>, &Filter) -> Vec<Vec<u8>>) -> Page {
         let last = self.rows.last_key_value().map(|(place, _)| place.clone());
         let next = last.filter(|_| self.cut).map(|place| match place {
             Order::Newest(Reverse(cursor)) | Order::Oldest(cursor) => cursor,
         });
         Page {
-            rows: self.rows.into_values().collect(),
+            rows: rows(self.rows.into_values().collect(), &self.query.filter),
             next,
             matched: self.matched,
         }
@@ -167,5 +158,38 @@ impl Pager {
         } else {
             Order::Oldest(cursor)
         }
+    }
+}
+
+impl Pager {
+    /// Takes an entry that matched the filter.
+    pub fn matched(&mut self, entry: &Entry<'_>) {
+        self.take(entry, |filter| {
+            let mut row = Vec::with_capacity(512);
+            write_row(entry, filter, &mut row);
+            row
+        });
+    }
+
+    /// The page.
+    pub fn finish(self) -> Page {
+        self.page(|rows, _| rows)
+    }
+}
+
+impl Pager<Arc<OwnedEntry>> {
+    /// Tests an entry against the filter and takes it if it matches.
+    pub fn offer(&mut self, owned: &Arc<OwnedEntry>, arena: &mut Bump) {
+        owned.with(arena, |entry| {
+            if self.query.filter.matches(entry) {
+                self.take(entry, |_| Arc::clone(owned));
+            }
+        });
+        arena.reset();
+    }
+
+    /// The page, as scripts have its entries shown, which may be waited for.
+    pub fn finish(self, scripts: Option<&Scripts>) -> Page {
+        self.page(|entries, filter| queried::rows(&entries, filter, scripts))
     }
 }

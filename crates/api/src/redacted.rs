@@ -2,7 +2,7 @@
 
 use gillnet_entry::{COMMON, Entry, json};
 use gillnet_kfl::Filter;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// What stands in the place of a hidden value.
 const HIDDEN: &str = "[REDACTED]";
@@ -22,6 +22,18 @@ impl Redacted {
         Redacted {
             plain: read(&plain),
             shown: read(&shown),
+        }
+    }
+
+    /// The entry without what is hidden.
+    pub(crate) fn into_shown(self) -> Value {
+        self.shown
+    }
+
+    /// Hides in what is to be shown instead of the entry what is hidden there: in its place stands what the filter put.
+    pub(crate) fn restore(&self, instead: &mut Map<String, Value>) {
+        for (key, value) in instead {
+            restore(value, self.plain.get(key), self.shown.get(key));
         }
     }
 
@@ -50,6 +62,27 @@ impl Redacted {
             }
         }
         out.extend_from_slice(row.to_string().as_bytes());
+    }
+}
+
+fn restore(instead: &mut Value, plain: Option<&Value>, shown: Option<&Value>) {
+    if plain == shown {
+        return;
+    }
+    match (&mut *instead, plain, shown) {
+        (Value::Object(instead), Some(Value::Object(plain)), Some(Value::Object(shown))) => {
+            for (key, value) in instead {
+                restore(value, plain.get(key), shown.get(key));
+            }
+        }
+        (Value::Array(instead), Some(Value::Array(plain)), Some(Value::Array(shown)))
+            if instead.len() == plain.len() =>
+        {
+            for (i, value) in instead.iter_mut().enumerate() {
+                restore(value, plain.get(i), shown.get(i));
+            }
+        }
+        (instead, _, shown) => *instead = shown.cloned().unwrap_or_else(|| HIDDEN.into()),
     }
 }
 

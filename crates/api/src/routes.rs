@@ -3,7 +3,7 @@
 use crate::doors::{guard, refuse};
 use crate::{
     Backend, Cursor, Doors, EntryKey, LiveStore, Page, PageQuery, PcapFormat, Status, StreamKey,
-    filters, ui, values, write_row,
+    filters, queried, scripts, ui, values,
 };
 use axum::body::Bytes;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
@@ -13,13 +13,13 @@ use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use gillnet_entry::Bump;
+use gillnet_entry::{Bump, OwnedEntry};
 use gillnet_kfl::{Errors, Filter, Lang, Options};
 use serde::Deserialize;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-type Shown = Arc<dyn Backend>;
+pub(crate) type Shown = Arc<dyn Backend>;
 
 /// Serves dashboard and API on a listener until `stop` resolves.
 pub async fn serve(
@@ -43,6 +43,7 @@ fn router(backend: Shown, doors: Doors) -> Router {
         .route("/api/kfl/validate", post(validate))
         .route("/api/kfl/complete", post(complete))
         .route("/api/openapi.json", get(openapi))
+        .merge(scripts::router())
         .route("/api/{*rest}", axum::routing::any(unknown))
         .fallback(get(ui::file))
         .with_state(backend)
@@ -65,7 +66,9 @@ async fn openapi() -> Response {
 }
 
 /// Runs what may read files off the server's threads.
-async fn off<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Response> {
+pub(crate) async fn off<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Response> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|_| {
         refuse(
@@ -353,7 +356,9 @@ async fn feed(mut socket: WebSocket, store: Arc<LiveStore>, filter: Filter, back
         let since = store.since(next, MOST_LIVE_ROWS);
         next = since.next;
         skipped += since.skipped;
-        let rows = filtered(&since.entries, &filter);
+        let Ok(rows) = fresh(since.entries, &filter, backend).await else {
+            return;
+        };
         if !rows.is_empty()
             && socket
                 .send(Message::Text(rows_message(&rows).into()))
@@ -377,20 +382,28 @@ async fn feed(mut socket: WebSocket, store: Arc<LiveStore>, filter: Filter, back
     }
 }
 
-fn filtered(entries: &[Arc<gillnet_entry::OwnedEntry>], filter: &Filter) -> Vec<Vec<u8>> {
+/// The rows of new entries that match, as scripts have them shown.
+async fn fresh(
+    mut entries: Vec<Arc<OwnedEntry>>,
+    filter: &Filter,
+    backend: &Shown,
+) -> Result<Vec<Vec<u8>>, Response> {
     let mut arena = Bump::new();
-    let mut rows = Vec::new();
-    for entry in entries {
-        entry.with(&arena, |entry| {
-            if filter.matches(entry) {
-                let mut row = Vec::with_capacity(512);
-                write_row(entry, filter, &mut row);
-                rows.push(row);
-            }
-        });
+    entries.retain(|entry| {
+        let matches = entry.with(&arena, |entry| filter.matches(entry));
         arena.reset();
+        matches
+    });
+    if entries.is_empty() {
+        return Ok(Vec::new());
     }
-    rows
+    match queried::asked(backend.scripts()).cloned() {
+        None => Ok(queried::rows(&entries, filter, None)),
+        Some(scripts) => {
+            let filter = filter.clone();
+            off(move || queried::rows(&entries, &filter, Some(&scripts))).await
+        }
+    }
 }
 
 fn rows_message(rows: &[Vec<u8>]) -> String {

@@ -26,7 +26,7 @@ use std::{
     },
 };
 
-use crate::{Error, LinkType, PacketDirection, Result, formats::Layouts, mem::Region};
+use crate::{Error, Frame, LinkType, PacketDirection, Result, formats::Layouts, mem::Region};
 
 /// The most bytes of one frame that are kept: 256 KiB, the largest snap length in use. A GSO frame
 /// has at most 64 KiB.
@@ -64,6 +64,21 @@ pub struct FrameHeader {
     pub wire_len: u32,
     /// Position of the previous frame of the same flow, or [`crate::NO_POS`].
     pub prev: u64,
+}
+
+impl FrameHeader {
+    /// Of a frame whose flow's previous one is there.
+    #[inline]
+    pub fn of(frame: &Frame<'_>, prev: u64) -> FrameHeader {
+        FrameHeader {
+            ts: frame.ts,
+            iface: frame.iface,
+            link: frame.link,
+            direction: frame.direction,
+            wire_len: frame.wire_len,
+            prev,
+        }
+    }
 }
 
 /// A frame read back from a store.

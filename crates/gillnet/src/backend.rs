@@ -7,7 +7,7 @@ use crate::live::Session;
 use crate::scan::{self, Scan};
 use gillnet_api::{
     Backend, EntryKey, LiveStore, Page, PageQuery, Pager, PcapFormat, Progress, Refused, Speech,
-    Status, StreamKey,
+    Status, StreamKey, queried,
 };
 use gillnet_capture::write::{
     PacketBlock, PcapResolution, PcapWriter, SectionBlock, interface_block, packet_block,
@@ -17,6 +17,7 @@ use gillnet_capture::{Interface, LinkType, NO_POS, PacketDirection};
 use gillnet_entry::{Bump, Entry, json};
 use gillnet_kfl::{Filter, Options};
 use gillnet_pipeline::{Consumer, Counters, Matched, Want};
+use gillnet_scripts::Scripts;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -117,16 +118,32 @@ fn drops_of(c: &Counters) -> BTreeMap<&'static str, u64> {
         .collect()
 }
 
-/// An entry in full, without what a filter hides, with notes on what is missing. One that the filter does not match is
-/// shown as the filter around it says; nothing where that does not match either.
+/// What decides how an entry is shown in full: the filter where it matches, else the filter around it, where there is
+/// one; nothing where that does not match either.
+fn bounds<'f>(entry: &Entry<'_>, filter: &'f Filter) -> Option<Option<&'f Filter>> {
+    match filter.outer() {
+        _ if filter.matches(entry) => Some(Some(filter)),
+        Some(outer) => outer.matches(entry).then_some(Some(outer)),
+        None => Some(None),
+    }
+}
+
+/// An entry in full, without what a filter hides, with notes on what is missing.
 fn full(entry: &Entry<'_>, filter: &Filter) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(4096);
-    match filter.outer() {
-        _ if filter.matches(entry) => filter.write_json(entry, &mut out),
-        Some(outer) if outer.matches(entry) => outer.write_json(entry, &mut out),
-        Some(_) => return None,
+    match bounds(entry, filter)? {
+        Some(filter) => filter.write_json(entry, &mut out),
         None => json::write_entry(entry, &mut out),
     }
+    out.pop();
+    out.extend_from_slice(b",\"notes\":");
+    out.extend_from_slice(serde_json::json!(notes(entry)).to_string().as_bytes());
+    out.push(b'}');
+    Some(out)
+}
+
+/// What is missing from an entry, for people.
+fn notes(entry: &Entry<'_>) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(since) = entry.common.truncated_before {
         notes.push(format!(
@@ -140,11 +157,7 @@ fn full(entry: &Entry<'_>, filter: &Filter) -> Option<Vec<u8>> {
             entry.common.missing
         ));
     }
-    out.pop();
-    out.extend_from_slice(b",\"notes\":");
-    out.extend_from_slice(serde_json::json!(notes).to_string().as_bytes());
-    out.push(b'}');
-    Some(out)
+    notes
 }
 
 /// The newest entries of this host.
@@ -189,7 +202,7 @@ impl Backend for LiveBackend {
         for entry in self.live().map(|store| store.all()).unwrap_or_default() {
             pager.offer(&entry, &mut arena);
         }
-        Ok(pager.finish())
+        Ok(pager.finish(self.scripts()))
     }
 
     fn entry(&self, key: &EntryKey, filter: &Filter) -> Result<Option<Vec<u8>>, Refused> {
@@ -198,7 +211,17 @@ impl Backend for LiveBackend {
             .iter()
             .rev()
             .find(|e| e.stream == key.stream.number && e.index == key.index);
-        Ok(found.and_then(|entry| entry.with(&Bump::new(), |entry| full(entry, filter))))
+        Ok(found.and_then(|owned| {
+            owned.with(&Bump::new(), |entry| {
+                let plain = full(entry, filter)?;
+                let bounds = bounds(entry, filter)?;
+                let queried = queried(owned, bounds, filter.text(), &self.session.scripts);
+                Some(queried.map_or(plain, |mut shown| {
+                    shown.insert("notes".into(), notes(entry).into());
+                    serde_json::Value::from(shown).to_string().into_bytes()
+                }))
+            })
+        }))
     }
 
     fn stream(&self, key: &StreamKey, format: PcapFormat) -> Result<Option<Vec<u8>>, Refused> {
@@ -233,6 +256,10 @@ impl Backend for LiveBackend {
 
     fn live(&self) -> Option<&Arc<LiveStore>> {
         self.session.live.as_ref()
+    }
+
+    fn scripts(&self) -> Option<&Scripts> {
+        Some(&self.session.scripts)
     }
 }
 

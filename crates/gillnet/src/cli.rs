@@ -65,6 +65,10 @@ pub enum Command {
     Query(QueryArgs),
     /// The filter language: check, explain and format filters, and list what they may speak of
     Kfl(crate::kfl::KflArgs),
+    /// Scripts: list, add and change those of a running Gillnet; check and try them on captures
+    Scripts(crate::scripts::ScriptsArgs),
+    /// Print the console of a running Gillnet's scripts
+    Console(crate::console::ConsoleArgs),
     /// Show what crosses the boxes of the pipeline for a capture
     Debug(DebugArgs),
 }

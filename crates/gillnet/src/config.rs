@@ -416,6 +416,12 @@ impl Config {
         Ok(rules)
     }
 
+    /// Whether a script that records by itself stands in for the built-in rule, which would record otherwise.
+    pub fn builtin_yields(&self) -> anyhow::Result<bool> {
+        let auto = matches!(self.recording.builtin, Builtin::Auto);
+        Ok(auto && self.variable("RECORDING_KFL")?.is_some())
+    }
+
     /// The data directory: configured, else `/var/lib/gillnet` where that can be written, else the XDG state directory.
     pub fn data_dir(&self) -> PathBuf {
         if let Some(dir) = &self.data_dir {
@@ -547,6 +553,20 @@ mod tests {
                 .to_string()
                 .contains("GCS_BUCKET")
         );
+    }
+
+    #[test]
+    fn only_a_builtin_rule_that_would_record_yields_to_scripts() {
+        const PATTERN: &str = "scripting: {env: {RECORDING_KFL: http}}";
+        for (text, yields) in [
+            (PATTERN, true),
+            ("recording: {builtin: auto}", false),
+            (&*format!("recording: {{builtin: on}}\n{PATTERN}"), false),
+            (&*format!("recording: {{builtin: off}}\n{PATTERN}"), false),
+        ] {
+            let config = Config::parse(text).unwrap();
+            assert_eq!(config.builtin_yields().unwrap(), yields, "{text}");
+        }
     }
 
     #[test]

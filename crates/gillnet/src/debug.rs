@@ -197,14 +197,7 @@ fn streams(source: &mut dyn Source, output: &mut Output) -> anyhow::Result<()> {
             return true;
         }
         flows.get_mut(touch.flow).wanted = true;
-        let header = FrameHeader {
-            ts: frame.ts,
-            iface: frame.iface,
-            link: frame.link,
-            direction: frame.direction,
-            wire_len: frame.wire_len,
-            prev: NO_POS,
-        };
+        let header = FrameHeader::of(frame, NO_POS);
         let at = ring.append(&header, frame.data);
         let pos = packet.payload_off.map_or(NO_POS, |off| at + u64::from(off));
         flows.segment(touch, &packet, pos, frame.ts, &store, &mut show);

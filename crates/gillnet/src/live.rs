@@ -59,8 +59,7 @@ pub struct Session {
     identity: Identity,
     /// What is recorded.
     rules: Mutex<Vec<Ruled>>,
-    /// The scripts that record in place of the built-in rule.
-    recording_scripts: Mutex<Option<String>>,
+    by_scripts: Mutex<ByScripts>,
     shown: bool,
     recorder: Arc<Recorder>,
     names: Arc<Names>,
@@ -68,6 +67,15 @@ pub struct Session {
     generation: Mutex<u32>,
     thread: Mutex<Option<JoinHandle<Ended>>>,
     data: DataDir,
+}
+
+/// What scripts record by themselves.
+#[derive(Clone)]
+struct ByScripts {
+    /// Those that do.
+    names: Option<String>,
+    /// Whether the built-in rule would record otherwise.
+    instead: bool,
 }
 
 /// A rule with its filter.
@@ -96,8 +104,11 @@ impl Session {
         } = start;
         let speech = cli::speech(config)?;
         let dir = args.data_dir.clone().unwrap_or_else(|| config.data_dir());
-        let recording_scripts = scripting::records(&scripting::sources(config, &dir));
-        let rules = compiled(shared, config, recording_scripts.is_some())?;
+        let by_scripts = ByScripts {
+            names: scripting::records(&scripting::sources(config, &dir)),
+            instead: config.builtin_yields().map_err(exit::usage)?,
+        };
+        let rules = compiled(shared, config, by_scripts.names.is_some())?;
         let identity = Identity::find(config.cluster.as_deref());
         let data = DataDir::open(&dir)?;
         let names = Arc::new(Names::new(cli::names(config, true)).map_err(exit::usage)?);
@@ -152,24 +163,22 @@ impl Session {
         let mut numbers = data.numbers()?;
         let mut shard = Shard::new(ShardConfig {
             origin: Arc::clone(&origin),
-            names: Arc::clone(&names),
-            plan: Arc::new(plan),
-            keep: Keep::Ring(ring),
-            decode: Default::default(),
-            flow: Default::default(),
-            dissect: gillnet_protocols::Limits::default(),
             numbers: Some(Box::new(move || (numbers.give(), None))),
             own: Some(own::check(listens, &plain, &config.scripting.endpoints)),
-            consumer: Box::new(Keeper {
-                store: live.clone(),
-                batch: Vec::new(),
-                scripts: scripts.sink(SCRIPTS, Pressure::Drop),
-            }),
             recorder: handles
                 .into_iter()
                 .next()
                 .map(|handle| Box::new(crate::recording::Tee::new(handle)) as _),
-            tap: None,
+            ..ShardConfig::new(
+                Arc::new(plan),
+                Arc::clone(&names),
+                Keep::Ring(ring),
+                Box::new(Keeper {
+                    store: live.clone(),
+                    batch: Vec::new(),
+                    scripts: scripts.sink(SCRIPTS, Pressure::Drop),
+                }),
+            )
         });
         let steer = Arc::clone(&control);
         let running = provide(ahead)?;
@@ -193,7 +202,7 @@ impl Session {
             speech: Mutex::new(Arc::new(speech)),
             identity,
             rules: Mutex::new(rules),
-            recording_scripts: Mutex::new(recording_scripts),
+            by_scripts: Mutex::new(by_scripts),
             shown,
             recorder,
             names,
@@ -218,10 +227,13 @@ impl Session {
     pub fn configure(&self, shared: &Shared, config: &Config) -> anyhow::Result<()> {
         let speech = cli::speech(config)?;
         let scripts = scripting::config(config, self.data.path(), &self.identity)?;
-        let recording = scripting::records(&scripts.sources);
+        let by_scripts = ByScripts {
+            names: scripting::records(&scripts.sources),
+            instead: config.builtin_yields()?,
+        };
         // what is wrong with the rest is said once, not again and again until that is mended
-        lock(&self.recording_scripts).clone_from(&recording);
-        let rules = compiled(shared, config, recording.is_some())?;
+        lock(&self.by_scripts).clone_from(&by_scripts);
+        let rules = compiled(shared, config, by_scripts.names.is_some())?;
         for (rule, _) in &rules {
             Destination::parse(&rule.destination)?;
         }
@@ -273,12 +285,13 @@ impl Session {
 
     /// The scripts that record what `RECORDING_KFL` says, in place of the built-in rule.
     pub fn recording_scripts(&self) -> Option<String> {
-        lock(&self.recording_scripts).clone()
+        let by_scripts = lock(&self.by_scripts);
+        by_scripts.names.clone().filter(|_| by_scripts.instead)
     }
 
     /// Whether other scripts than when the rules were made record by themselves.
     pub fn scripts_changed(&self) -> bool {
-        self.recording_scripts().is_some() == self.scripts.recording().is_empty()
+        lock(&self.by_scripts).names.is_some() == self.scripts.recording().is_empty()
     }
 
     /// Whether the source has ended.

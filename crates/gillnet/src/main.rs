@@ -7,6 +7,7 @@ mod cache;
 mod cli;
 mod columns;
 mod config;
+mod console;
 mod debug;
 mod exit;
 mod identity;
@@ -20,6 +21,7 @@ mod query;
 mod recording;
 mod scan;
 mod scripting;
+mod scripts;
 mod serve;
 mod tap;
 mod worker;
@@ -36,6 +38,8 @@ fn main() -> ExitCode {
     let result = match &cli.command {
         cli::Command::Query(args) => query::run(&cli.shared, args),
         cli::Command::Kfl(args) => kfl::run(&cli.shared, args),
+        cli::Command::Scripts(args) => scripts::run(&cli.shared, args),
+        cli::Command::Console(args) => console::run(&cli.shared, args),
         cli::Command::Debug(args) => debug::run(&cli.shared, args),
         cli::Command::Tap(args) => tap::run(&cli.shared, args),
         cli::Command::Worker(args) => worker::run(&cli.shared, args),

@@ -1,5 +1,6 @@
 //! Standard output that ends quietly where its reader has gone.
 
+use std::fmt::Display;
 use std::io::Write;
 
 /// Bytes gathered before they are written.
@@ -8,6 +9,13 @@ const BUFFER: usize = 64 << 10;
 /// What a pipe that output goes to is made to hold: each time that it is full costs a change of process, which with the
 /// usual 64 KiB takes longer than the bytes themselves. Any user may have this much (pipe-max-size, pipe(7)).
 const PIPE: usize = 1 << 20;
+
+/// Writes a line at once. A reader that has gone is no failure, and keeps nothing from being done.
+pub fn say(line: impl Display) -> std::io::Result<()> {
+    let mut output = Output::stdout();
+    writeln!(output.buffer(), "{line}")?;
+    output.finish()
+}
 
 /// Buffered standard output.
 #[derive(Debug)]

@@ -11,8 +11,6 @@ use gillnet_pipeline::{
     Consumer, Control, Counters, Ended, FrameTap, Keep, Matched, Plan, Shard, ShardConfig, Want,
     run,
 };
-use gillnet_streams::decode::DecodeLimits;
-use gillnet_streams::flow::FlowLimits;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -114,17 +112,9 @@ impl Scan<'_> {
         };
         let mut shard = Shard::new(ShardConfig {
             origin,
-            names,
-            plan: Arc::clone(plan),
-            keep,
-            decode: DecodeLimits::default(),
-            flow: FlowLimits::default(),
-            dissect: gillnet_protocols::Limits::default(),
             numbers,
-            own: None,
-            consumer,
-            recorder: None,
             tap,
+            ..ShardConfig::new(Arc::clone(plan), names, keep, consumer)
         });
         let control = Control::default();
         let ended = run(&mut *source, &mut shard, &control, &mut |fault| {

@@ -41,6 +41,7 @@ pub fn config(
     Ok(gillnet_scripts::Config {
         sources: sources(config, dir),
         watch: scripting.watch_scripts.unwrap_or(usual.watch),
+        console: scripting.console.unwrap_or(usual.console),
         env: env(config)?,
         allow_hosts: scripting.allow_hosts.clone(),
         endpoints: scripting.endpoints.clone(),

@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::exit::{self, Done};
 use crate::inputs::Inputs;
 use crate::live::{Session, Start};
+use crate::output::say;
 use crate::serve::{self, Listen};
 use crate::worker;
 use gillnet_api::{Backend, Doors, Token};
@@ -184,7 +185,7 @@ fn show(
             tracing::error!("the dashboard ended: {error}");
         }
     });
-    println!("{url}");
+    say(&url)?;
     if !args.no_browser && std::env::var_os("DISPLAY").is_some() {
         // where there is no browser, the printed address is enough
         let _ = std::process::Command::new("xdg-open")

@@ -44,3 +44,4 @@ pub use packets::Packets;
 pub use predicate::{FlowEnd, MAX_STEPS, Part as NamePart, Reading, Reason, Side};
 pub use reference::{Function, Word, functions, reference, words};
 pub use stages::{FlowView, ProtocolSet, Tri};
+pub use suggest::nearest;

@@ -1,10 +1,7 @@
 //! "Did you mean": the names near to one that does not exist.
 
 /// The nearest of some names to one that does not exist: few letters away, or with the same last word.
-pub(crate) fn nearest<'n>(
-    name: &str,
-    names: impl Iterator<Item = &'n str> + Clone,
-) -> Option<String> {
+pub fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str> + Clone) -> Option<String> {
     let same_end = || {
         names
             .clone()

@@ -49,6 +49,8 @@ impl Found {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, Place)> {
-        self.by_number.iter().map(|(number, place)| (*number, *place))
+        self.by_number
+            .iter()
+            .map(|(number, place)| (*number, *place))
     }
 }

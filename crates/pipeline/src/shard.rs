@@ -58,6 +58,31 @@ pub struct ShardConfig {
     pub tap: Option<FrameTap>,
 }
 
+impl ShardConfig {
+    /// Hands the entries that a plan wants to a consumer; all else as usual.
+    pub fn new(
+        plan: Arc<Plan>,
+        names: Arc<Names>,
+        keep: Keep,
+        consumer: Box<dyn Consumer>,
+    ) -> ShardConfig {
+        ShardConfig {
+            origin: Arc::default(),
+            names,
+            plan,
+            keep,
+            decode: DecodeLimits::default(),
+            flow: FlowLimits::default(),
+            dissect: Limits::default(),
+            numbers: None,
+            own: None,
+            consumer,
+            recorder: None,
+            tap: None,
+        }
+    }
+}
+
 /// What is known of a flow beside the flow table, by its index there.
 #[derive(Clone, Copy, Debug)]
 struct Asked {
@@ -221,7 +246,7 @@ impl Shard {
             Keep::Mapped(_) => frame.pos,
             Keep::Ring(ring) => {
                 let before = link_parts(ring, packet.parts, flow.last_pos);
-                ring.append(&header(frame, before), frame.data)
+                ring.append(&FrameHeader::of(frame, before), frame.data)
             }
         };
         flow.last_pos = at;
@@ -250,7 +275,7 @@ impl Shard {
     #[cold]
     fn hold_fragment(&mut self, frame: &Frame<'_>) {
         if let Keep::Ring(ring) = &mut self.keep {
-            let at = ring.append(&header(frame, NO_POS), frame.data);
+            let at = ring.append(&FrameHeader::of(frame, NO_POS), frame.data);
             self.decoder.held_at(at);
         }
     }
@@ -365,17 +390,6 @@ fn link_parts(ring: &mut Ring, parts: &[u64], mut prev: u64) -> u64 {
         }
     }
     prev
-}
-
-fn header(frame: &Frame<'_>, prev: u64) -> FrameHeader {
-    FrameHeader {
-        ts: frame.ts,
-        iface: frame.iface,
-        link: frame.link,
-        direction: frame.direction,
-        wire_len: frame.wire_len,
-        prev,
-    }
 }
 
 impl Streams {

@@ -40,6 +40,8 @@ struct Inner {
     listeners: Vec<Listener>,
     lines: u64,
     errors: u64,
+    /// Lines are counted, and neither kept nor handed on.
+    off: bool,
 }
 
 #[derive(Debug)]
@@ -60,6 +62,23 @@ impl Console {
             inner.listeners.push(Listener { to, lost: 0 });
             listener
         })
+    }
+
+    /// Has lines kept and handed on, or only counted: what was kept is let go then, and who listens is let go, too.
+    pub(crate) fn turn(&self, on: bool) {
+        self.with(|inner| {
+            inner.off = !on;
+            if inner.off {
+                inner.kept = VecDeque::new();
+                inner.bytes = 0;
+                inner.listeners.clear();
+            }
+        });
+    }
+
+    /// Whether lines are kept and handed on: `scripting.console`.
+    pub fn is_on(&self) -> bool {
+        self.with(|inner| !inner.off)
     }
 
     /// The lines that are kept.
@@ -100,10 +119,15 @@ impl Console {
 
     fn put(&self, said: Said) {
         self.with(|inner| {
+            if let Said::Line { error, .. } = &said {
+                inner.lines += 1;
+                inner.errors += u64::from(*error);
+            }
+            if inner.off {
+                return;
+            }
             match &said {
-                Said::Line { text, error } => {
-                    inner.lines += 1;
-                    inner.errors += u64::from(*error);
+                Said::Line { text, .. } => {
                     inner.bytes += text.len();
                     inner.kept.push_back(said.clone());
                 }
@@ -179,6 +203,21 @@ mod tests {
         );
         console.clear();
         assert_eq!(listener.try_iter().collect::<Vec<_>>(), [Said::Clear]);
+        assert_eq!(console.counts(), (3, 1));
+    }
+
+    #[test]
+    fn what_is_said_while_it_is_off_is_only_counted() {
+        let console = Console::default();
+        console.say("n", 0, false, "before");
+        let listener = console.listen();
+        console.turn(false);
+        console.say("n", 0, true, "meanwhile");
+        assert_eq!(listener.iter().count(), 1, "who listened is let go");
+        assert!(console.lines().is_empty() && !console.is_on());
+        console.turn(true);
+        console.say("n", 0, false, "after");
+        assert_eq!(console.lines(), ["[n-0] after".into()]);
         assert_eq!(console.counts(), (3, 1));
     }
 

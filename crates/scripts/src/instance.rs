@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What a script does now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -184,6 +184,8 @@ impl Worker {
         gillnet_capture::turns::give_way();
         let mut script = match self.load() {
             Ok(script) => {
+                // who waits for the load looks at the state next
+                self.set(State::Running);
                 loaded(Ok(()));
                 script
             }
@@ -196,7 +198,6 @@ impl Worker {
                 return;
             }
         };
-        self.set(State::Running);
         while !self.mailbox.is_stopped() {
             if script.is_spoiled() {
                 match self.reload(script) {
@@ -273,20 +274,8 @@ impl Worker {
                 let outcome = script.packet_captured(&seen);
                 self.judge("hook=onPacketCaptured", outcome);
             }
-            Event::Queried(entries, answer) => {
-                let mut shown = Vec::with_capacity(entries.len());
-                for queried in &entries {
-                    match script.item_queried(queried) {
-                        Ok(json) => shown.push(json),
-                        Err(fault) => {
-                            shown.push(None);
-                            self.judge("hook=onItemQueried", Err(fault));
-                            if self.is_paused() {
-                                break;
-                            }
-                        }
-                    }
-                }
+            Event::Queried(entries, until, answer) => {
+                let shown = self.queried(script, &entries, until);
                 // who asked may not wait any more
                 let _ = answer.try_send(shown);
             }
@@ -324,6 +313,39 @@ impl Worker {
             }
             Event::Stop => {}
         }
+    }
+
+    /// What is shown in place of entries; those that it has no time for are left out, counted.
+    fn queried(
+        &mut self,
+        script: &Script,
+        entries: &[Queried],
+        until: Instant,
+    ) -> Vec<Option<String>> {
+        let mut shown = Vec::with_capacity(entries.len());
+        for queried in entries {
+            if script.is_spoiled() || self.is_paused() {
+                break;
+            }
+            if Instant::now() >= until {
+                let late = entries.len() - shown.len();
+                self.error(&format!(
+                    "(hook=onItemQueried) there was no time for {late} of {} entries: they are shown as they are",
+                    entries.len()
+                ));
+                break;
+            }
+            let outcome = script.item_queried(queried);
+            let (json, outcome) = match outcome {
+                Ok(json) => (json, Ok(())),
+                Err(fault) => (None, Err(fault)),
+            };
+            self.judge("hook=onItemQueried", outcome);
+            shown.push(json);
+        }
+        let left = entries.len() - shown.len();
+        self.mailbox.drop_calls(Hook::ItemQueried, left as u64);
+        shown
     }
 
     fn job(&mut self, script: &Script, due: &Due) {
@@ -409,9 +431,13 @@ impl Worker {
             // who asks to show entries does not wait for the end of a pause
             while let Some(event) = self.mailbox.take() {
                 if let Some(hook) = event.hook() {
-                    self.mailbox.drop_calls(hook, 1);
+                    let calls = match &event {
+                        Event::Queried(entries, ..) => entries.len() as u64,
+                        _ => 1,
+                    };
+                    self.mailbox.drop_calls(hook, calls);
                 }
-                if let Event::Queried(_, answer) = event {
+                if let Event::Queried(_, _, answer) = event {
                     let _ = answer.try_send(Vec::new());
                 }
             }
@@ -476,6 +502,9 @@ impl std::fmt::Debug for Host {
     }
 }
 
+/// How long the call that is being made when the time is over is waited for.
+const LAST_CALL: Duration = Duration::from_millis(200);
+
 /// Asks the scripts of a side that change what is shown, one after the other. What takes too long is shown as it is.
 pub(crate) fn queried(
     host: &Host,
@@ -485,17 +514,21 @@ pub(crate) fn queried(
 ) -> Vec<Option<String>> {
     let mailboxes: Vec<_> = lock(&host.mailboxes)
         .iter()
-        .filter(|(of, mailbox)| {
-            *of == side && mailbox.has(Hook::ItemQueried) && !mailbox.is_paused()
-        })
+        .filter(|(of, mailbox)| *of == side && mailbox.has(Hook::ItemQueried))
         .map(|(_, mailbox)| Arc::clone(mailbox))
         .collect();
     let mut shown: Vec<Option<String>> = vec![None; entries.len()];
     let mut asked = entries;
     for mailbox in mailboxes {
+        if mailbox.is_paused() {
+            mailbox.drop_calls(Hook::ItemQueried, asked.len() as u64);
+            continue;
+        }
         let (answer, answered) = sync_channel(1);
-        mailbox.post(Event::Queried(asked.clone(), answer));
-        let Ok(changed) = answered.recv_timeout(patience) else {
+        let until = Instant::now() + patience;
+        mailbox.post(Event::Queried(asked.clone(), until, answer));
+        // what it could do in that time is to arrive
+        let Ok(changed) = answered.recv_timeout(patience + LAST_CALL) else {
             continue;
         };
         for ((asked, shown), changed) in asked.iter_mut().zip(&mut shown).zip(changed) {

@@ -25,6 +25,7 @@ mod logs;
 mod mailbox;
 mod metrics;
 mod rehearsal;
+mod review;
 mod script;
 mod scripts;
 mod sink;
@@ -48,13 +49,14 @@ pub use limits::Limits;
 pub use logs::LogLayer;
 pub use metrics::Metrics;
 pub use rehearsal::{Rehearsal, RehearsalError, Report};
+pub use review::review;
 pub use scripts::{
-    Config, Demand, Doors, Error, OnDemand, RunStatus, ScriptStatus, Scripts, StreamCounts,
-    SyntaxError, check,
+    Config, Demand, Doors, Error, JobStatus, OnDemand, RunStatus, ScriptStatus, Scripts,
+    StreamCounts, SyntaxError, check,
 };
 pub use sink::{Pressure, Sink};
 pub use solo::Solo;
-pub use store::{Sources, StoreError, names_recording_kfl};
+pub use store::{Sources, StoreError};
 
 /// Bytes of a body or head that a script sees at most.
 pub const KEEP: usize = 64 << 10;

@@ -15,7 +15,7 @@ pub struct Limits {
     pub queue_bytes: usize,
     /// Entries and packets that may wait for a script: 8192.
     pub queue: usize,
-    /// Part of the capture thread's time that handing entries over may take, in 1/1000: 50. What more comes is dropped,
+    /// Part of the capture thread's time that handing entries over may take, in 1/1000: 30. What more comes is dropped,
     /// counted.
     pub share: u32,
     /// Calls that fail one after the other until a script is paused: 1000.
@@ -34,7 +34,7 @@ impl Default for Limits {
             job: Duration::from_secs(10),
             queue_bytes: 16 << 20,
             queue: 8192,
-            share: 50,
+            share: 30,
             failures: 1000,
             breaches: 3,
             pause: Duration::from_secs(60),

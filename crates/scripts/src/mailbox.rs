@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Events other than entries and packets that wait, at most.
 const EVENTS: usize = 10_000;
@@ -21,8 +21,8 @@ pub(crate) enum Event {
     Item(Arc<OwnedEntry>),
     /// A packet came in.
     Packet(PacketSeen),
-    /// Entries are shown to somebody; answered with what is shown instead, by place.
-    Queried(Vec<Queried>, SyncSender<Vec<Option<String>>>),
+    /// Entries are shown to somebody, who waits until then; answered with what is shown instead, by place.
+    Queried(Vec<Queried>, Instant, SyncSender<Vec<Option<String>>>),
     /// A job of some script passed, or failed with this message.
     Job {
         tag: String,
@@ -171,7 +171,9 @@ impl Mailbox {
     /// Counts a call of a hook that was made.
     #[inline]
     pub(crate) fn count_call(&self, hook: Hook) {
-        self.called[hook as usize].fetch_add(1, Ordering::Relaxed);
+        // the script's own thread alone counts here
+        let called = &self.called[hook as usize];
+        called.store(called.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 
     pub(crate) fn called(&self, hook: Hook) -> u64 {

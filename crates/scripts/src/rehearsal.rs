@@ -4,9 +4,9 @@
 
 use crate::clock::{Clock, ManualClock};
 use crate::files::TappedStreams;
-use crate::scripts::{Config, Doors, Error, ScriptStatus, Scripts, StreamCounts};
+use crate::scripts::{Config, Doors, Error, JobStatus, ScriptStatus, Scripts, StreamCounts};
 use crate::sink::{Pressure, Sink};
-use gillnet_capture::{expand, open_files};
+use gillnet_capture::{Event, Input, expand, open_files};
 use gillnet_entry::{Entry, Origin};
 use gillnet_kfl::{Env, Options, compile};
 use gillnet_names::Names;
@@ -39,6 +39,8 @@ pub struct Report {
     pub console: Vec<Arc<str>>,
     /// How the scripts did.
     pub scripts: Vec<ScriptStatus>,
+    /// Their jobs that are still to run.
+    pub jobs: Vec<JobStatus>,
     /// Captures of streams that they opened.
     pub streams: StreamCounts,
     /// What was captured.
@@ -76,9 +78,16 @@ impl Rehearsal {
     /// # Errors
     /// See [`RehearsalError`]; what goes wrong in a script is in the report.
     pub fn run(self) -> Result<Report, RehearsalError> {
+        self.watched(|_| ())
+    }
+
+    /// The same; who wants to hear what is said meanwhile is given the scripts when they have started.
+    ///
+    /// # Errors
+    /// As [`Rehearsal::run`].
+    pub fn watched(self, started: impl FnOnce(&Scripts)) -> Result<Report, RehearsalError> {
         let mut source = open_files(expand(&self.captures)?)?;
-        // a moment before the first packet, once that is known
-        let clock = ManualClock::at(0);
+        let clock = ManualClock::at(self.begin());
         let streams = TappedStreams::default();
         let scripts = Scripts::start(
             self.config.clone(),
@@ -91,6 +100,7 @@ impl Rehearsal {
                 on_demand: None,
             },
         )?;
+        started(&scripts);
         let filter = compile(&self.env, "", &Options::default())
             .map_err(|errors| RehearsalError::Filter(errors.to_string()))?;
         let want = Want {
@@ -118,17 +128,13 @@ impl Rehearsal {
                 kept: true,
                 ..Origin::default()
             }),
-            names: self.names,
-            plan: Arc::new(Plan::new(vec![want], 1).with_packets(true)),
-            keep,
-            decode: Default::default(),
-            flow: Default::default(),
-            dissect: Default::default(),
-            numbers: None,
-            own: None,
-            consumer: Box::new(paced),
-            recorder: None,
             tap: Some(streams.tap()),
+            ..ShardConfig::new(
+                Arc::new(Plan::new(vec![want], 1).with_packets(true)),
+                self.names,
+                keep,
+                Box::new(paced),
+            )
         });
         let control = Control::default();
         let ended = run(&mut *source, &mut shard, &control, &mut |fault| {
@@ -150,6 +156,7 @@ impl Rehearsal {
         let report = Report {
             console: scripts.console().lines(),
             scripts: scripts.status(),
+            jobs: scripts.planned(),
             streams: scripts.streams(),
             counters: control.board().read(),
             metrics: scripts.metrics().text(),
@@ -158,6 +165,32 @@ impl Rehearsal {
         match ended {
             Ended::Failed(error) => Err(error.into()),
             Ended::Source | Ended::Stopped => Ok(report),
+        }
+    }
+
+    /// A moment before the first packet, so that no job is due before it; 0 where the captures can be read only once.
+    fn begin(&self) -> i64 {
+        let again = |input: &Input| match input {
+            Input::File(path) => path.is_file(),
+            Input::Member(_) => true,
+            _ => false,
+        };
+        let inputs = expand(&self.captures).ok();
+        let Some(mut source) = inputs
+            .filter(|inputs| inputs.iter().all(again))
+            .and_then(|inputs| open_files(inputs).ok())
+        else {
+            return 0;
+        };
+        loop {
+            match source.next() {
+                Ok(Event::Frame(frame)) => return frame.ts - 1,
+                Ok(Event::Tick(_)) => {}
+                Ok(Event::End) => return 0,
+                // what is wrong is said when they are read
+                Err(error) if error.is_fatal() => return 0,
+                Err(_) => {}
+            }
         }
     }
 }

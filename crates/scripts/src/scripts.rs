@@ -52,6 +52,8 @@ pub struct Config {
     pub endpoints: BTreeMap<String, String>,
     /// What a script may take.
     pub limits: Limits,
+    /// `scripting.console`: whether what scripts say is kept and handed on.
+    pub console: bool,
     /// Whether vendor calls are said on the console and not made.
     pub dry_run: bool,
 }
@@ -71,6 +73,7 @@ impl Config {
             allow_hosts: Vec::new(),
             endpoints: BTreeMap::new(),
             limits: Limits::default(),
+            console: true,
             dry_run: false,
         }
     }
@@ -226,6 +229,27 @@ pub struct RunStatus {
     pub memory: u64,
 }
 
+/// A job of a script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobStatus {
+    /// The side that it runs on.
+    pub side: Side,
+    /// The script that gave it, by its number.
+    pub script: Option<u32>,
+    /// Its tag, which no other job of the side has.
+    pub tag: String,
+    /// When it runs, as the script said it.
+    pub cron: String,
+    /// Runs after which it ends; 0 for none.
+    pub limit: u32,
+    /// Runs so far.
+    pub runs: u32,
+    /// Whether it runs now.
+    pub running: bool,
+    /// When it runs next, in ns since the epoch.
+    pub next: Option<i64>,
+}
+
 /// Captures of streams that scripts opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StreamCounts {
@@ -291,6 +315,7 @@ impl Scripts {
     /// A data directory that can't be used, a configuration of vendors that can't.
     pub fn start(config: Config, doors: Doors) -> Result<Scripts, Error> {
         let host = host(&config, &doors)?;
+        host.console.turn(config.console);
         let inner = Arc::new(Inner {
             host,
             watch: config.watch,
@@ -364,8 +389,8 @@ impl Scripts {
         self.inner.host.speech.set(env);
     }
 
-    /// Takes a changed configuration: folders, the choice of active scripts, `scripting.env`, and where vendor calls may
-    /// go. Where scripts can see a difference all are loaded anew, else those whose files or choice changed. What else is
+    /// Takes a changed configuration: folders, the choice of active scripts, `scripting.env`, `scripting.console`, and
+    /// where vendor calls may go. Where scripts can see a difference all are loaded anew, else those whose files or choice changed. What else is
     /// in a configuration stays as it was at the start.
     ///
     /// # Errors
@@ -373,6 +398,7 @@ impl Scripts {
     pub fn configure(&self, config: &Config) -> Result<(), Error> {
         let given = Given::new(config)?;
         let anew = !given.is_same(&self.inner.host.given());
+        self.inner.host.console.turn(config.console);
         {
             let mut shelf = lock(&self.inner.shelf);
             shelf.sources.clone_from(&config.sources);
@@ -392,13 +418,19 @@ impl Scripts {
     /// What is shown in place of entries that a client asked for with this filter, by place: the JSON that
     /// `onItemQueried` gave, or nothing where it gave nothing. To be asked only for entries that matched.
     pub fn queried(&self, entries: &[Arc<OwnedEntry>], filter: &str) -> Vec<Option<String>> {
-        if !self.has_hook(Hook::ItemQueried) {
-            return vec![None; entries.len()];
-        }
         let filter: Arc<str> = filter.into();
         let entries = entries
             .iter()
             .map(|entry| Queried::Entry(Arc::clone(entry), Arc::clone(&filter)));
+        queried(&self.inner.host, Side::Worker, entries.collect(), QUERY)
+    }
+
+    /// The same of entries of which a part is hidden: their JSON without it.
+    pub fn queried_json(&self, entries: Vec<String>, filter: &str) -> Vec<Option<String>> {
+        let filter: Arc<str> = filter.into();
+        let entries = entries
+            .into_iter()
+            .map(|json| Queried::Json(json, Arc::clone(&filter)));
         queried(&self.inner.host, Side::Worker, entries.collect(), QUERY)
     }
 
@@ -445,11 +477,10 @@ impl Scripts {
 
     /// The files of active scripts that record by themselves what `RECORDING_KFL` says.
     pub fn recording(&self) -> Vec<PathBuf> {
-        let status = self
-            .status()
-            .into_iter()
-            .filter(|script| script.active && script.records);
-        status.map(|script| script.path).collect()
+        let shelf = lock(&self.inner.shelf);
+        let sources = shelf.books.iter().map(|book| &book.source);
+        let recording = sources.filter(|source| source.active && source.records);
+        recording.map(|source| source.path.clone()).collect()
     }
 
     /// The text of a script.
@@ -535,6 +566,38 @@ impl Scripts {
             tags.into_iter().map(move |tag| (side, tag))
         };
         of(Side::Worker).chain(of(Side::Hub)).collect()
+    }
+
+    /// All jobs, with their times.
+    pub fn planned(&self) -> Vec<JobStatus> {
+        // not both locks at a time: a script that gives a job may be asked for its state
+        let owners: Vec<_> = {
+            let shelf = lock(&self.inner.shelf);
+            let of = |book: &Book| {
+                let number = book.number;
+                let mailboxes = book.instances.iter().map(|one| Arc::clone(&one.mailbox));
+                mailboxes
+                    .map(move |mailbox| (mailbox, number))
+                    .collect::<Vec<_>>()
+            };
+            shelf.books.iter().flat_map(of).collect()
+        };
+        let of = |side: Side| self.inner.host.node(side).scheduler.planned().into_iter();
+        let worker = of(Side::Worker).map(|job| (Side::Worker, job));
+        let hub = of(Side::Hub).map(|job| (Side::Hub, job));
+        let planned = worker.chain(hub).map(|(side, (owner, job))| JobStatus {
+            side,
+            script: owners
+                .iter()
+                .find_map(|(of, number)| Arc::ptr_eq(of, &owner).then_some(*number)),
+            tag: job.tag,
+            cron: job.cron,
+            limit: job.limit,
+            runs: job.runs,
+            running: job.running,
+            next: job.next,
+        });
+        planned.collect()
     }
 
     /// Has a job run now.
@@ -748,7 +811,7 @@ impl Book {
             path: self.source.path.clone(),
             added: self.source.added,
             active: self.source.active,
-            records: crate::store::names_recording_kfl(&self.source.text),
+            records: self.source.records,
             runs: self.instances.iter().map(Instance::status).collect(),
         }
     }

@@ -20,13 +20,13 @@ pub enum Pressure {
 }
 
 /// Entries and packets that are handed over at a time.
-const BATCH: usize = 64;
+const BATCH: usize = 512;
 
 /// Each so many copies one is timed.
 const TIMED: u32 = 8;
 
-/// Time for copies that can be saved up.
-const SAVED: Duration = Duration::from_millis(20);
+/// Time for copies that can be saved up: for a burst that fills a queue.
+const SAVED: Duration = Duration::from_millis(2);
 
 /// Takes entries and packets from a shard for the scripts.
 pub struct Sink {
@@ -40,6 +40,10 @@ pub struct Sink {
     batch: Vec<Arc<OwnedEntry>>,
     seen: Vec<PacketSeen>,
     budget: Budget,
+    /// Whether some script had room for entries at the last look.
+    room: bool,
+    /// Entries since then that no script gets.
+    dropped: u64,
 }
 
 /// The part of the shard's time that copies may take.
@@ -115,6 +119,8 @@ impl Sink {
             batch: Vec::with_capacity(BATCH),
             seen: Vec::with_capacity(BATCH),
             budget: Budget::new(host.limits.share),
+            room: false,
+            dropped: 0,
         };
         sink.look();
         sink
@@ -122,6 +128,7 @@ impl Sink {
 
     /// Looks who wants what.
     fn look(&mut self) {
+        self.count_dropped();
         self.items.clear();
         self.packets.clear();
         for (side, mailbox) in lock(&self.host.mailboxes).iter() {
@@ -135,12 +142,28 @@ impl Sink {
                 self.packets.push(Arc::clone(mailbox));
             }
         }
+        self.look_for_room();
+    }
+
+    fn look_for_room(&mut self) {
+        self.room = self.items.iter().any(|mailbox| mailbox.has_room());
+    }
+
+    /// Counts what was dropped for each script that did not get it.
+    fn count_dropped(&mut self) {
+        let dropped = std::mem::take(&mut self.dropped);
+        if dropped > 0 {
+            for mailbox in &self.items {
+                mailbox.drop_calls(Hook::ItemCaptured, dropped);
+            }
+        }
     }
 
     fn hand_over_items(&mut self) {
         if self.batch.is_empty() {
             return;
         }
+        let since = Instant::now();
         for mailbox in &self.items {
             match self.pressure {
                 Pressure::Drop => {
@@ -159,6 +182,8 @@ impl Sink {
             }
         }
         self.batch.clear();
+        self.budget.left -= nanos(since.elapsed());
+        self.look_for_room();
     }
 
     fn hand_over_packets(&mut self) {
@@ -181,10 +206,8 @@ impl Consumer for Sink {
             return true;
         }
         let drops = self.pressure == Pressure::Drop;
-        if drops && !self.items.iter().any(|mailbox| mailbox.has_room()) {
-            for mailbox in &self.items {
-                mailbox.drop_calls(Hook::ItemCaptured, 1);
-            }
+        if drops && !self.room {
+            self.dropped += 1;
             return true;
         }
         let detacher = &mut self.detacher;
@@ -196,11 +219,7 @@ impl Consumer for Sink {
         };
         match copied {
             Some(copied) => self.batch.push(copied),
-            None => {
-                for mailbox in &self.items {
-                    mailbox.drop_calls(Hook::ItemCaptured, 1);
-                }
-            }
+            None => self.dropped += 1,
         }
         if self.batch.len() >= BATCH {
             self.hand_over_items();
@@ -230,5 +249,6 @@ impl Drop for Sink {
     fn drop(&mut self) {
         self.hand_over_items();
         self.hand_over_packets();
+        self.count_dropped();
     }
 }

@@ -63,17 +63,12 @@ pub(crate) fn entries_in(path: &std::path::Path) -> Vec<Arc<OwnedEntry>> {
             node_ip: "10.0.0.1".into(),
             ..Origin::default()
         }),
-        names: Arc::new(Names::new(names).unwrap()),
-        plan: Arc::new(Plan::new(vec![want], 1)),
-        keep: Keep::Ring(Ring::create(None, 64 << 20).unwrap()),
-        decode: Default::default(),
-        flow: Default::default(),
-        dissect: Default::default(),
-        numbers: None,
-        own: None,
-        consumer: Box::new(Found(Arc::clone(&found))),
-        recorder: None,
-        tap: None,
+        ..ShardConfig::new(
+            Arc::new(Plan::new(vec![want], 1)),
+            Arc::new(Names::new(names).unwrap()),
+            Keep::Ring(Ring::create(None, 64 << 20).unwrap()),
+            Box::new(Found(Arc::clone(&found))),
+        )
     });
     run(&mut *source, &mut shard, &Control::default(), &mut |_| {});
     std::mem::take(&mut *found.lock().unwrap())

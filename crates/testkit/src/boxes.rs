@@ -1,10 +1,8 @@
 //! The boxes: decode, reassembly, and the whole shard.
 
-use gillnet_capture::{
-    Event, Frame, FrameHeader, Input, NO_POS, PacketDirection, Ring, Source, open_files,
-};
+use gillnet_capture::{Event, Frame, FrameHeader, Input, NO_POS, Ring, Source, open_files};
 use gillnet_entry::drops::Drops;
-use gillnet_entry::{Entry, Origin, json};
+use gillnet_entry::{Entry, json};
 use gillnet_kfl::{Env, Options, compile};
 use gillnet_names::{Names, NamesConfig};
 use gillnet_pipeline::{Board, Consumer, Keep, Matched, Plan, Shard, ShardConfig, Want};
@@ -108,7 +106,7 @@ impl Pcap {
                 return;
             }
             flows.get_mut(touch.flow).wanted = true;
-            let at = ring.append(&header(frame), frame.data);
+            let at = ring.append(&FrameHeader::of(frame, NO_POS), frame.data);
             let pos = packet
                 .payload_off
                 .map_or(NO_POS, |offset| at + u64::from(offset));
@@ -212,20 +210,12 @@ impl Rig {
             record: false,
             bodies: true,
         };
-        let shard = Shard::new(ShardConfig {
-            origin: Arc::new(Origin::default()),
-            names: Arc::new(Names::new(names).expect("the names are right")),
-            plan: Arc::new(Plan::new(vec![want], 1)),
+        let shard = Shard::new(ShardConfig::new(
+            Arc::new(Plan::new(vec![want], 1)),
+            Arc::new(Names::new(names).expect("the names are right")),
             keep,
-            decode: DecodeLimits::default(),
-            flow: FlowLimits::default(),
-            dissect: gillnet_protocols::Limits::default(),
-            numbers: None,
-            own: None,
             consumer,
-            recorder: None,
-            tap: None,
-        });
+        ));
         Rig {
             shard,
             found: Arc::default(),
@@ -345,15 +335,4 @@ pub(crate) fn each_frame(source: &mut dyn Source, mut each: impl FnMut(&Frame<'_
 /// A ring in memory.
 pub(crate) fn ring(bytes: u64) -> Ring {
     Ring::create(None, bytes).expect("there is room for a ring")
-}
-
-fn header(frame: &Frame<'_>) -> FrameHeader {
-    FrameHeader {
-        ts: frame.ts,
-        iface: frame.iface,
-        link: frame.link,
-        direction: PacketDirection::Unknown,
-        wire_len: frame.wire_len,
-        prev: NO_POS,
-    }
 }

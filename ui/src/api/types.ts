@@ -95,6 +95,9 @@ export interface Row {
   /** Bytes */
   responseSize: number;
   error: EntryError | null;
+  /** What a script's test says of it. */
+  passed?: true;
+  failed?: true;
   cluster?: string;
   node?: string;
   run?: string;

@@ -13,6 +13,12 @@ describe('bodyOf', () => {
     };
     expect(bodyOf(content, 2)).toMatchObject({ text: 'ü', fullSize: null });
   });
+  it('takes what a script put there for text only where it is', () => {
+    const odd = { encoding: 'base64', text: { a: 1 }, mimeType: 7, size: 2 } as never;
+    expect(bodyOf(odd, 2)).toMatchObject({ mimeType: '', text: '', fullSize: 2 });
+    const marked = { encoding: 'base64', text: '[redacted]' };
+    expect(bodyOf(marked, 0)?.text).toBe('[redacted]');
+  });
   it('knows bytes that are no text', () => {
     expect(bodyOf({ encoding: 'base64', text: base64(0xff, 0xfe) }, 2)?.text).toBeNull();
     expect(bodyOf({ encoding: 'base64', text: base64(1, 0, 2) }, 3)?.text).toBeNull();

@@ -11,17 +11,22 @@ export interface Body {
 
 /** The body of a message; null when it has none. */
 export function bodyOf(content: Content | undefined, size: unknown): Body | null {
-  const raw = content?.text ?? '';
+  // a script may have put anything in its place
+  const raw = textOf(content?.text);
   const stated = typeof size === 'number' ? size : (content?.size ?? 0);
   if (!content || (raw === '' && stated <= 0)) return null;
   const bytes = content.encoding === 'base64' ? fromBase64(raw) : new TextEncoder().encode(raw);
-  const mimeType = content.mimeType ?? '';
+  const mimeType = textOf(content.mimeType);
   return {
     mimeType,
     bytes,
     text: decodeText(bytes, mimeType),
     fullSize: stated > bytes.length ? stated : null,
   };
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
 }
 
 /** Bytes of base64; what is no base64 ends them. */

@@ -48,8 +48,8 @@ function address(url: unknown, headers: [string, string][], dst: Entry['dst'], t
 }
 
 function bodyArgument(content: Content | undefined): { body: string | null; left: string | null } {
-  const text = content?.text ?? '';
-  if (text === '') return { body: null, left: null };
+  const text: unknown = content?.text;
+  if (typeof text !== 'string' || text === '') return { body: null, left: null };
   if (content?.encoding === 'base64') return { body: null, left: 'it is binary' };
   if (text.includes('\0')) return { body: null, left: 'it is binary' };
   if (text.length > CURL_BODY_LIMIT) return { body: null, left: 'it is too large' };

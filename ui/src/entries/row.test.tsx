@@ -40,6 +40,17 @@ describe('EntryRow', () => {
     expect(screen.getByTitle('timeout: no response within 30 s')).toBeTruthy();
   });
 
+  it.each([
+    [{ failed: true }, 'failed', "200, failed a script's test"],
+    [{ passed: true }, 'passed', "200, passed a script's test"],
+    [{ failed: true, passed: true }, 'failed', "200, failed a script's test"],
+    [{}, null, '200'],
+  ] as [Partial<Row>, string | null, string][])('%o is shown as %s', (patch, kind, title) => {
+    show(patch);
+    expect(screen.getByRole('row').getAttribute('data-verdict')).toBe(kind);
+    expect(screen.getByTitle(title)).toBeTruthy();
+  });
+
   it('says which row was picked', async () => {
     const onPick = vi.fn();
     show({}, onPick);

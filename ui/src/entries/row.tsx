@@ -57,9 +57,17 @@ function EndpointCell({ end, withPort }: { end: Endpoint; withPort: boolean }) {
   );
 }
 
-function statusTitle({ error, status }: Row): string {
-  if (!error) return status;
-  return error.msg ? `${error.type}: ${error.msg}` : error.type;
+/** What a script's test says, for the row's colour; the status's title says it too. */
+export function verdict({ passed, failed }: Row): 'failed' | 'passed' | undefined {
+  if (failed) return 'failed';
+  return passed ? 'passed' : undefined;
+}
+
+function statusTitle(row: Row): string {
+  const { error, status } = row;
+  const kind = error && (error.msg ? `${error.type}: ${error.msg}` : error.type);
+  const said = verdict(row);
+  return [kind ?? status, said && `${said} a script's test`].filter(Boolean).join(', ');
 }
 
 interface Props {
@@ -86,6 +94,7 @@ export const EntryRow = memo(function EntryRow(props: Props) {
       aria-selected={open}
       className="row"
       data-current={current || undefined}
+      data-verdict={verdict(row)}
       style={{ transform: `translateY(${top}px)` }}
       onClick={() => onPick(row)}
     >

@@ -133,14 +133,7 @@ fn cost_of_a_frame() {
                 walk(
                     &mut *open_files(vec![Input::File(path.clone())]).unwrap(),
                     |frame| {
-                        let header = FrameHeader {
-                            ts: frame.ts,
-                            iface: frame.iface,
-                            link: frame.link,
-                            direction: frame.direction,
-                            wire_len: frame.wire_len,
-                            prev: NO_POS,
-                        };
+                        let header = FrameHeader::of(frame, NO_POS);
                         sum += ring.append(&header, frame.data);
                     },
                 )

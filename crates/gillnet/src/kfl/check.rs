@@ -3,6 +3,7 @@
 use super::Output;
 use crate::cli::{self, Language, Shared};
 use crate::exit::Done;
+use crate::output::say;
 use clap::Args;
 use gillnet_kfl::{Error, validate};
 
@@ -40,7 +41,7 @@ pub fn run(shared: &Shared, args: &CheckArgs) -> anyhow::Result<Done> {
         if args.output == Output::Json {
             let mut shown = gillnet_api::validation(&found, &text);
             shown["kfl"] = text.into();
-            println!("{shown}");
+            say(shown)?;
             continue;
         }
         let verdict = match (found.errors.is_empty(), found.warnings.is_empty()) {
@@ -48,18 +49,20 @@ pub fn run(shared: &Shared, args: &CheckArgs) -> anyhow::Result<Done> {
             (true, false) => "warning",
             (true, true) => "ok",
         };
-        println!("{verdict} ({}): {}", found.lang.name(), line(&text));
+        let lang = found.lang.name();
+        say(format_args!("{verdict} ({lang}): {}", line(&text)))?;
         for error in found.errors.iter().chain(&found.warnings) {
-            print_indented(error, &text);
+            print_indented(error, &text)?;
         }
     }
     Ok(done)
 }
 
-fn print_indented(error: &Error, text: &str) {
+fn print_indented(error: &Error, text: &str) -> std::io::Result<()> {
     for line in error.render(text).lines() {
-        println!("  {line}");
+        say(format_args!("  {line}"))?;
     }
+    Ok(())
 }
 
 /// A text in one line.

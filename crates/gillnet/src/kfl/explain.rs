@@ -4,6 +4,7 @@ use super::Output;
 use crate::cli::{self, Language, Shared};
 use crate::config::Config;
 use crate::exit::Done;
+use crate::output::say;
 use clap::Args;
 use gillnet_entry::Stage;
 use gillnet_kfl::{Explanation, Packets, Part};
@@ -53,18 +54,17 @@ pub fn run(shared: &Shared, args: &ExplainArgs) -> anyhow::Result<Done> {
             "tree": tree_json(&explanation.tree), "plan": plan,
             "warnings": gillnet_api::errors(warnings, &text),
         });
-        println!("{shown}");
+        say(shown)?;
         return Ok(Done::Ok);
     }
     let spelling = explanation.filter.lang().name().to_uppercase();
-    println!("{spelling}: {}\n", explanation.why);
-    print!("{}", tree_text(&explanation.tree));
-    println!();
+    say(format_args!("{spelling}: {}\n", explanation.why))?;
+    say(tree_text(&explanation.tree))?;
     for (name, value) in plan {
-        println!("{name:<15} {}", shown(name, &value));
+        say(format_args!("{name:<15} {}", shown(name, &value)))?;
     }
     for warning in explanation.filter.warnings() {
-        println!("\nwarning: {}", warning.render(&text));
+        say(format_args!("\nwarning: {}", warning.render(&text)))?;
     }
     Ok(Done::Ok)
 }

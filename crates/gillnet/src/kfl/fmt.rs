@@ -3,6 +3,7 @@
 use super::Output;
 use crate::cli::{self, Language, Shared};
 use crate::exit::Done;
+use crate::output::say;
 use clap::Args;
 
 /// `gillnet kfl fmt`.
@@ -34,9 +35,9 @@ pub fn run(shared: &Shared, args: &FmtArgs) -> anyhow::Result<Done> {
     match gillnet_kfl::format(&env, &text, &options) {
         Ok(formatted) if args.output == Output::Json => {
             let lang = gillnet_kfl::validate(&env, &text, &options).lang.name();
-            println!("{}", serde_json::json!({ "kfl": formatted, "lang": lang }));
+            say(serde_json::json!({ "kfl": formatted, "lang": lang }))?;
         }
-        Ok(formatted) => println!("{formatted}"),
+        Ok(formatted) => say(formatted)?,
         Err(errors) => return super::refused(&errors, &text, args.output),
     }
     Ok(Done::Ok)

@@ -7,6 +7,7 @@ mod fmt;
 
 use crate::cli::Shared;
 use crate::exit::Done;
+use crate::output::say;
 use clap::{Args, Subcommand};
 use gillnet_kfl::{Errors, Validation};
 use std::io::Read;
@@ -76,7 +77,7 @@ fn refused(errors: &Errors, text: &str, output: Output) -> anyhow::Result<Done> 
             errors: errors.errors.clone(),
             warnings: Vec::new(),
         };
-        println!("{}", gillnet_api::validation(&found, text));
+        say(gillnet_api::validation(&found, text))?;
     } else {
         eprintln!("gillnet: the filter is wrong\n{}", errors.render(text));
     }

@@ -247,7 +247,10 @@ pub(crate) fn entries(path: &Path, config: &Config, cut: Cut<'_>) -> Outcome {
                 .resize_with(streams.open.len().max(index + 1), || None);
             streams.open[index] = Some(open(flow));
         }
-        let at = ring.append(&header(&frame), frame.data);
+        let at = ring.append(
+            &gillnet_capture::FrameHeader::of(&frame, NO_POS),
+            frame.data,
+        );
         let pos = packet
             .payload_off
             .map_or(NO_POS, |offset| at + u64::from(offset));
@@ -278,16 +281,5 @@ fn open(flow: &Flow) -> Open {
         transport,
         ends: [a, b],
         entries: 0,
-    }
-}
-
-fn header(frame: &gillnet_capture::Frame<'_>) -> gillnet_capture::FrameHeader {
-    gillnet_capture::FrameHeader {
-        ts: frame.ts,
-        iface: frame.iface,
-        link: frame.link,
-        direction: frame.direction,
-        wire_len: frame.wire_len,
-        prev: NO_POS,
     }
 }

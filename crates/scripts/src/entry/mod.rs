@@ -8,5 +8,5 @@ mod tests;
 mod tree;
 mod value;
 
-pub(crate) use object::{Shapes, entry_object, entry_of, go_object};
+pub(crate) use object::{Shapes, entry_object, go_object, with_entry};
 pub(crate) use plain::from_json;

@@ -8,7 +8,7 @@
 use super::names::{self, json_of};
 use super::tree::{self, At, Member, Tree};
 use super::value::to_js;
-use gillnet_entry::{Bump, COMMON, OwnedEntry, Value as Field};
+use gillnet_entry::{Bump, COMMON, OwnedEntry, Schema, Value as Field};
 use rquickjs::atom::PredefinedAtom;
 use rquickjs::class::{
     Borrow, ClassKind, JsCell, JsClass, PropertyDescriptor, PropertyName, Readable, Trace, Tracer,
@@ -28,9 +28,14 @@ const KEPT: usize = 256 << 10;
 pub(crate) struct Shapes<'js> {
     /// What all objects inherit from.
     proto: Object<'js>,
+    /// The prototype of the class itself.
+    class: Object<'js>,
     /// Keeps the names' numbers theirs.
     names: RefCell<Vec<Atom<'js>>>,
     known: RefCell<Vec<Rc<Shape>>>,
+    /// Those of whole entries, by the address of their protocol's table.
+    roots: RefCell<Vec<(usize, Rc<Shape>)>>,
+    structs: RefCell<Vec<Rc<Keys>>>,
     arena: RefCell<Bump>,
 }
 
@@ -48,10 +53,14 @@ impl<'js> Shapes<'js> {
     /// What objects of a fresh interpreter share; to be stored in it before the first entry.
     pub(crate) fn new(ctx: &Ctx<'js>) -> Result<Shapes<'js>> {
         let object: Object<'js> = ctx.globals().get(PredefinedAtom::Object)?;
+        let class = Class::<Data<'js>>::prototype(ctx)?;
         Ok(Shapes {
             proto: object.get(PredefinedAtom::Prototype)?,
+            class: class.ok_or(rquickjs::Error::Unknown)?,
             names: RefCell::default(),
             known: RefCell::default(),
+            roots: RefCell::default(),
+            structs: RefCell::default(),
             arena: RefCell::default(),
         })
     }
@@ -78,6 +87,38 @@ impl<'js> Shapes<'js> {
         Ok(shape)
     }
 
+    /// The shape of entries of a protocol.
+    fn root(&self, ctx: &Ctx<'js>, schema: &'static Schema) -> Result<Rc<Shape>> {
+        let key = std::ptr::from_ref(schema).addr();
+        if let Some((_, shape)) = self.roots.borrow().iter().find(|(known, _)| *known == key) {
+            return Ok(Rc::clone(shape));
+        }
+        let shape = self.shape(ctx, tree::tree(schema), 0)?;
+        self.roots.borrow_mut().push((key, Rc::clone(&shape)));
+        Ok(shape)
+    }
+
+    /// The keys of a field of the common part that is an object.
+    fn keys(&self, ctx: &Ctx<'js>, at: At, members: &[(&str, Field<'_>)]) -> Result<Rc<Keys>> {
+        if let Some(keys) = self.structs.borrow().iter().find(|keys| keys.at == at) {
+            return Ok(Rc::clone(keys));
+        }
+        let mut keys = Keys {
+            at,
+            names: Vec::new(),
+            ids: Vec::new(),
+        };
+        for (name, _) in members {
+            let atom = Atom::from_str(ctx.clone(), name)?;
+            keys.names.push((*name).to_owned());
+            keys.ids.push(number(&atom));
+            self.names.borrow_mut().push(atom);
+        }
+        let keys = Rc::new(keys);
+        self.structs.borrow_mut().push(Rc::clone(&keys));
+        Ok(keys)
+    }
+
     /// Reads of an entry.
     fn with<T>(&self, entry: &OwnedEntry, read: impl FnOnce(&gillnet_entry::Entry<'_>) -> T) -> T {
         match self.arena.try_borrow_mut() {
@@ -93,6 +134,13 @@ impl<'js> Shapes<'js> {
             Err(_) => entry.with(&Bump::new(), read),
         }
     }
+}
+
+/// The keys of an object that is a value of the common part: they are always the same ones.
+struct Keys {
+    at: At,
+    names: Vec<String>,
+    ids: Vec<u32>,
 }
 
 impl Shape {
@@ -136,20 +184,21 @@ enum Of {
         entry: Arc<OwnedEntry>,
         shape: Rc<Shape>,
     },
-    /// All members stand in `over`; the other spelling of a name is known by this.
-    Map {
-        other: fn(&str) -> Option<String>,
-        /// Members that answer and are not listed.
-        hidden: fn(&OwnedEntry, &str) -> Field<'static>,
-        entry: Option<Arc<OwnedEntry>>,
+    /// Members are those of a field of the common part that is an object.
+    Struct {
+        entry: Arc<OwnedEntry>,
+        keys: Rc<Keys>,
     },
+    /// All members stand in `over`: a Kubernetes object.
+    Kubernetes,
 }
 
 /// A member that stands over the entry's own.
 #[derive(JsLifetime)]
 struct Over<'js> {
     id: u32,
-    name: Atom<'js>,
+    /// `None` where it is a member of the entry.
+    name: Option<Atom<'js>>,
     /// `None` where it was taken away.
     value: Option<Value<'js>>,
 }
@@ -168,19 +217,17 @@ impl<'js> Trace<'js> for Data<'js> {
 
 /// The object of an entry.
 pub(crate) fn entry_object<'js>(ctx: &Ctx<'js>, entry: Arc<OwnedEntry>) -> Result<Value<'js>> {
-    let shape = {
-        let shapes = shapes(ctx)?;
-        shapes.shape(ctx, tree::tree(entry.record.schema()), 0)?
-    };
-    object(ctx, Of::Entry { entry, shape }, Vec::new())
+    let shapes = shapes(ctx)?;
+    let shape = shapes.root(ctx, entry.record.schema())?;
+    object(&shapes, Of::Entry { entry, shape }, Vec::new())
 }
 
-/// The entry behind an object that [`entry_object`] gave.
-pub(crate) fn entry_of(value: &Value<'_>) -> Option<Arc<OwnedEntry>> {
+/// Reads of the entry behind an object that [`entry_object`] gave; `None` where it is another object.
+pub(crate) fn with_entry<T>(value: &Value<'_>, read: impl FnOnce(&OwnedEntry) -> T) -> Option<T> {
     let class = Class::<Data<'_>>::from_object(value.as_object()?)?;
     let data = class.try_borrow().ok()?;
     match &data.of {
-        Of::Entry { entry, shape } if shape.level == 0 => Some(Arc::clone(entry)),
+        Of::Entry { entry, shape } if shape.level == 0 => Some(read(entry)),
         _ => None,
     }
 }
@@ -204,12 +251,7 @@ pub(crate) fn go_object<'js>(ctx: &Ctx<'js>, value: &serde_json::Value) -> Resul
                 };
                 push(ctx, &mut over, &names::go_of(key), value)?;
             }
-            let of = Of::Map {
-                other: kubernetes_other,
-                hidden: |_, _| Field::Missing,
-                entry: None,
-            };
-            object(ctx, of, over)?
+            object(&*shapes(ctx)?, Of::Kubernetes, over)?
         }
         Json::Array(items) => {
             let array = rquickjs::Array::new(ctx.clone())?;
@@ -229,12 +271,12 @@ fn kubernetes_other(name: &str) -> Option<String> {
     }
 }
 
-fn object<'js>(ctx: &Ctx<'js>, of: Of, over: Vec<Over<'js>>) -> Result<Value<'js>> {
+fn object<'js>(shapes: &Shapes<'js>, of: Of, over: Vec<Over<'js>>) -> Result<Value<'js>> {
     let data = Data {
         of,
         over: RefCell::new(over),
     };
-    Ok(Class::instance(ctx.clone(), data)?.into_value())
+    Ok(Class::instance_proto(data, shapes.class.clone())?.into_value())
 }
 
 fn push<'js>(
@@ -246,7 +288,7 @@ fn push<'js>(
     let name = Atom::from_str(ctx.clone(), name)?;
     over.push(Over {
         id: number(&name),
-        name,
+        name: Some(name),
         value: Some(value),
     });
     Ok(())
@@ -260,12 +302,36 @@ fn shapes<'a, 'js>(ctx: &'a Ctx<'js>) -> Result<rquickjs::runtime::UserDataGuard
 enum Found<'js> {
     /// It stands over the entry's own.
     Over(Value<'js>),
-    /// A member of the entry.
-    Member(Rc<Shape>, u16),
+    /// The member with this number of the object's shape or keys.
+    Member(u16),
     /// It answers, and is not listed.
     Hidden(Value<'js>),
     /// It is not there, or was taken away.
     Nothing,
+}
+
+impl Of {
+    /// The number of a member, by that of its name.
+    #[inline]
+    fn member(&self, id: u32) -> Option<u16> {
+        match self {
+            Of::Entry { shape, .. } => shape.members.get(&id).copied(),
+            Of::Struct { keys, .. } => {
+                let at = keys.ids.iter().position(|known| *known == id)?;
+                u16::try_from(at).ok()
+            }
+            Of::Kubernetes => None,
+        }
+    }
+
+    /// The other spelling of a name.
+    fn other(&self, name: &str) -> Option<String> {
+        match self {
+            Of::Entry { shape, .. } if !shape.level().go => None,
+            Of::Entry { .. } | Of::Struct { .. } => json_of(name),
+            Of::Kubernetes => kubernetes_other(name),
+        }
+    }
 }
 
 impl<'js> Data<'js> {
@@ -278,21 +344,15 @@ impl<'js> Data<'js> {
         if self.over.borrow().iter().any(|over| over.id == id) {
             return Ok(Found::Nothing);
         }
-        // the other spelling
-        let other = match &self.of {
-            Of::Entry { shape, .. } if !shape.level().go => return Ok(Found::Nothing),
-            Of::Entry { .. } => json_of,
-            Of::Map { other, .. } => *other,
-        };
         let Ok(name) = atom.to_string() else {
             return Ok(Found::Nothing);
         };
-        if let Some(other) = other(&name) {
+        if let Some(other) = self.of.other(&name) {
             let other = Atom::from_str(ctx.clone(), &other)?;
             match self.listed(number(&other)) {
                 Found::Over(value) => return Ok(Found::Hidden(value)),
-                Found::Member(shape, at) => {
-                    return Ok(match self.member(ctx, &shape, at)? {
+                Found::Member(at) => {
+                    return Ok(match self.member(ctx, at)? {
                         Some(value) => Found::Hidden(value),
                         None => Found::Nothing,
                     });
@@ -301,11 +361,7 @@ impl<'js> Data<'js> {
             }
         }
         Ok(match &self.of {
-            Of::Map {
-                hidden,
-                entry: Some(entry),
-                ..
-            } => match hidden(entry, &name) {
+            Of::Struct { keys, .. } => match hidden(keys.at, &name) {
                 Field::Missing => Found::Nothing,
                 field => Found::Hidden(to_js(ctx, &field)?),
             },
@@ -320,42 +376,61 @@ impl<'js> Data<'js> {
         if let Some(over) = over.iter().find(|over| over.id == id) {
             return over.value.clone().map_or(Found::Nothing, Found::Over);
         }
-        match &self.of {
-            Of::Entry { shape, .. } => match shape.members.get(&id) {
-                Some(at) => Found::Member(Rc::clone(shape), *at),
-                None => Found::Nothing,
-            },
-            Of::Map { .. } => Found::Nothing,
-        }
+        self.of.member(id).map_or(Found::Nothing, Found::Member)
     }
 
-    /// The value of a member of the entry; `None` where it is not there. What is an object is kept.
-    fn member(&self, ctx: &Ctx<'js>, shape: &Rc<Shape>, at: u16) -> Result<Option<Value<'js>>> {
-        let Of::Entry { entry, .. } = &self.of else {
-            return Ok(None);
-        };
-        let Some(member) = shape.level().members.get(usize::from(at)) else {
-            return Ok(None);
-        };
+    /// The value of a member; `None` where it is not there. What is an object is kept.
+    fn member(&self, ctx: &Ctx<'js>, at: u16) -> Result<Option<Value<'js>>> {
         let shapes = shapes(ctx)?;
-        let made = shapes.with(entry, |read| made(ctx, entry, shape, member, read))?;
-        let value = match made {
-            Made::Nothing => return Ok(None),
-            Made::Value(value) => value,
-            Made::Level(level) => {
+        let (id, made) = match &self.of {
+            Of::Entry { entry, shape } => {
+                let at = usize::from(at);
+                let (Some(member), Some(id)) = (shape.level().members.get(at), shape.ids.get(at))
+                else {
+                    return Ok(None);
+                };
+                let made = shapes.with(entry, |read| made(ctx, &shapes, shape, member, read))?;
+                (*id, made)
+            }
+            Of::Struct { entry, keys } => {
+                let at = usize::from(at);
+                let (Some(name), Some(id)) = (keys.names.get(at), keys.ids.get(at)) else {
+                    return Ok(None);
+                };
+                let made = shapes.with(entry, |read| {
+                    let field = read.common.key(keys.at.index, name, &read.ctx);
+                    match field {
+                        Field::Missing => Ok(Made::Nothing),
+                        field => to_js(ctx, &field).map(Made::Value),
+                    }
+                })?;
+                (*id, made)
+            }
+            Of::Kubernetes => return Ok(None),
+        };
+        let value = match (made, &self.of) {
+            (Made::Value(value), _) => value,
+            (Made::Level(level), Of::Entry { entry, shape }) => {
                 let inner = shapes.shape(ctx, shape.tree, level)?;
                 let of = Of::Entry {
                     entry: Arc::clone(entry),
                     shape: inner,
                 };
-                object(ctx, of, Vec::new())?
+                object(&shapes, of, Vec::new())?
             }
+            (Made::Struct(keys), Of::Entry { entry, .. }) => {
+                let of = Of::Struct {
+                    entry: Arc::clone(entry),
+                    keys,
+                };
+                object(&shapes, of, Vec::new())?
+            }
+            _ => return Ok(None),
         };
         if value.is_object() {
-            let name = Atom::from_str(ctx.clone(), member.name)?;
             self.over.borrow_mut().push(Over {
-                id: number(&name),
-                name,
+                id,
+                name: None,
                 value: Some(value.clone()),
             });
         }
@@ -363,10 +438,11 @@ impl<'js> Data<'js> {
     }
 
     /// Puts a value over a member, or takes the member away.
-    fn put(&self, atom: Atom<'js>, value: Option<Value<'js>>) -> Result<()> {
+    fn put(&self, ctx: &Ctx<'js>, atom: Atom<'js>, value: Option<Value<'js>>) -> Result<()> {
         // under the name that is listed
-        let name = self.own_name(&atom)?.unwrap_or(atom);
+        let name = self.own_name(ctx, &atom)?.unwrap_or(atom);
         let id = number(&name);
+        let name = self.of.member(id).is_none().then_some(name);
         let mut over = self.over.borrow_mut();
         match over.iter_mut().find(|over| over.id == id) {
             Some(over) => over.value = value,
@@ -376,26 +452,17 @@ impl<'js> Data<'js> {
     }
 
     /// The listed name of one that is the other spelling.
-    fn own_name(&self, atom: &Atom<'js>) -> Result<Option<Atom<'js>>> {
-        let other = match &self.of {
-            Of::Entry { shape, .. } if !shape.level().go => return Ok(None),
-            Of::Entry { .. } => json_of,
-            Of::Map { other, .. } => *other,
-        };
+    fn own_name(&self, ctx: &Ctx<'js>, atom: &Atom<'js>) -> Result<Option<Atom<'js>>> {
         let has = |id: u32| {
-            let is_member = match &self.of {
-                Of::Entry { shape, .. } => shape.members.contains_key(&id),
-                Of::Map { .. } => false,
-            };
-            is_member || self.over.borrow().iter().any(|over| over.id == id)
+            self.of.member(id).is_some() || self.over.borrow().iter().any(|over| over.id == id)
         };
         if has(number(atom)) {
             return Ok(None);
         }
-        let Some(other) = atom.to_string().ok().and_then(|name| other(&name)) else {
+        let Some(other) = atom.to_string().ok().and_then(|name| self.of.other(&name)) else {
             return Ok(None);
         };
-        let other = Atom::from_str(atom_ctx(atom)?, &other)?;
+        let other = Atom::from_str(ctx.clone(), &other)?;
         Ok(has(number(&other)).then_some(other))
     }
 
@@ -408,35 +475,43 @@ impl<'js> Data<'js> {
             });
         };
         let over = self.over.borrow();
-        let mut members: &[u32] = &[];
-        if let Of::Entry { entry, shape } = &self.of {
-            members = &shape.ids;
-            let there: Vec<bool> = shapes(ctx)?.with(entry, |read| {
-                let all = shape.level().members.iter();
-                all.map(|member| shape.tree.has(member, read)).collect()
-            });
-            for ((member, id), there) in shape.level().members.iter().zip(&shape.ids).zip(there) {
-                let there = match over.iter().find(|over| over.id == *id) {
-                    Some(over) => over.value.is_some(),
-                    None => there,
-                };
-                if there {
-                    add(Atom::from_str(ctx.clone(), member.name)?);
+        let mut member = |name: &str, id: u32, there: bool| {
+            let there = match over.iter().find(|over| over.id == id) {
+                Some(over) => over.value.is_some(),
+                None => there,
+            };
+            if there {
+                add(Atom::from_str(ctx.clone(), name)?);
+            }
+            Ok::<_, rquickjs::Error>(())
+        };
+        match &self.of {
+            Of::Entry { entry, shape } => {
+                let members = &shape.level().members;
+                let there: Vec<bool> = shapes(ctx)?.with(entry, |read| {
+                    members
+                        .iter()
+                        .map(|member| shape.tree.has(member, read))
+                        .collect()
+                });
+                for ((of, id), there) in members.iter().zip(&shape.ids).zip(there) {
+                    member(of.name, *id, there)?;
                 }
             }
+            Of::Struct { keys, .. } => {
+                for (name, id) in keys.names.iter().zip(&keys.ids) {
+                    member(name, *id, true)?;
+                }
+            }
+            Of::Kubernetes => {}
         }
-        let rest = over
-            .iter()
-            .filter(|over| over.value.is_some() && !members.contains(&over.id));
-        for over in rest {
-            add(over.name.clone());
+        for over in over.iter().filter(|over| over.value.is_some()) {
+            if let Some(name) = &over.name {
+                add(name.clone());
+            }
         }
         Ok(names)
     }
-}
-
-fn atom_ctx<'js>(atom: &Atom<'js>) -> Result<Ctx<'js>> {
-    Ok(atom.to_js_string()?.ctx().clone())
 }
 
 /// What a member turned out to be.
@@ -444,11 +519,12 @@ enum Made<'js> {
     Nothing,
     Value(Value<'js>),
     Level(u16),
+    Struct(Rc<Keys>),
 }
 
 fn made<'js>(
     ctx: &Ctx<'js>,
-    entry: &Arc<OwnedEntry>,
+    shapes: &Shapes<'js>,
     shape: &Shape,
     member: &Member,
     read: &gillnet_entry::Entry<'_>,
@@ -458,18 +534,7 @@ fn made<'js>(
             Field::Missing => {}
             // the common part's objects are structs of Kubeshark: both spellings answer
             Field::Map(members) if at.common => {
-                let mut over = Vec::with_capacity(members.len());
-                for (key, value) in members {
-                    if !matches!(value, Field::Missing) {
-                        push(ctx, &mut over, key, to_js(ctx, value)?)?;
-                    }
-                }
-                let of = Of::Map {
-                    other: json_of,
-                    hidden: hidden(at),
-                    entry: Some(Arc::clone(entry)),
-                };
-                return Ok(Made::Value(object(ctx, of, over)?));
+                return shapes.keys(ctx, at, members).map(Made::Struct);
             }
             value => return Ok(Made::Value(to_js(ctx, &value)?)),
         }
@@ -481,23 +546,23 @@ fn made<'js>(
 }
 
 /// What an end answers beside what is listed: that of processes, which is known only where something tells it.
-fn hidden(at: At) -> fn(&OwnedEntry, &str) -> Field<'static> {
+fn hidden(at: At, name: &str) -> Field<'static> {
     const SRC: usize = COMMON.index("src");
     const DST: usize = COMMON.index("dst");
-    match usize::from(at.index) {
-        SRC | DST if at.common => |_, name| match name {
-            "processName" | "processPath" | "containerId" => Field::Str(""),
-            "cgroupId"
-            | "socketId"
-            | "processId"
-            | "parentProcessId"
-            | "hostProcessId"
-            | "hostParentProcessId"
-            | "cpuUsage"
-            | "memoryUsage" => Field::Int(0),
-            _ => Field::Missing,
-        },
-        _ => |_, _| Field::Missing,
+    if !at.common || !matches!(usize::from(at.index), SRC | DST) {
+        return Field::Missing;
+    }
+    match name {
+        "processName" | "processPath" | "containerId" => Field::Str(""),
+        "cgroupId"
+        | "socketId"
+        | "processId"
+        | "parentProcessId"
+        | "hostProcessId"
+        | "hostParentProcessId"
+        | "cpuUsage"
+        | "memoryUsage" => Field::Int(0),
+        _ => Field::Missing,
     }
 }
 
@@ -533,8 +598,8 @@ impl<'js> JsClass<'js> for Data<'js> {
         let data = borrowed(this)?;
         match data.find(ctx, &atom)? {
             Found::Over(value) | Found::Hidden(value) => Ok(value),
-            Found::Member(shape, at) => Ok(data
-                .member(ctx, &shape, at)?
+            Found::Member(at) => Ok(data
+                .member(ctx, at)?
                 .unwrap_or_else(|| Value::new_undefined(ctx.clone()))),
             Found::Nothing => shapes(ctx)?.proto.get(atom),
         }
@@ -548,16 +613,16 @@ impl<'js> JsClass<'js> for Data<'js> {
         value: Value<'js>,
     ) -> Result<bool> {
         own(ctx, &value);
-        borrowed(this)?.put(atom, Some(value))?;
+        borrowed(this)?.put(ctx, atom, Some(value))?;
         Ok(true)
     }
 
     fn exotic_delete_property(
         this: &JsCell<'js, Self>,
-        _: &Ctx<'js>,
+        ctx: &Ctx<'js>,
         atom: Atom<'js>,
     ) -> Result<bool> {
-        borrowed(this)?.put(atom, None)?;
+        borrowed(this)?.put(ctx, atom, None)?;
         Ok(true)
     }
 
@@ -569,7 +634,7 @@ impl<'js> JsClass<'js> for Data<'js> {
         let data = borrowed(this)?;
         match data.find(ctx, &atom)? {
             Found::Over(_) | Found::Hidden(_) => Ok(true),
-            Found::Member(shape, at) => Ok(data.member(ctx, &shape, at)?.is_some()),
+            Found::Member(at) => Ok(data.member(ctx, at)?.is_some()),
             Found::Nothing => shapes(ctx)?.proto.contains_key(atom),
         }
     }
@@ -583,7 +648,7 @@ impl<'js> JsClass<'js> for Data<'js> {
         let (value, listed) = match data.find(ctx, &atom)? {
             Found::Over(value) => (Some(value), true),
             Found::Hidden(value) => (Some(value), false),
-            Found::Member(shape, at) => (data.member(ctx, &shape, at)?, true),
+            Found::Member(at) => (data.member(ctx, at)?, true),
             Found::Nothing => (None, false),
         };
         Ok(value.map(|value| PropertyDescriptor::new_value(value, true, listed, true)))

@@ -339,7 +339,9 @@ impl Files {
     ) -> Result<String> {
         let folder = inside(dir)?;
         // a name is one part of a path
-        named(if name.is_empty() { "x" } else { name })?;
+        if !name.is_empty() {
+            named(name)?;
+        }
         loop {
             let number = rand::random::<u32>();
             let path = folder.join(format!("{name}{number}{suffix}"));

@@ -1,6 +1,6 @@
 //! The packets of a stream, wherever they are kept.
 
-use gillnet_capture::{Frame, FrameHeader, NO_POS, PacketDirection, Store};
+use gillnet_capture::{Frame, FrameHeader, NO_POS, Store};
 use gillnet_pipeline::{Control, FrameTap};
 use std::collections::BTreeMap;
 use std::io;
@@ -164,14 +164,7 @@ impl Tapped {
             of.cut = true;
             return;
         }
-        let header = FrameHeader {
-            ts: frame.ts,
-            iface: frame.iface,
-            link: frame.link,
-            direction: PacketDirection::Unknown,
-            wire_len: frame.wire_len,
-            prev: NO_POS,
-        };
+        let header = FrameHeader::of(frame, NO_POS);
         of.frames.push((header, frame.data.into()));
         self.bytes += frame.data.len() as u64;
     }

@@ -4,7 +4,7 @@
 
 use super::args::{Helper, json, throw};
 use crate::engine;
-use crate::entry::{entry_of, from_json};
+use crate::entry::{from_json, with_entry};
 use crate::local::Local;
 use gillnet_entry::{Bump, OwnedEntry};
 use gillnet_kfl::{Filter, Options, compile};
@@ -147,14 +147,16 @@ fn matches<'js>(ctx: Ctx<'js>, query: Opt<Value<'js>>, data: Opt<Value<'js>>) ->
         Compiled::Filter(filter) => filter,
         Compiled::Wrong(message) => return Err(throw(&ctx, message)),
     };
-    Ok(match entry_of(&data) {
-        Some(entry) => filters.matches(filter, &entry),
-        None if data.is_object() => filters.matches(filter, &from_json(json(&ctx, &data)?)),
-        None => {
-            let message = "kfl.match: argument 2 (data) must be an entry";
-            return Err(rquickjs::Exception::throw_type(&ctx, message));
-        }
-    })
+    Ok(
+        match with_entry(&data, |entry| filters.matches(filter, entry)) {
+            Some(matches) => matches,
+            None if data.is_object() => filters.matches(filter, &from_json(json(&ctx, &data)?)),
+            None => {
+                let message = "kfl.match: argument 2 (data) must be an entry";
+                return Err(rquickjs::Exception::throw_type(&ctx, message));
+            }
+        },
+    )
 }
 
 pub(super) fn install<'js>(ctx: &Ctx<'js>, local: &Rc<Local>) -> Result<()> {

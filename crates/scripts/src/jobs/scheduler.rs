@@ -23,6 +23,17 @@ pub(crate) struct Due {
     pub(crate) limit: u32,
 }
 
+/// What is known of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Planned {
+    pub(crate) tag: String,
+    pub(crate) cron: String,
+    pub(crate) limit: u32,
+    pub(crate) runs: u32,
+    pub(crate) running: bool,
+    pub(crate) next: Option<i64>,
+}
+
 /// The jobs of a node.
 #[derive(Debug)]
 pub(crate) struct Scheduler {
@@ -124,6 +135,23 @@ impl Scheduler {
     /// The tags of all jobs.
     pub(crate) fn list(&self) -> Vec<String> {
         lock(&self.inner).jobs.keys().cloned().collect()
+    }
+
+    /// All jobs, by tag, each with the script that gave it.
+    pub(crate) fn planned(&self) -> Vec<(Arc<Mailbox>, Planned)> {
+        let inner = lock(&self.inner);
+        let planned = inner.jobs.iter().map(|(tag, job)| {
+            let planned = Planned {
+                tag: tag.clone(),
+                cron: job.cron.clone(),
+                limit: job.limit,
+                runs: job.runs,
+                running: job.since.is_some(),
+                next: job.due.filter(|_| inner.running),
+            };
+            (Arc::clone(&job.owner), planned)
+        });
+        planned.collect()
     }
 
     /// Has a job run now, on its script's thread.

@@ -5,8 +5,7 @@
 
 mod title;
 
-pub use title::names_recording_kfl;
-pub(crate) use title::title;
+pub(crate) use title::{names_recording_kfl, title};
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -43,6 +42,8 @@ pub(crate) struct Source {
     pub(crate) title: String,
     pub(crate) active: bool,
     pub(crate) added: bool,
+    /// Whether it records by itself what `RECORDING_KFL` says.
+    pub(crate) records: bool,
     stamp: Stamp,
 }
 
@@ -82,6 +83,9 @@ pub enum StoreError {
     /// There are too many.
     #[error("there are {MOST} scripts already; delete one first")]
     TooMany,
+    /// Those behind the most that there may be.
+    #[error("{0} scripts are passed over: there are at most {MOST}")]
+    PassedOver(usize),
     /// It is too long.
     #[error("a script has at most {} MiB", LONGEST >> 20)]
     TooLong,
@@ -116,7 +120,10 @@ impl Sources {
                 }
             }
         }
-        sources.truncate(MOST);
+        if sources.len() > MOST {
+            faults.push(StoreError::PassedOver(sources.len() - MOST));
+            sources.truncate(MOST);
+        }
         for source in &mut sources {
             source.active = self.is_active(source, &said);
         }
@@ -143,9 +150,7 @@ impl Sources {
         if let Some(fault) = faults.into_iter().next() {
             return Err(fault);
         }
-        let records = sources
-            .into_iter()
-            .filter(|s| s.active && names_recording_kfl(&s.text));
+        let records = sources.into_iter().filter(|s| s.active && s.records);
         Ok(records.map(|source| source.path).collect())
     }
 
@@ -230,6 +235,7 @@ impl Source {
         Ok(Source {
             path: path.to_path_buf(),
             title: title(&text).unwrap_or(stem),
+            records: names_recording_kfl(&text),
             text,
             active: false,
             added,

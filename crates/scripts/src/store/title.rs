@@ -16,7 +16,7 @@ pub(crate) fn title(text: &str) -> Option<String> {
 }
 
 /// Whether a script's text names `RECORDING_KFL`: then it records by itself what that says.
-pub fn names_recording_kfl(text: &str) -> bool {
+pub(crate) fn names_recording_kfl(text: &str) -> bool {
     const NAME: &str = "RECORDING_KFL";
     let part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || matches!(c, '_' | '$'));
     text.match_indices(NAME).any(|(at, _)| {

@@ -6,7 +6,6 @@ use crate::{Doors, NoCluster, Pressure, RingStreams, Scripts};
 use gillnet_capture::{
     Event, Frame, Input, Interface, LinkType, Ring, Source, SourceStats, Store, open_files,
 };
-use gillnet_entry::Origin;
 use gillnet_kfl::{Options, compile};
 use gillnet_pipeline::{Control, Keep, Plan, Shard, ShardConfig, Want, run};
 use std::path::PathBuf;
@@ -101,20 +100,12 @@ fn beside(
         bodies: true,
     };
     let demand = scripts.demand();
-    let mut shard = Shard::new(ShardConfig {
-        origin: Arc::new(Origin::default()),
-        names: names(),
-        plan: Arc::new(Plan::new(vec![want], 1).with_packets(demand.packets)),
-        keep: Keep::Ring(ring),
-        decode: Default::default(),
-        flow: Default::default(),
-        dissect: Default::default(),
-        numbers: None,
-        own: None,
-        consumer: Box::new(scripts.sink(3, Pressure::Drop)),
-        recorder: None,
-        tap: None,
-    });
+    let mut shard = Shard::new(ShardConfig::new(
+        Arc::new(Plan::new(vec![want], 1).with_packets(demand.packets)),
+        names(),
+        Keep::Ring(ring),
+        Box::new(scripts.sink(3, Pressure::Drop)),
+    ));
     let count = frames.len() as u64;
     let ends = Arc::new(AtomicBool::new(false));
     let mut source = Live {

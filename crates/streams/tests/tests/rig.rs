@@ -114,14 +114,7 @@ impl Rig {
         }
         let mut pos = NO_POS;
         if self.store {
-            let header = FrameHeader {
-                ts: frame.ts,
-                iface: frame.iface,
-                link: frame.link,
-                direction: frame.direction,
-                wire_len: frame.wire_len,
-                prev: entry.last_pos,
-            };
+            let header = FrameHeader::of(frame, entry.last_pos);
             let start = self.ring.append(&header, frame.data);
             entry.last_pos = start;
             if let Some(off) = packet.payload_off {

@@ -1,7 +1,7 @@
 //! What nobody wants is not kept, and what somebody wants later is taken up again.
 
 use gillnet_capture::{Event, Ring, check_filter, expand, open_files};
-use gillnet_entry::{Entry, Origin, drops::Reason};
+use gillnet_entry::{Entry, drops::Reason};
 use gillnet_kfl::{Env, Options, compile};
 use gillnet_names::{Names, NamesConfig};
 use gillnet_pipeline::{Board, Consumer, Counters, Keep, Matched, Plan, Shard, ShardConfig, Want};
@@ -51,20 +51,12 @@ fn run(first: &[&str], then: Option<&[&str]>, learns: bool) -> (Vec<(u64, Option
         dns: learns,
         ..NamesConfig::default()
     };
-    let mut shard = Shard::new(ShardConfig {
-        origin: Arc::new(Origin::default()),
-        names: Arc::new(Names::new(names).unwrap()),
-        plan: plan(first, 1),
-        keep: Keep::Ring(Ring::create(None, 64 << 20).unwrap()),
-        decode: Default::default(),
-        flow: Default::default(),
-        dissect: Default::default(),
-        numbers: None,
-        own: None,
-        consumer: Box::new(See(Arc::clone(&seen))),
-        recorder: None,
-        tap: None,
-    });
+    let mut shard = Shard::new(ShardConfig::new(
+        plan(first, 1),
+        Arc::new(Names::new(names).unwrap()),
+        Keep::Ring(Ring::create(None, 64 << 20).unwrap()),
+        Box::new(See(Arc::clone(&seen))),
+    ));
     let mut at = 0;
     frames(|frame| {
         if at == CHANGE
