@@ -248,22 +248,13 @@ impl Narrowed {
         own && self.outer.as_ref().is_none_or(|outer| outer.asked(facts))
     }
 
-    /// A number that filters share which differ in constants alone, as those of many tenants do, and that is near for
-    /// such as begin alike. One after the other they take less time than among others: the processor has learnt the way.
+    /// A number that filters share which differ in constants alone, as those of many tenants do. One after the other they
+    /// take less time than among others: the processor has learnt the way.
     pub fn shape(&self) -> u64 {
-        const BITS: u32 = 7;
-        let (mut shape, mut left) = (0, u64::BITS / BITS);
-        let mut add = |of: &dyn Fn(&mut DefaultHasher)| {
-            let mut hasher = DefaultHasher::new();
-            of(&mut hasher);
-            if let Some(fewer) = left.checked_sub(1) {
-                left = fewer;
-                shape |= hasher.finish() % (1 << BITS) << (left * BITS);
-            }
-        };
-        add(&|hasher| self.gate.hash(hasher));
-        self.own.kinds(&mut add);
-        shape
+        let mut hasher = DefaultHasher::new();
+        self.gate.hash(&mut hasher);
+        self.own.shape(&mut hasher);
+        hasher.finish()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Const, Flag, Node};
 use crate::ast::Logic;
-use std::hash::{DefaultHasher, Hash};
+use std::hash::{Hash, Hasher};
 use std::mem::discriminant;
 
 const TRUE: Node = Node::Const(Const::Bool(true));
@@ -28,12 +28,12 @@ impl Node {
         }
     }
 
-    /// Shows what kinds its parts are of, from the top.
-    pub(crate) fn kinds(&self, see: &mut dyn FnMut(&dyn Fn(&mut DefaultHasher))) {
+    /// Takes in what predicates share which differ in constants alone, and others hardly ever.
+    pub(crate) fn shape(&self, hasher: &mut impl Hasher) {
         self.walk(&mut |node| {
-            see(&|hasher| discriminant(node).hash(hasher));
+            discriminant(node).hash(hasher);
             if let Node::Load(load) = node {
-                see(&|hasher| discriminant(load).hash(hasher));
+                discriminant(load).hash(hasher);
             }
         });
     }
