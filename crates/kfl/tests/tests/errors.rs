@@ -76,6 +76,13 @@ const TYPICAL: &[(&str, &str)] = &[
        ^^^"#,
     ),
     (
+        "http # and dns",
+        "
+1:6: unexpected token \"#\"; a comment begins with //
+  http # and dns
+       ^",
+    ),
+    (
         r#"http and src.namespace == "shop"#,
         r#"
 1:27: text without its closing quote; end the text with "
