@@ -147,6 +147,24 @@ pub struct Scripting {
     pub allow_hosts: Vec<String>,
     /// Other addresses for vendors' endpoints, by their names.
     pub endpoints: BTreeMap<String, String>,
+    /// What a script may take.
+    pub limits: ScriptLimits,
+    #[serde(flatten)]
+    unknown: BTreeMap<String, serde_json::Value>,
+}
+
+/// `scripting.limits`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ScriptLimits {
+    /// What a call of a hook may take of its own time, a job ten times as much; 1s.
+    pub time: Option<String>,
+    /// What a script may hold in memory; 64 MiB.
+    pub memory: Option<Size>,
+    /// Entries and packets that may wait for a script; 8192.
+    pub queue: Option<u64>,
+    /// What the files of all scripts may take in the data directory; 10 GiB.
+    pub disk: Option<Size>,
     #[serde(flatten)]
     unknown: BTreeMap<String, serde_json::Value>,
 }
@@ -339,6 +357,7 @@ impl Config {
             ("recording.", &self.recording.unknown),
             ("spool.", &self.spool.unknown),
             ("scripting.", &self.scripting.unknown),
+            ("scripting.limits.", &self.scripting.limits.unknown),
             ("api.", &self.api.unknown),
             ("names.", &self.names.unknown),
             ("tap.", &self.tap.unknown),

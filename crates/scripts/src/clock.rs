@@ -1,7 +1,7 @@
 //! Time, so that tests drive it.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// What jobs, timers and names of files take the time from.
 pub trait Clock: Send + Sync + std::fmt::Debug {
@@ -13,6 +13,11 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
 
     /// A bell that is to ring when the time was set.
     fn ring(&self, bell: Weak<Bell>);
+
+    /// What scripts' `Date` says, in ns since the epoch, where it is not the system's time.
+    fn date(&self) -> Option<i64> {
+        None
+    }
 }
 
 /// The system's time.
@@ -45,6 +50,8 @@ pub struct ManualClock(Mutex<Manual>);
 #[derive(Debug)]
 struct Manual {
     now: i64,
+    /// When it was set.
+    since: Instant,
     bells: Vec<Weak<Bell>>,
 }
 
@@ -53,6 +60,7 @@ impl ManualClock {
     pub fn at(now: i64) -> Arc<ManualClock> {
         Arc::new(ManualClock(Mutex::new(Manual {
             now,
+            since: Instant::now(),
             bells: Vec::new(),
         })))
     }
@@ -62,6 +70,7 @@ impl ManualClock {
         let mut manual = lock(&self.0);
         let by = i64::try_from(by.as_nanos()).unwrap_or(i64::MAX);
         manual.now = manual.now.saturating_add(by);
+        manual.since = Instant::now();
         manual.bells.retain(|bell| match bell.upgrade() {
             Some(bell) => {
                 bell.ring();
@@ -83,6 +92,13 @@ impl Clock for ManualClock {
 
     fn ring(&self, bell: Weak<Bell>) {
         lock(&self.0).bells.push(bell);
+    }
+
+    /// Goes on from what it was set to, so that a script that waits for a moment meets it.
+    fn date(&self) -> Option<i64> {
+        let manual = lock(&self.0);
+        let passed = i64::try_from(manual.since.elapsed().as_nanos()).unwrap_or(i64::MAX);
+        Some(manual.now.saturating_add(passed))
     }
 }
 

@@ -45,7 +45,7 @@ pub use helpers::{Cluster, NoCluster};
 pub use hooks::{Hook, HookSet};
 pub use host::Side;
 pub use instance::State;
-pub use limits::Limits;
+pub use limits::{LimitError, Limits};
 pub use logs::LogLayer;
 pub use metrics::Metrics;
 pub use rehearsal::{Rehearsal, RehearsalError, Report};

@@ -3,6 +3,7 @@
 use crate::hooks::Hook;
 use crate::scripts::{SyntaxError, check};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// What is wrong with a text, as far as can be told without running it: what is no JavaScript; else calls of helpers
 /// and functions in the manner of hooks that there are none of. What a script declares itself is its own.
@@ -12,20 +13,55 @@ pub fn review(file: &str, text: &str) -> Vec<SyntaxError> {
     }
     let tokens = tokens(text);
     let known = Known::new();
-    let mut found: Vec<_> = known.helpers(&tokens).chain(known.hooks(&tokens)).collect();
+    let helpers = known
+        .helpers(&tokens)
+        .map(|(span, message)| (span.start, message));
+    let mut found: Vec<_> = helpers.chain(known.hooks(&tokens)).collect();
     found.sort_by_key(|(at, _)| *at);
     let place = |(at, message): (usize, String)| {
-        let before = text.get(..at).unwrap_or_default();
-        let line = before.rsplit('\n').next().unwrap_or_default();
-        let count = |n: usize| u32::try_from(n + 1).unwrap_or(u32::MAX);
+        let (line, column) = place(text, at);
         SyntaxError {
             file: file.to_owned(),
-            line: count(before.matches('\n').count()),
-            column: count(line.chars().count()),
+            line,
+            column,
             message,
         }
     };
     found.into_iter().map(place).collect()
+}
+
+/// A call of a helper that there is none of.
+#[derive(Debug)]
+pub(crate) struct Missing {
+    /// Line and column where it begins.
+    pub(crate) from: (u32, u32),
+    /// The same of its parenthesis.
+    pub(crate) to: (u32, u32),
+    /// What there is to say.
+    pub(crate) message: String,
+}
+
+/// Calls of helpers that there are none of, in a text that is JavaScript.
+pub(crate) fn missing(text: &str) -> Vec<Missing> {
+    let tokens = tokens(text);
+    let known = Known::new();
+    let missing = known.helpers(&tokens).map(|(span, message)| Missing {
+        from: place(text, span.start),
+        to: place(text, span.end),
+        message,
+    });
+    missing.collect()
+}
+
+/// Line and column of an offset, from 1.
+fn place(text: &str, at: usize) -> (u32, u32) {
+    let before = text.get(..at).unwrap_or_default();
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    let count = |n: usize| u32::try_from(n + 1).unwrap_or(u32::MAX);
+    (
+        count(before.matches('\n').count()),
+        count(line.chars().count()),
+    )
 }
 
 /// What there is.
@@ -47,11 +83,14 @@ impl Known {
         Known { helpers, groups }
     }
 
-    /// Calls of helpers that are none.
-    fn helpers<'t>(&'t self, tokens: &'t [Token<'t>]) -> impl Iterator<Item = (usize, String)> {
+    /// Calls of helpers that are none, each up to its parenthesis.
+    fn helpers<'t>(
+        &'t self,
+        tokens: &'t [Token<'t>],
+    ) -> impl Iterator<Item = (Range<usize>, String)> {
         let own = own_names(tokens);
         let calls = (0..tokens.len()).filter_map(|i| call(tokens, i));
-        calls.filter_map(move |(at, path)| {
+        calls.filter_map(move |(span, path)| {
             let root = path.split('.').next()?;
             if path == root || !self.groups.contains(root) || own.contains(root) {
                 return None;
@@ -66,7 +105,7 @@ impl Known {
                 return None;
             }
             let near = hint(&path, self.helpers.iter().map(String::as_str));
-            Some((at, format!("there is no helper {path}{near}")))
+            Some((span, format!("there is no helper {path}{near}")))
         })
     }
 
@@ -264,8 +303,8 @@ fn is_member(tokens: &[Token<'_>], i: usize) -> bool {
         .is_some_and(|before| sign_at(tokens, before) == Some('.'))
 }
 
-/// The call that begins here: its offset, and the path that is called.
-fn call(tokens: &[Token<'_>], begin: usize) -> Option<(usize, String)> {
+/// The call that begins here: its offsets up to the parenthesis, and the path that is called.
+fn call(tokens: &[Token<'_>], begin: usize) -> Option<(Range<usize>, String)> {
     let mut path = name_at(tokens, begin)?.to_owned();
     if is_member(tokens, begin) {
         return None;
@@ -276,8 +315,8 @@ fn call(tokens: &[Token<'_>], begin: usize) -> Option<(usize, String)> {
         path.push_str(name_at(tokens, i + 1)?);
         i += 2;
     }
-    let at = tokens.get(begin)?.at;
-    (sign_at(tokens, i) == Some('(')).then_some((at, path))
+    let span = tokens.get(begin)?.at..tokens.get(i)?.at;
+    (sign_at(tokens, i) == Some('(')).then_some((span, path))
 }
 
 /// Names that the script may have given another meaning: those that stand somewhere without being asked for a member.

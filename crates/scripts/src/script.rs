@@ -8,6 +8,7 @@ use crate::host::{Host, Side};
 use crate::jobs::Due;
 use crate::local::Local;
 use crate::mailbox::{Mailbox, Queried};
+use crate::review;
 use gillnet_entry::OwnedEntry;
 use gillnet_entry::time::Rfc3339;
 use gillnet_pipeline::PacketSeen;
@@ -70,7 +71,13 @@ impl Script {
 
     /// Runs the whole text, top to bottom; then its hooks are known.
     pub(crate) fn load(&self, file: &str, text: &str) -> std::result::Result<(), Fault> {
-        self.engine.run(file, text, self.local.host.limits.job)?;
+        let limit = self.local.host.limits.job;
+        let missing = review::missing(text);
+        if !missing.is_empty() {
+            let name = |ctx: &Ctx<'_>| helpers::name_missing(ctx, file, &missing);
+            self.engine.enter(limit, name)?;
+        }
+        self.engine.run(file, text, limit)?;
         self.find_hooks()
     }
 

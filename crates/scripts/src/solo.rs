@@ -25,7 +25,13 @@ pub(crate) fn host(config: &Config, doors: &Doors) -> Result<Arc<Host>, Error> {
     let clock = Arc::clone(&doors.clock);
     let history = History::new(Arc::clone(&doors.names));
     let streams = Arc::clone(&doors.streams);
-    let files = Files::open(&config.data_dir, streams, history, Arc::clone(&clock));
+    let files = Files::open(
+        &config.data_dir,
+        config.limits.disk,
+        streams,
+        history,
+        Arc::clone(&clock),
+    );
     let files = files.map_err(|source| Error::DataDir {
         path: config.data_dir.clone(),
         source,

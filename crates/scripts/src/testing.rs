@@ -98,9 +98,18 @@ impl Rig {
     }
 
     pub(crate) fn with_env(env: &serde_json::Value, streams: Arc<dyn StreamFiles>) -> Rig {
+        Rig::made(env, streams, Limits::default())
+    }
+
+    /// With other limits than those of time.
+    pub(crate) fn with_limits(limits: Limits) -> Rig {
+        Rig::made(&serde_json::json!({}), Arc::new(NoStreams), limits)
+    }
+
+    fn made(env: &serde_json::Value, streams: Arc<dyn StreamFiles>, limits: Limits) -> Rig {
         let clock = ManualClock::at(NOW);
         let dir = tempfile::tempdir().unwrap();
-        let host = host(&clock, dir.path(), env, streams);
+        let host = host(&clock, dir.path(), env, streams, limits);
         let mailbox = Arc::new(Mailbox::new(1 << 20, 100));
         lock(&host.mailboxes).push((Side::Worker, Arc::clone(&mailbox)));
         let script = Script::new(&host, Side::Worker, 0, &mailbox).unwrap();
@@ -145,6 +154,7 @@ pub(crate) fn host(
     dir: &std::path::Path,
     env: &serde_json::Value,
     streams: Arc<dyn StreamFiles>,
+    limits: Limits,
 ) -> Arc<Host> {
     let clock = Arc::clone(clock) as Arc<dyn crate::Clock>;
     let names = NamesConfig {
@@ -159,13 +169,13 @@ pub(crate) fn host(
         limits: Limits {
             hook: LIMIT,
             job: LIMIT,
-            ..Limits::default()
+            ..limits
         },
         console: Console::default(),
         metrics: Default::default(),
         clock: Arc::clone(&clock),
         speech: Speech::new(self::env()),
-        files: Files::open(dir, streams, history, clock).unwrap(),
+        files: Files::open(dir, limits.disk, streams, history, clock).unwrap(),
         cluster: Arc::new(NoCluster),
         dry_run: false,
         changed: Default::default(),

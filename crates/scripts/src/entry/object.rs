@@ -361,7 +361,7 @@ impl<'js> Data<'js> {
             }
         }
         Ok(match &self.of {
-            Of::Struct { keys, .. } => match hidden(keys.at, &name) {
+            Of::Struct { entry, keys } => match hidden(entry, keys.at, &name) {
                 Field::Missing => Found::Nothing,
                 field => Found::Hidden(to_js(ctx, &field)?),
             },
@@ -546,14 +546,17 @@ fn made<'js>(
 }
 
 /// What an end answers beside what is listed: that of processes, which is known only where something tells it.
-fn hidden(at: At, name: &str) -> Field<'static> {
+fn hidden<'e>(entry: &'e OwnedEntry, at: At, name: &str) -> Field<'e> {
     const SRC: usize = COMMON.index("src");
     const DST: usize = COMMON.index("dst");
-    if !at.common || !matches!(usize::from(at.index), SRC | DST) {
-        return Field::Missing;
-    }
+    let (_, _, end) = match usize::from(at.index) {
+        SRC if at.common => &entry.src,
+        DST if at.common => &entry.dst,
+        _ => return Field::Missing,
+    };
     match name {
-        "processName" | "processPath" | "containerId" => Field::Str(""),
+        "processName" => Field::Str(end.workload.as_ref().map_or("", |w| &w.process)),
+        "processPath" | "containerId" => Field::Str(""),
         "cgroupId"
         | "socketId"
         | "processId"

@@ -15,7 +15,7 @@ const SPAN: i64 = 3_600_000_000_000;
 const EVERY: i64 = 3_000_000_000;
 /// Addresses in it, at most.
 const ADDRESSES: usize = 4096;
-/// Bytes of it, at most: what held earlier goes first.
+/// Bytes of it, at most: what held earlier goes first, then addresses.
 const BYTES: usize = 8 << 20;
 
 /// Writes the names of addresses.
@@ -40,16 +40,20 @@ impl History {
 
     /// As Kubeshark has it: `{"<unix s>": {"<ip>" or "<ip:port>": {"FullAddress", "Namespace", …}}}`.
     pub(crate) fn value(&self, now: i64) -> Value {
-        let addresses = self.names.addresses(ADDRESSES);
+        let mut addresses = self.names.addresses(ADDRESSES);
         let mut span = SPAN;
         loop {
             let value = self
                 .names
                 .history(addresses.iter().copied(), now - span, now);
-            if span < EVERY || value.to_string().len() <= BYTES {
+            if addresses.is_empty() || value.to_string().len() <= BYTES {
                 return value;
             }
-            span /= 4;
+            if span < EVERY {
+                addresses.truncate(addresses.len() / 2);
+            } else {
+                span /= 4;
+            }
         }
     }
 
@@ -71,5 +75,35 @@ impl History {
         dir.rename(&temporary, dir, HISTORY)?;
         written.text = text;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gillnet_names::{NamesConfig, StaticName};
+
+    #[test]
+    fn the_names_file_does_not_grow_without_end() {
+        let name = |n: u32| StaticName {
+            address: std::net::Ipv4Addr::from(0x0a00_0000 + n).to_string(),
+            name: format!("{n}{}", "x".repeat(8000)),
+            ..StaticName::default()
+        };
+        let names = |count: u32| {
+            let statics = (0..count).map(name).collect();
+            let names = Names::new(NamesConfig {
+                statics,
+                ..NamesConfig::default()
+            });
+            let history = History::new(Arc::new(names.unwrap()));
+            let value = history.value(1_767_323_045_000_000_000);
+            let addresses = value.as_object().unwrap().values();
+            let most = addresses.map(|at| at.as_object().unwrap().len()).max();
+            (value.to_string().len(), most.unwrap())
+        };
+        assert_eq!(names(100).1, 100);
+        let (bytes, addresses) = names(5000);
+        assert!(bytes <= BYTES && addresses >= 256, "{bytes} {addresses}");
     }
 }

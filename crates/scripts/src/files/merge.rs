@@ -102,7 +102,7 @@ impl Merge {
     }
 
     /// Writes all as one capture.
-    pub(crate) fn write(self, to: File) -> io::Result<()> {
+    pub(crate) fn write(self, to: impl Write) -> io::Result<()> {
         let file = self
             .frames
             .into_inner()

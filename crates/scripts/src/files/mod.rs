@@ -3,10 +3,12 @@
 //! Two kinds of file in it are written only when they are opened: `pcaps/master/<stream>`, the packets of a stream, and
 //! `name_resolution_history.json`, what addresses are called.
 
+mod disk;
 mod history;
 mod merge;
 mod streams;
 
+use disk::Disk;
 pub(crate) use history::History;
 pub(crate) use merge::Merge;
 pub use streams::{EachFrame, NoStreams, Readback, RingStreams, StreamFiles, TappedStreams};
@@ -55,6 +57,7 @@ pub(crate) struct Files {
     path: PathBuf,
     streams: Arc<dyn StreamFiles>,
     history: History,
+    disk: Disk,
     clock: Arc<dyn Clock>,
     pub(crate) counts: Counts,
 }
@@ -140,9 +143,10 @@ fn number_of(name: &str) -> Option<u64> {
 }
 
 impl Files {
-    /// Opens the directory, and makes it where it is not there.
+    /// Opens the directory, and makes it where it is not there. Files in it may take so many bytes.
     pub(crate) fn open(
         path: &Path,
+        limit: u64,
         streams: Arc<dyn StreamFiles>,
         history: History,
         clock: Arc<dyn Clock>,
@@ -155,6 +159,7 @@ impl Files {
             path: path.to_path_buf(),
             streams,
             history,
+            disk: Disk::new(limit),
             clock,
             counts: Counts::default(),
         })
@@ -246,8 +251,13 @@ impl Files {
             options.append(true);
         } else {
             options.truncate(true);
+            // of what was in it
+            self.disk.free();
         }
-        let write = || self.dir.open_with(&clean, &options)?.write_all(content);
+        let write = || {
+            self.disk.make(&self.dir, content.len() as u64)?;
+            self.dir.open_with(&clean, &options)?.write_all(content)
+        };
         write().map_err(|error| failed(path, &error))
     }
 
@@ -263,6 +273,8 @@ impl Files {
             if same(&file, &source)? {
                 return Ok(());
             }
+            self.disk.free();
+            self.disk.make(&self.dir, source.metadata()?.len())?;
             file.set_len(0)?;
             io::copy(&mut source, &mut file).map(drop)
         };
@@ -274,6 +286,8 @@ impl Files {
         if new.as_os_str().is_empty() || self.dir.is_dir(&new) {
             new.push(old.file_name().unwrap_or_default());
         }
+        // of what stood in its place
+        self.disk.free();
         match self.dir.rename(&old, &self.dir, &new) {
             // a stream's capture, which stands nowhere yet
             Err(error) if error.kind() == io::ErrorKind::NotFound && stream_of(&old).is_some() => {
@@ -287,6 +301,7 @@ impl Files {
     /// Removes a file, or a folder with all that is in it. One that is not there is no error.
     pub(crate) fn delete(&self, path: &str) -> Result<()> {
         let clean = named(path)?;
+        self.disk.free();
         let delete = || {
             let about = match self.dir.symlink_metadata(&clean) {
                 Ok(about) => about,
@@ -307,14 +322,21 @@ impl Files {
         if clean.as_os_str().is_empty() {
             return Ok(());
         }
-        self.dir
-            .create_dir_all(&clean)
-            .map_err(|error| failed(path, &error))
+        let make = || {
+            if !self.dir.is_dir(&clean) {
+                self.disk.make(&self.dir, 0)?;
+            }
+            self.dir.create_dir_all(&clean)
+        };
+        make().map_err(|error| failed(path, &error))
     }
 
     /// Makes a folder of its own, `<dir>/<name><digits>`; gives its path.
     pub(crate) fn mkdir_temp(&self, name: &str, dir: &str) -> Result<String> {
-        self.fresh(dir, name, "", |path| self.dir.create_dir(path))
+        self.fresh(dir, name, "", |path| {
+            self.disk.make(&self.dir, 0)?;
+            self.dir.create_dir(path)
+        })
     }
 
     /// Makes an empty file of its own, `<dir>/<name><digits>.<ext>`; gives its path.
@@ -325,6 +347,7 @@ impl Files {
     }
 
     fn create_new(&self, path: &Path) -> io::Result<File> {
+        self.disk.make(&self.dir, 0)?;
         let mut options = OpenOptions::new();
         options.write(true).read(true).create_new(true);
         Ok(self.dir.open_with(path, &options)?.into_std())
@@ -371,6 +394,7 @@ impl Files {
         let folder = self.folder(path).map_err(|error| failed(path, &error))?;
         let (name, file) = self.stamped(|second| format!("kubeshark_{second}.tar.gz"))?;
         let pack = || {
+            let file = self.disk.writer(&self.dir, file);
             let packed = GzEncoder::new(BufWriter::new(file), Compression::fast());
             let mut archive = tar::Builder::new(packed);
             pack(&folder, Path::new(""), &mut archive)?;
@@ -381,7 +405,7 @@ impl Files {
                 .map_err(io::IntoInnerError::into_error)?;
             Ok(())
         };
-        pack().map_err(|error| failed(&name, &error))?;
+        pack().map_err(|error| self.undone(&name, &error))?;
         Ok(name)
     }
 
@@ -440,8 +464,19 @@ impl Files {
             }
         }
         let (name, file) = self.stamped(|second| format!("{second}.pcap"))?;
-        merge.write(file).map_err(|error| failed(&name, &error))?;
+        let file = self.disk.writer(&self.dir, file);
+        merge
+            .write(file)
+            .map_err(|error| self.undone(&name, &error))?;
         Ok(name)
+    }
+
+    /// A file that could not be written whole goes.
+    fn undone(&self, name: &str, error: &io::Error) -> FileError {
+        self.disk.free();
+        // where it can't, it is found in the directory
+        let _ = self.dir.remove_file(name);
+        failed(name, error)
     }
 
     /// Names of the files in a folder.

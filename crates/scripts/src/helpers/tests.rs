@@ -458,3 +458,73 @@ fn the_recorder_of_kfls_refuses_to_work_without_its_settings() {
         ]
     );
 }
+
+#[test]
+fn files_may_take_so_much_and_no_more() {
+    let limits = crate::Limits {
+        disk: 1 << 20,
+        ..crate::Limits::default()
+    };
+    let rig = Rig::with_limits(limits);
+    rig.run(
+        r#"
+        var says = 'the files of all scripts would take more than 1 MiB (scripting.limits.disk); delete some';
+        var noise = ''; for (var i = 0; noise.length < 300000; i++) noise += Math.random();
+        file.write('a', noise); file.copy('a', 'b'); file.mkdir('d'); file.move('b', 'd');
+        fails(function () { file.write('c', noise + noise); }, 'Error: file.write: c: ' + says);
+        fails(function () { file.append('a', noise + noise); }, 'Error: file.append: a: ' + says);
+        file.copy('d/b', 'c');
+        fails(function () { file.copy('a', 'e'); }, 'Error: file.copy: e: ' + says);
+        fails(function () { file.tar('d'); }, says);
+        fails(function () { for (;;) file.temp('t', 'd', 'x'); }, says);
+        fails(function () { for (;;) file.mkdirTemp('t', 'd'); }, says);
+        fails(function () { for (var i = 0; ; i++) file.mkdir('d/m' + i); }, says);
+        fails(function () { pcap.snapshot([], 'd'); }, 'Error: pcap.snapshot: ');
+        file.delete('d'); file.delete('c');
+        file.write('c', noise); file.write('c', noise); file.write('c', noise); file.write('c', noise);
+        "#,
+    )
+    .unwrap();
+    let mut left: Vec<_> = std::fs::read_dir(rig.dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    left.sort();
+    assert_eq!(
+        left,
+        ["a", "c", "e", "pcaps"],
+        "what could not be written whole is not there"
+    );
+}
+
+#[test]
+fn all_jobs_run_at_once() {
+    let rig = Rig::new();
+    rig.run("n = 0; ['a', 'b'].forEach(function (tag) { jobs.schedule(tag, '@yearly', function () { n++; }); }); is(jobs.runAll(), undefined);")
+        .unwrap();
+    let mailbox = &rig.script.local().mailbox;
+    while let Some(crate::mailbox::Event::RunJob(tag)) = mailbox.take() {
+        let due = rig.host.worker.scheduler.take(&tag).unwrap();
+        rig.script.run_job(&due).unwrap();
+        rig.host.worker.scheduler.ended(&due);
+    }
+    rig.run("is(n, 2); is(jobs.list().join(), 'a,b');").unwrap();
+}
+
+#[test]
+fn dates_go_by_the_clock_of_jobs() {
+    let rig = Rig::new();
+    let text = r#"
+        var day = '2026-01-02T03:04:'; is(new Date().toISOString().slice(0, 17), day); is(new Date(Date.now()).toISOString().slice(0, 17), day);
+        is(typeof Date(), 'string'); is(Date().indexOf('2026') > 0, true); is(new Date(0).getTime(), 0); is(new Date(2020, 1).getFullYear(), 2020);
+        is(Date.UTC(1970, 0, 2), 86400000); is(Date.parse('1970-01-02'), 86400000); is(new Date() instanceof Date, true); is(new Date().constructor, Date);
+        is(Date.name + Date.length, 'Date7'); class Day extends Date { day() { return this.getUTCDate(); } } is(new Day().day(), 2); is(new Day() instanceof Day, true);
+        is(JSON.stringify({ d: new Date(0) }), '{"d":"1970-01-01T00:00:00.000Z"}'); is(Object.prototype.toString.call(new Date()), '[object Date]');
+        for (var until = Date.now() + 5; Date.now() < until;) {}
+        before = Date.now();
+    "#;
+    rig.run(text).unwrap();
+    rig.clock.advance(Duration::from_secs(3600));
+    rig.run("is(Math.abs(Date.now() - before - 3600000) < 60000, true);")
+        .unwrap();
+}

@@ -1,6 +1,7 @@
 // The helpers that are ways of using others. Runs once in every interpreter, before the script.
 (function ({ kfl, file, pcap, jobs, vendor, console, env, request }) {
   const { stringify } = JSON;
+  const System = Date, { now } = Date;
 
   // Counts of two maps together: numbers are added, maps joined, and of anything else the second counts.
   function joinMaps(a, b) {
@@ -122,24 +123,24 @@
     if (params.clear) {
       vendor.s3.clear(params.awsRegion, params.awsAccessKeyId, params.awsSecretAccessKey, params.s3Bucket);
     }
-    recorder.queries = params.kflArr.map((query, index) => ({ query, index, dir: `kfl_pcap_s3_${index}`, streams: new Set(), since: Date.now() }));
+    recorder.queries = params.kflArr.map((query, index) => ({ query, index, dir: `kfl_pcap_s3_${index}`, streams: new Set(), since: now() }));
     for (const { dir } of recorder.queries) {
       file.delete(dir);
       file.mkdir(dir);
     }
     recorder.log = [];
-    recorder.logged = Date.now();
+    recorder.logged = now();
     jobs.schedule(recorder.job, "*/30 * * * * *", () => {
       for (const query of recorder.queries) {
-        const due = Date.now() - query.since >= params.maxMinutes * 60_000;
+        const due = now() - query.since >= params.maxMinutes * 60_000;
         if (due || query.streams.size > params.maxL4Streams) upload(query, params);
       }
-      if (recorder.log.length > 0 && Date.now() - recorder.logged >= HOUR) uploadLog(params);
+      if (recorder.log.length > 0 && now() - recorder.logged >= HOUR) uploadLog(params);
     });
   }
 
   function upload(query, params) {
-    query.since = Date.now();
+    query.since = now();
     const streams = [...query.streams];
     if (streams.length === 0) return;
     // what came since a stream was first kept, where it is still there
@@ -152,7 +153,7 @@
     try {
       const snapshot = pcap.snapshot([], query.dir);
       file.move(snapshot, dir);
-      const time = new Date().toISOString();
+      const time = new System().toISOString();
       file.write(`${dir}/name_resolution_history.json`, stringify(pcap.nameResolutionHistory()));
       file.write(`${dir}/content.json`, stringify({
         kfl_index: query.index, kfl_query: query.query, l4_streams: streams, pcap_file_name: snapshot, time,
@@ -177,8 +178,8 @@
   }
 
   function uploadLog(params) {
-    recorder.logged = Date.now();
-    const name = `kfl_pcap_s3_log_${Math.floor(Date.now() / 1000)}.json`;
+    recorder.logged = now();
+    const name = `kfl_pcap_s3_log_${Math.floor(now() / 1000)}.json`;
     file.write(name, stringify(recorder.log));
     try {
       vendor.s3.put(params.awsRegion, params.awsAccessKeyId, params.awsSecretAccessKey, params.s3Bucket, name);

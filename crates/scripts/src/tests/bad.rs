@@ -1,7 +1,11 @@
 //! Scripts that misbehave: each is contained, says so, and holds up no other.
 
-use super::lifecycle::{PATIENCE, World, feed, said};
-use crate::testing::entries;
+use super::lifecycle::{PATIENCE, World, feed, names, said};
+use super::live::frames;
+use super::published::emulators::wait_for;
+use super::stage::Stage;
+use super::traffic::Frames;
+use crate::testing::{entries, fixture};
 use crate::{Hook, Pressure, State};
 use gillnet_pipeline::Consumer;
 use std::time::Duration;
@@ -125,24 +129,104 @@ fn deleting_what_is_outside_is_refused() {
     assert!(outside.exists());
 }
 
+/// A job of every second that is busy, on its own thread, until it finds a file.
+const BUSY: &str = r#"
+// busy
+var runs = 0;
+function isThere(path) {
+  try {
+    file.copy(path, "found");
+    return true;
+  } catch (error) {
+    return false;
+  }
+}
+jobs.schedule("busy", "* * * * * *", function () {
+  runs++;
+  console.log("begins", runs);
+  while (!isThere("enough")) {}
+  console.log("ends", runs);
+});
+"#;
+
 #[test]
-fn a_job_that_takes_longer_than_its_period_is_not_started_while_it_runs() {
-    let world = World::new(&[
-        (
-            "bad.js",
-            "// slow\nvar runs = 0; jobs.schedule('slow', '* * * * * *', function () { runs++; console.log('run', runs); while (runs < 2 && !file.temp) {} });",
-        ),
-        ("good.js", GOOD),
-    ]);
+fn a_job_of_every_second_that_takes_a_minute_runs_once_and_holds_up_nobody() {
+    let world = World::new(&[("bad.js", BUSY), ("good.js", GOOD)]);
+    let mut stage = Stage::start(&world, 4 << 20, &names());
+    let busy = |stage: &Stage| {
+        let planned = stage.scripts.planned();
+        let job = planned.into_iter().find(|job| job.tag == "busy").unwrap();
+        (job.running, job.runs)
+    };
+    let all = frames(fixture("http1/one_exchange"));
+    world.clock.advance(Duration::from_secs(1));
+    wait_for("the job to begin", || busy(&stage) == (true, 0));
+    for second in 1..60u64 {
+        world.clock.advance(Duration::from_secs(1));
+        let line = format!("[node-1] n {}", second - 1);
+        wait_for("the other's job", || {
+            let lines = stage.scripts.console().lines();
+            lines.iter().any(|said| **said == *line)
+        });
+        // capture goes on meanwhile, and what it finds is handed over
+        stage.capture(again(&all, second));
+        wait_for("the other's hook", || calls(&stage.scripts, 1) == second);
+        assert_eq!(busy(&stage), (true, 0));
+    }
+    std::fs::write(world.config.data_dir.join("enough"), "").unwrap();
+    stage.rest();
+    let lines = stage.said();
+    let of = |text: &str| lines.iter().filter(|line| line.contains(text)).count();
+    assert_eq!((of("begins"), of("ends")), (1, 1), "{lines:?}");
+    let passed = "[node-0:ERROR] the job \"busy\" was still running at 59 of its times: they are passed over";
+    assert_eq!((of(passed), of("ERROR")), (1, 1), "{lines:?}");
+    stage.pass(1);
+    assert_eq!(busy(&stage), (false, 2));
+    assert_eq!(stage.captured(), 59 * all.len() as u64);
+}
+
+#[test]
+fn a_job_that_takes_longer_than_it_may_is_stopped() {
+    let mut world = World::new(&[("bad.js", BUSY), ("good.js", GOOD)]);
+    world.config.limits.job = Duration::from_millis(100);
     let scripts = world.start();
-    world.clock.advance(Duration::from_secs(60));
+    for _ in 0..4 {
+        world.clock.advance(Duration::from_secs(1));
+        assert!(scripts.settle(PATIENCE));
+    }
     let lines = said(&scripts);
+    let of = |text: &str| lines.iter().filter(|line| line.contains(text)).count();
+    let stopped =
+        "[node-0:ERROR] (job=busy) stopped: it took more than 100ms (scripting.limits.time)";
     assert_eq!(
-        lines.iter().filter(|line| line.contains("run ")).count(),
-        1,
+        (of(stopped), of("is paused for 60s"), of("] ends")),
+        (3, 1, 0),
         "{lines:?}"
     );
-    assert!(lines.iter().any(|line| line.starts_with("[node-1] n")));
+    assert_eq!(of("[node-1] n 0"), 4, "{lines:?}");
+}
+
+/// Calls of `onItemCaptured` of a script.
+fn calls(scripts: &crate::Scripts, at: usize) -> u64 {
+    let calls = &scripts.status()[at].runs[0].calls;
+    let called = calls.iter().find(|(hook, ..)| *hook == Hook::ItemCaptured);
+    called.map_or(0, |(_, called, _)| *called)
+}
+
+/// The same frames of another client, so many seconds later.
+fn again(frames: &Frames, seconds: u64) -> Frames {
+    let later = frames.iter().map(|(ts, link, data)| {
+        let mut data = data.clone();
+        // the last byte of the address that is not the server's: sources and destinations alike
+        let client = if data[34..36] == 80u16.to_be_bytes() {
+            33
+        } else {
+            29
+        };
+        data[client] = data[client].wrapping_add(u8::try_from(seconds).unwrap());
+        (ts + seconds as i64 * 1_000_000_000, *link, data)
+    });
+    later.collect()
 }
 
 #[test]
@@ -186,4 +270,34 @@ fn a_script_that_always_throws_says_so_and_is_paused_at_last() {
     let errors = lines.iter().filter(|line| line.starts_with("[node-0:ERROR] (hook=onItemCaptured) ReferenceError: nothing is not defined (bad.js:1:"));
     assert_eq!(errors.count(), 5, "{lines:?}");
     assert_eq!(lines.len(), 6);
+}
+
+#[test]
+fn helpers_that_there_are_none_of_are_named() {
+    let world = World::new(&[
+        (
+            "a.js",
+            concat!(
+                "function onItemCaptured(data) {\n",
+                "  if (vendor.newer) vendor.newer(data);\n",
+                "  try { vendor.s4.put('bucket', 'path'); } catch (e) { console.log(e, e instanceof TypeError, e.stack); }\n",
+                "  try { file\n    .shred(data.nothing()); } catch (e) { console.log(e); }\n",
+                "  try { file.shred(1); } catch (e) { console.log(e); }\n",
+                "  data.nothing(jobs.list());\n}\n",
+            ),
+        ),
+        ("b.js", "// b\nvar o = {};\n\nvendor.s4.put(1);"),
+    ]);
+    let scripts = world.start();
+    feed(&scripts, "http1/one_exchange");
+    assert_eq!(
+        said(&scripts),
+        [
+            "[node-1:ERROR] TypeError: there is no helper vendor.s4.put; did you mean vendor.s3.put? (b.js:4:1)",
+            "[node-0] TypeError: there is no helper vendor.s4.put; did you mean vendor.s3.put? true     at onItemCaptured (a.js:3:9)\n",
+            "[node-0] TypeError: not a function",
+            "[node-0] TypeError: there is no helper file.shred",
+            "[node-0:ERROR] (hook=onItemCaptured) TypeError: not a function (a.js:7:21)",
+        ]
+    );
 }

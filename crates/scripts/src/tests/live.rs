@@ -1,64 +1,15 @@
 //! Scripts beside a running shard: the packets of a stream are had while it runs and after it ended.
 
 use super::lifecycle::{PATIENCE, World, names, said};
-use crate::testing::{env, fixture};
-use crate::{Doors, NoCluster, Pressure, RingStreams, Scripts};
-use gillnet_capture::{
-    Event, Frame, Input, Interface, LinkType, Ring, Source, SourceStats, Store, open_files,
-};
-use gillnet_kfl::{Options, compile};
-use gillnet_pipeline::{Control, Keep, Plan, Shard, ShardConfig, Want, run};
+use super::stage::Stage;
+use super::traffic::Frames;
+use crate::Scripts;
+use crate::testing::fixture;
+use gillnet_capture::{Event, Input, open_files};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
-
-/// Frames that come as from an interface: when they are over it is silent, until it is told to end.
-struct Live {
-    frames: Vec<(i64, LinkType, Vec<u8>)>,
-    at: usize,
-    interfaces: Vec<Interface>,
-    ends: Arc<AtomicBool>,
-}
-
-impl Source for Live {
-    fn next(&mut self) -> Result<Event<'_>, gillnet_capture::Error> {
-        if let Some((ts, link, data)) = self.frames.get(self.at) {
-            self.at += 1;
-            return Ok(Event::Frame(Frame {
-                ts: *ts,
-                iface: 0,
-                link: *link,
-                direction: Default::default(),
-                wire_len: u32::try_from(data.len()).unwrap(),
-                data,
-                pos: 0,
-                comment: None,
-            }));
-        }
-        if self.ends.load(Ordering::Acquire) {
-            return Ok(Event::End);
-        }
-        std::thread::sleep(Duration::from_millis(1));
-        let last = self.frames.last().map_or(0, |(ts, ..)| *ts);
-        Ok(Event::Tick(last))
-    }
-
-    fn interfaces(&self) -> &[Interface] {
-        &self.interfaces
-    }
-
-    fn stats(&mut self) -> SourceStats {
-        SourceStats::default()
-    }
-
-    fn store(&self) -> Option<Store> {
-        None
-    }
-}
 
 /// Time, link type and bytes of all frames of a capture.
-fn frames(path: impl Into<PathBuf>) -> Vec<(i64, LinkType, Vec<u8>)> {
+pub(super) fn frames(path: impl Into<PathBuf>) -> Frames {
     let mut source = open_files(vec![Input::File(path.into())]).unwrap();
     let mut frames = Vec::new();
     loop {
@@ -71,58 +22,10 @@ fn frames(path: impl Into<PathBuf>) -> Vec<(i64, LinkType, Vec<u8>)> {
 }
 
 /// Runs frames through a shard with a ring of so many bytes, beside scripts; `then` is run when all have come.
-fn beside(
-    world: &World,
-    frames: Vec<(i64, LinkType, Vec<u8>)>,
-    ring: u64,
-    then: impl FnOnce(&Scripts),
-) {
-    let ring = Ring::create(None, ring).unwrap();
-    let control = Arc::new(Control::default());
-    let streams = RingStreams::new(Arc::clone(&control), ring.store());
-    let scripts = Scripts::start(
-        world.config.clone(),
-        Doors {
-            env: env(),
-            names: names(),
-            streams: Arc::new(streams),
-            clock: Arc::clone(&world.clock) as Arc<dyn crate::Clock>,
-            cluster: Arc::new(NoCluster),
-            on_demand: None,
-        },
-    )
-    .unwrap();
-    let filter = compile(&env(), "", &Options::default()).unwrap();
-    let want = Want {
-        bit: 3,
-        filter,
-        record: false,
-        bodies: true,
-    };
-    let demand = scripts.demand();
-    let mut shard = Shard::new(ShardConfig::new(
-        Arc::new(Plan::new(vec![want], 1).with_packets(demand.packets)),
-        names(),
-        Keep::Ring(ring),
-        Box::new(scripts.sink(3, Pressure::Drop)),
-    ));
-    let count = frames.len() as u64;
-    let ends = Arc::new(AtomicBool::new(false));
-    let mut source = Live {
-        frames,
-        at: 0,
-        interfaces: Vec::new(),
-        ends: Arc::clone(&ends),
-    };
-    let steer = Arc::clone(&control);
-    let thread = std::thread::spawn(move || run(&mut source, &mut shard, &steer, &mut |_| {}));
-    while control.board().read().frames < count {
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    then(&scripts);
-    ends.store(true, Ordering::Release);
-    thread.join().unwrap();
-    scripts.stop();
+fn beside(world: &World, frames: Frames, ring: u64, then: impl FnOnce(&Scripts)) {
+    let mut stage = Stage::start(world, ring, &names());
+    stage.capture(frames);
+    then(&stage.scripts);
 }
 
 #[test]

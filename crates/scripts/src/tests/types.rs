@@ -34,3 +34,26 @@ fn the_declarations_are_those_of_the_helpers() {
     assert_eq!(there, declared);
     assert!(there.len() > 50, "{}", there.len());
 }
+
+/// All that tests of scripts run is in these files; a helper that none of them calls is one that nothing is known of.
+#[test]
+fn each_helper_and_hook_is_called_by_some_test() {
+    let src = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut folders = vec![src.join("tests"), src.join("entry")];
+    let mut text = std::fs::read_to_string(src.join("helpers/tests.rs")).unwrap();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                text += &std::fs::read_to_string(path).unwrap();
+            }
+        }
+    }
+    let missing: Vec<_> = declared()
+        .into_iter()
+        .filter(|name| !text.contains(&format!("{name}(")))
+        .collect();
+    assert_eq!(missing, [] as [String; 0]);
+}

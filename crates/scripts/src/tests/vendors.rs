@@ -210,3 +210,167 @@ fn fetch_is_what_browsers_have() {
     assert_eq!(rig.script.evaluate("done").unwrap(), "1");
     assert_eq!(sink.taken()[1].body, b"hi");
 }
+
+#[test]
+fn stores_are_written_and_cleared_by_scripts() {
+    use super::published::clouds;
+    use super::published::emulators::{self, ACCOUNT, ACCOUNT_KEY, BUCKET, KEY_ID, SECRET};
+    let (gcs, azure, s3) = (clouds::gcs(), clouds::azure("glue"), clouds::s3("glue"));
+    let endpoints = json!({"gcs": emulators::gcs().url, "azure": emulators::azure().url, "s3": clouds::s3_url()});
+    let env = json!({
+        "KEY": emulators::gcs().key, "BUCKET": format!("{BUCKET}/of-glue"), "ACCOUNT": ACCOUNT, "ACCOUNT_KEY": ACCOUNT_KEY, "ID": KEY_ID, "SECRET": SECRET,
+        "ENDPOINTS": endpoints,
+    });
+    let rig = Rig::with_env(&env, Arc::new(crate::NoStreams));
+    let folder = "node_10.0.0.1_00000000000000ff";
+    rig.run(
+        r#"
+        file.write('a.txt', 'text');
+        var url = vendor.gcs.put(env.BUCKET, 'a.txt', JSON.parse(env.KEY)); is(/of-glue\/node_10\.0\.0\.1_[0-9a-f]+\/a\.txt$/.test(url), true);
+        var url = vendor.azure.put('glue', 'a.txt', env.ACCOUNT, env.ACCOUNT_KEY); is(/\/glue\/node_10\.0\.0\.1_[0-9a-f]+\/a\.txt$/.test(url), true);
+        var url = vendor.s3.put('glue', 'a.txt', 'us-east-2', env.ID, env.SECRET); is(/\/glue\/node_10\.0\.0\.1_[0-9a-f]+\/a\.txt$/.test(url), true);
+        try { vendor.s3.put('glue', 'a.txt', 'us-east-2', env.ID, 'hush-hush'); is(1, 2); } catch (e) { is(e.status, 403); is(String(e).indexOf('hush'), -1); }
+        fails(function () { vendor.s3.clear('us-east-2'); }, 'Error: vendor.s3.clear: ');
+        try { vendor.azure.put('glue', 'a.txt', env.ACCOUNT, 'aHVzaC1odXNo'); is(1, 2); } catch (e) { is(e.status, 403); is(String(e).indexOf('aHVzaC1odXNo'), -1); }
+        try { vendor.gcs.put('not-there', 'a.txt', env.KEY); is(1, 2); } catch (e) { is(e.status, 404); }
+        fails(function () { vendor.azure.put('glue'); }, 'TypeError: vendor.azure.put: argument 2 (path) is missing');
+        fails(function () { vendor.azure.clear(); }, 'TypeError: vendor.azure.clear: argument 1 (container) is missing');
+        fails(function () { vendor.gcs.clear(); }, 'TypeError: vendor.gcs.clear: argument 1 (bucket) is missing');
+        "#,
+    )
+    .unwrap();
+    let whole = vec![("a.txt".to_owned(), b"text".to_vec())];
+    assert_eq!(gcs.folder(&format!("of-glue/{folder}")), whole);
+    assert_eq!(azure.folder(folder), whole);
+    assert_eq!(s3.folder(folder), whole);
+    rig.run("is(vendor.gcs.clear(env.BUCKET, env.KEY), undefined); is(vendor.s3.clear('us-east-2', env.ID, env.SECRET, 'glue'), undefined); is(vendor.azure.clear('glue', env.ACCOUNT, env.ACCOUNT_KEY), undefined);")
+        .unwrap();
+    assert!(gcs.folder(&format!("of-glue/{folder}")).is_empty() && azure.folder(folder).is_empty());
+    assert!(s3.folder(folder).is_empty());
+}
+
+#[test]
+fn pubsub_and_otlp_get_what_scripts_give() {
+    use super::published::emulators;
+    let sink = Sink::start(|request| match request.line.contains(":publish") {
+        true => (200, "{\"messageIds\": [\"17\"]}".to_owned()),
+        false if request.line.contains("/bad/") => (400, "{\"message\":\"no\"}".to_owned()),
+        false => (200, "{}".to_owned()),
+    });
+    let env =
+        json!({"URL": sink.url, "KEY": emulators::gcs().key, "ENDPOINTS": {"pubsub": sink.url}});
+    let rig = Rig::with_env(&env, Arc::new(crate::NoStreams));
+    rig.run(
+        r#"
+        is(vendor.pubsub('events', { a: 1 }, JSON.parse(env.KEY), { node: 'n', none: null }), '17');
+        fails(function () { vendor.pubsub(); }, 'TypeError: vendor.pubsub: argument 1 (topic) is missing');
+        fails(function () { vendor.pubsub('a/b', '', env.KEY); }, 'Error: vendor.pubsub: ');
+        is(vendor.otlp(env.URL, 'metrics', { name: 'calls', value: 3, type: 'sum' }, { headers: { 'x-key': 'hush' }, resource: { 'service.name': 'shop' } }), undefined);
+        fails(function () { vendor.otlp(env.URL, 'spans', {}); }, 'Error: vendor.otlp: ');
+        try { vendor.otlp(env.URL + '/bad/v1/logs', 'logs', 'text', { headers: { 'x-key': 'hush' } }); is(1, 2); } catch (e) { is(e.status, 400); is(String(e).indexOf('hush'), -1); }
+        "#,
+    )
+    .unwrap();
+    let taken = sink.taken();
+    let body = |at: usize| serde_json::from_slice::<serde_json::Value>(&taken[at].body).unwrap();
+    assert!(
+        taken[0]
+            .line
+            .starts_with("POST /v1/projects/gillnet-test/topics/events:publish ")
+    );
+    let message = &body(0)["messages"][0];
+    // {"a":1}
+    assert_eq!(
+        (&message["data"], &message["attributes"]),
+        (&json!("eyJhIjoxfQ=="), &json!({"node": "n"}))
+    );
+    assert!(
+        taken[1].line.starts_with("POST /v1/metrics ") && taken[1].headers.contains("x-key: hush")
+    );
+    let metric = &body(1)["resourceMetrics"][0]["scopeMetrics"][0]["metrics"][0];
+    assert_eq!(metric["name"], "calls");
+    assert!(
+        taken[2].line.starts_with("POST /bad/v1/logs "),
+        "{:?}",
+        taken[2]
+    );
+}
+
+#[test]
+fn kafka_gets_what_scripts_give() {
+    use super::published::emulators::{start, wait_for};
+    use std::process::Stdio;
+    // kcat: the brokers that librdkafka has for tests, and a consumer
+    let mut kcat = start(std::path::Path::new("kcat"))
+        .args([
+            "-C",
+            "-J",
+            "-u",
+            "-o",
+            "beginning",
+            "-t",
+            "events",
+            "-b",
+            "127.0.0.1:1",
+            "-X",
+            "test.mock.num.brokers=2",
+        ])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("kcat must be there; `make test` installs it");
+    let mut said = BufReader::new(kcat.stderr.take().unwrap());
+    let mut line = String::new();
+    let brokers = loop {
+        line.clear();
+        said.read_line(&mut line).unwrap();
+        if let Some((_, list)) = line.split_once("replaced with ") {
+            break list.trim().to_owned();
+        }
+    };
+    let consumed: Arc<Mutex<Vec<serde_json::Value>>> = Arc::default();
+    let (kept, out) = (Arc::clone(&consumed), kcat.stdout.take().unwrap());
+    std::thread::spawn(move || {
+        for line in BufReader::new(out).lines().map_while(Result::ok) {
+            kept.lock()
+                .unwrap()
+                .push(serde_json::from_str(&line).unwrap());
+        }
+    });
+    // it stops where nobody reads what it says
+    std::thread::spawn(move || said.lines().for_each(drop));
+    let rig = Rig::with_env(&json!({"BROKERS": brokers}), Arc::new(crate::NoStreams));
+    rig.run(
+        r#"
+        var places = vendor.kafka(env.BROKERS, 'events', ['text', { key: 7, value: { a: 1 }, headers: { node: 'n', count: 2 } }, { b: [1] }]);
+        is(places.length, 3); is(places.every(function (p) { return p.partition >= 0 && p.offset >= 0; }), true);
+        is(vendor.kafka(env.BROKERS, 'others', 'alone').length, 1);
+        fails(function () { vendor.kafka(env.BROKERS, 'events'); }, 'TypeError: vendor.kafka: argument 3 (messages) is missing');
+        fails(function () { vendor.kafka('', 'events', 'x'); }, 'Error: vendor.kafka: ');
+        fails(function () { vendor.kafka(env.BROKERS, 'events', 'x', { mechanism: 'GSSAPI', username: 'u', password: 'hush' }); }, 'Error: vendor.kafka: the mechanism is not known; give PLAIN');
+        fails(function () { vendor.kafka(env.BROKERS, 'events', 'x', { mechanism: 'PLAIN' }); }, 'Error: vendor.kafka: a mechanism or password is given, but no username');
+        "#,
+    )
+    .unwrap();
+    wait_for("the messages", || consumed.lock().unwrap().len() == 3);
+    let mut got: Vec<_> = consumed
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|m| {
+            (
+                m["payload"].as_str().unwrap().to_owned(),
+                m["key"].clone(),
+                m["headers"].clone(),
+            )
+        })
+        .collect();
+    got.sort_by(|a, b| a.0.cmp(&b.0));
+    let none = serde_json::Value::Null;
+    assert_eq!(got[0], ("text".to_owned(), none.clone(), none.clone()));
+    let headers = json!(["node", "n", "count", "2"]);
+    assert_eq!(got[1], ("{\"a\":1}".to_owned(), json!("7"), headers));
+    assert_eq!(got[2], ("{\"b\":[1]}".to_owned(), none.clone(), none));
+    kcat.kill().unwrap();
+    kcat.wait().unwrap();
+}

@@ -218,10 +218,17 @@ enum Login {
 
 fn login(to: &Kafka<'_>) -> Result<Login, Error> {
     let (username, password) = (to.username.to_owned(), to.password.to_owned());
+    let mechanism = to.mechanism.trim().to_ascii_uppercase();
     if username.is_empty() {
-        return Ok(Login::Nobody);
+        return match mechanism.is_empty() && password.is_empty() {
+            true => Ok(Login::Nobody),
+            false => Err(Error::argument(
+                CALL,
+                "a mechanism or password is given, but no username",
+            )),
+        };
     }
-    match to.mechanism.trim().to_ascii_uppercase().as_str() {
+    match mechanism.as_str() {
         "" | "PLAIN" => Ok(Login::Plain { username, password }),
         "SCRAM-SHA-256" => Ok(Login::Scram {
             hash: Hash::Sha256,

@@ -161,14 +161,14 @@ pub(crate) fn s3() -> &'static S3 {
             identity("poor", POOR_ID, &["Write:another"]),
         ]});
         fs::write(&config, identity.to_string()).unwrap();
-        let port = free_port();
-        // its other ports are these ones plus 10000
+        // each of its ports has another one, 10000 above
         let low = || loop {
             let port = free_port() % 20_000 + 20_000;
             if !listens(port) && !listens(port + 10_000) {
                 break port;
             }
         };
+        let port = low();
         let process = start(&installed("venv/bin/weed"))
             .args(["server", "-ip", "127.0.0.1", "-ip.bind", "127.0.0.1"])
             .arg("-dir")
