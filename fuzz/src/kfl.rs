@@ -131,7 +131,8 @@ static ENV: LazyLock<Env> = LazyLock::new(|| {
     Env::new(&gillnet_protocols::env()).with_macro("shop", "dst.namespace == \"shop\"")
 });
 
-/// Compiles, checks, completes and evaluates a text. What compiles validates, and places lie inside the text.
+/// Compiles, checks and evaluates a text, whose first byte says how, and completes it in half of the cases, as that takes
+/// as long as all else. What compiles validates, and places lie inside the text.
 pub fn run(data: &[u8]) {
     let Some((how, text)) = data.split_first() else {
         return;
@@ -161,6 +162,8 @@ pub fn run(data: &[u8]) {
         }
         assert!(!errors.render(text).is_empty());
     }
-    let cursor = usize::from(*how) % (text.len() + 1);
-    let _ = complete(&ENV, text, cursor, lang);
+    if how & 4 != 0 {
+        let cursor = usize::from(how >> 3) * text.len() / 31;
+        let _ = complete(&ENV, text, cursor, lang);
+    }
 }

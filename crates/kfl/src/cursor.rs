@@ -102,7 +102,11 @@ impl<'t> Cursor<'t> {
         } else {
             format!("unexpected token \"{shown}\" (expected {expected})")
         };
-        Box::new(Fault::syntax(token.span, message))
+        let fault = Fault::syntax(token.span, message);
+        Box::new(match shown {
+            "#" => fault.hint("a comment begins with //"),
+            _ => fault,
+        })
     }
 
     /// Runs a step one level deeper, within the limit.

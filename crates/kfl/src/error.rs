@@ -34,6 +34,12 @@ impl ErrorKind {
     }
 }
 
+/// Characters of a line that are shown around a mistake.
+const WIDTH: usize = 160;
+
+/// Mistakes, and warnings, that are told of in one filter: who has so many has mistaken the language.
+pub(crate) const MAX_FAULTS: usize = 20;
+
 /// One mistake in a filter. Shown as `line:column: message`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
@@ -52,7 +58,7 @@ pub struct Error {
 }
 
 impl Error {
-    /// The mistake with the line of the text it is on and carets under the place.
+    /// The mistake with the line of the text it is on, of a long one the part around the place, and carets under the place.
     pub fn render(&self, text: &str) -> String {
         let mut out = format!("{self}");
         if let Some(suggestion) = &self.suggestion {
@@ -63,11 +69,21 @@ impl Error {
         let end = floor(text, self.span.end);
         let from = text[..start].rfind('\n').map_or(0, |i| i + 1);
         let to = text[start..].find('\n').map_or(text.len(), |i| start + i);
-        let line: String = text[from..to].chars().map(plain).collect();
-        let pad = text[from..start].chars().count();
-        let carets = text[start..end.clamp(start, to)].chars().count().max(1);
+        let line = &text[from..to];
+        let (length, before) = (line.chars().count(), text[from..start].chars().count());
+        let first = if length > WIDTH {
+            before.saturating_sub(WIDTH / 3).min(length - WIDTH)
+        } else {
+            0
+        };
+        let shown: String = line.chars().skip(first).take(WIDTH).map(plain).collect();
+        let cut = |there: bool| if there { "…" } else { "" };
+        let (ahead, behind) = (cut(first > 0), cut(first + WIDTH < length));
+        let pad = before - first + usize::from(first > 0);
+        let carets = text[start..end.clamp(start, to)].chars().count();
+        let carets = carets.min((first + WIDTH).saturating_sub(before)).max(1);
         out.push_str(&format!(
-            "\n  {line}\n  {}{}",
+            "\n  {ahead}{shown}{behind}\n  {}{}",
             " ".repeat(pad),
             "^".repeat(carets)
         ));

@@ -3,12 +3,14 @@
 use crate::ast::Span;
 use crate::check::Env;
 use crate::error::Error;
+use crate::gate::Gate;
 use crate::lang::{Lang, Lowered};
 use crate::packets::Packets;
-use crate::predicate::{EntryFacts, Node, Reading, Reason, test};
+use crate::predicate::{EntryFacts, Facts, Node, Reading, Reason, test};
 use crate::redact::{self, Redaction};
 use crate::stages::{self, FlowView, ProtocolSet, Tri};
 use gillnet_entry::Entry;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 /// What a filter says of an entry.
@@ -102,8 +104,10 @@ impl Filter {
     /// What it asks of entries of one protocol, by its index in the registry.
     pub fn narrowed(&self, protocol: u8) -> Narrowed {
         let bit = 1u64.checked_shl(u32::from(protocol)).unwrap_or(0);
+        let own = self.own.root.narrowed(bit);
         Narrowed {
-            own: Arc::new(self.own.root.narrowed(bit)),
+            gate: Gate::of(&own, protocol),
+            own: Arc::new(own),
             outer: self.outer().map(|outer| Box::new(outer.narrowed(protocol))),
         }
     }
@@ -216,6 +220,7 @@ impl Filter {
 /// What a filter asks of entries of one protocol. Cheap to clone, usable from any thread.
 #[derive(Clone, Debug)]
 pub struct Narrowed {
+    gate: Gate,
     own: Arc<Node>,
     outer: Option<Box<Narrowed>>,
 }
@@ -224,29 +229,32 @@ impl Narrowed {
     /// Whether an entry of the protocol matches. Allocates only in the entry's scratch space.
     #[inline]
     pub fn matches(&self, entry: &Entry<'_>) -> bool {
-        if let Some(outer) = &self.outer
-            && !outer.matches(entry)
-        {
-            return false;
-        }
-        test(&self.own, &EntryFacts::new(entry), None) == Ok(true)
-    }
-
-    /// A number that filters share which differ in constants alone, as those of many tenants do. One after the other they
-    /// take less time than among others: the processor has learnt the way.
-    pub fn shape(&self) -> u64 {
-        self.own.shape()
+        self.asked(&EntryFacts::new(entry))
     }
 
     /// As [`Narrowed::matches`], for one of many filters on the entry.
     #[inline]
     pub fn matches_in<'v>(&'v self, reading: &Reading<'v>) -> bool {
-        if let Some(outer) = &self.outer
-            && !outer.matches_in(reading)
-        {
-            return false;
-        }
-        test(&self.own, reading.anew(), None) == Ok(true)
+        self.asked(reading)
+    }
+
+    #[inline]
+    fn asked<'v>(&'v self, facts: &impl Facts<'v>) -> bool {
+        let own = self.gate.tells(facts).unwrap_or_else(|| {
+            // the rounds of loops are each filter's own
+            facts.steps().set(0);
+            test(&self.own, facts, None) == Ok(true)
+        });
+        own && self.outer.as_ref().is_none_or(|outer| outer.asked(facts))
+    }
+
+    /// A number that filters share which differ in constants alone, as those of many tenants do. One after the other they
+    /// take less time than among others: the processor has learnt the way.
+    pub fn shape(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.gate.hash(&mut hasher);
+        self.own.shape(&mut hasher);
+        hasher.finish()
     }
 }
 

@@ -5,12 +5,11 @@ use crate::check::Env;
 use crate::error::{ErrorKind, Errors, Fault};
 use crate::filter::Filter;
 use crate::lexer::{Dialect, TokenKind, lex};
-use crate::macros::Expansions;
+use crate::macros::{Expansions, Taken};
 use crate::predicate::{Const, Node};
 use crate::redact::Redaction;
 use crate::stages::protocols;
 use crate::{kfl1, kfl2};
-use std::cell::Cell;
 
 /// A spelling of the language.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -254,7 +253,7 @@ impl Reading {
 }
 
 fn as_kfl1(env: &Env, text: &str, options: &Options) -> Reading {
-    let count = Cell::new(0);
+    let taken = Taken::default();
     let lowered = match kfl1::parse(text) {
         Ok(None) => Lowered::everything(),
         Ok(Some(tree)) => kfl1::lower(
@@ -263,7 +262,7 @@ fn as_kfl1(env: &Env, text: &str, options: &Options) -> Reading {
             text,
             options.lenient,
             options.now,
-            Expansions::none(&count),
+            Expansions::none(&taken),
         ),
         Err(fault) => Lowered::nothing(*fault),
     };
@@ -275,10 +274,10 @@ fn as_kfl1(env: &Env, text: &str, options: &Options) -> Reading {
 }
 
 fn as_kfl2(env: &Env, text: &str, lenient: bool, now: i64) -> Reading {
-    let count = Cell::new(0);
+    let taken = Taken::default();
     let lowered = match kfl2::parse(text) {
         Ok(None) => Lowered::everything(),
-        Ok(Some(tree)) => kfl2::lower(env, &tree, lenient, now, Expansions::none(&count)),
+        Ok(Some(tree)) => kfl2::lower(env, &tree, lenient, now, Expansions::none(&taken)),
         Err(fault) => Lowered::nothing(*fault),
     };
     Reading {

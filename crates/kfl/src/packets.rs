@@ -3,7 +3,8 @@
 //! It is necessary for a match, never sufficient: either end may be the requester, and what a packet does not tell
 //! (names, protocols, whatever an entry says) counts as holding.
 
-use crate::ast::{Logic, Op};
+use crate::ast::Op;
+use crate::necessary::{Condition, necessary, range};
 use crate::predicate::{Const, Load, Node};
 use std::fmt;
 use std::net::IpAddr;
@@ -31,7 +32,7 @@ pub enum Packets {
 
 impl Packets {
     pub(crate) fn of(root: &Node) -> Packets {
-        let packets = of(root);
+        let packets = necessary(root, &leaf);
         if packets.terms() > MAX_TERMS {
             Packets::Every
         } else {
@@ -77,6 +78,19 @@ impl Packets {
     }
 }
 
+impl Condition for Packets {
+    const EVERY: Packets = Packets::Every;
+    const NO: Packets = Packets::No;
+
+    fn both(self, other: Packets) -> Packets {
+        self.and(other)
+    }
+
+    fn either(self, other: Packets) -> Packets {
+        self.or(other)
+    }
+}
+
 impl fmt::Display for Packets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (of, between) = match self {
@@ -98,15 +112,9 @@ impl fmt::Display for Packets {
     }
 }
 
-fn of(node: &Node) -> Packets {
+/// What a test of one thing asks of a packet.
+fn leaf(node: &Node) -> Packets {
     match node {
-        Node::Const(Const::Bool(false)) => Packets::No,
-        Node::All(nodes) => nodes.iter().map(of).fold(Packets::Every, Packets::and),
-        Node::Any(nodes) => nodes.iter().map(of).fold(Packets::No, Packets::or),
-        Node::If(abc) => of(&abc.0).and(of(&abc.1)).or(of(&abc.2)),
-        Node::Group(inner) => of(inner),
-        Node::Truthy(inner) if inner.is_test() => of(inner),
-        Node::Chain(nodes, ops) => chain(nodes, ops),
         Node::Ip(_, ip) => Packets::Host(*ip),
         Node::Int(inner, op, constant) if is_port(inner) => ports(*op, *constant),
         Node::InInts(inner, list) if is_port(inner) => list
@@ -130,18 +138,6 @@ fn of(node: &Node) -> Packets {
     }
 }
 
-/// Terms joined from the right: each decides over all that follow it.
-fn chain(nodes: &[Node], ops: &[Logic]) -> Packets {
-    let Some((last, before)) = nodes.split_last() else {
-        return Packets::Every;
-    };
-    let joined = before.iter().zip(ops).rev();
-    joined.fold(of(last), |rest, (node, op)| match op {
-        Logic::And => of(node).and(rest),
-        Logic::Or => of(node).or(rest),
-    })
-}
-
 fn is_port(node: &Node) -> bool {
     matches!(node, Node::Load(Load::Port(_)))
 }
@@ -159,13 +155,8 @@ fn host(text: &str) -> Packets {
 }
 
 fn ports(op: Op, constant: i64) -> Packets {
-    let (from, to) = match op {
-        Op::Eq => (constant, constant),
-        Op::Lt => (0, constant.saturating_sub(1)),
-        Op::Le => (0, constant),
-        Op::Gt => (constant.saturating_add(1), i64::MAX),
-        Op::Ge => (constant, i64::MAX),
-        _ => return Packets::Every,
+    let Some((from, to)) = range(op, constant) else {
+        return Packets::Every;
     };
     let last = i64::from(u16::MAX);
     match (u16::try_from(from.max(0)), u16::try_from(to.min(last))) {

@@ -4,11 +4,12 @@
 //! row to match, so that parts of a table are passed over by their statistics; and of a row whether it matches, does not
 //! match, or whether that can only be told by the entry itself, which then has to come from its packets.
 
-use crate::ast::{Logic, Op};
+use crate::ast::Op;
 use crate::check::Env;
 use crate::filter::Filter;
+use crate::necessary::{Condition, necessary, range};
 use crate::predicate::{
-    Const, Facts, Flag, Load, Node, Part, Plain, Reason, Root, Side, TextOp, test,
+    Const, Facts, Flag, Load, Node, Part, Plain, Reason, Root, Side, Test, test,
 };
 use crate::stages::{ProtocolSet, Tri};
 use gillnet_entry::{Bump, COMMON, Ctx, Field, Kind, Nothing, Value};
@@ -171,8 +172,11 @@ impl Bound {
     }
 }
 
-impl Needs {
-    fn and(self, other: Needs) -> Needs {
+impl Condition for Needs {
+    const EVERY: Needs = Needs::Every;
+    const NO: Needs = Needs::No;
+
+    fn both(self, other: Needs) -> Needs {
         match (self, other) {
             (Needs::No, _) | (_, Needs::No) => Needs::No,
             (Needs::Every, one) | (one, Needs::Every) => one,
@@ -184,7 +188,7 @@ impl Needs {
         }
     }
 
-    fn or(self, other: Needs) -> Needs {
+    fn either(self, other: Needs) -> Needs {
         match (self, other) {
             (Needs::Every, _) | (_, Needs::Every) => Needs::Every,
             (Needs::No, one) | (one, Needs::No) => one,
@@ -225,7 +229,7 @@ impl RowFilter {
                     there
                 });
             });
-            needs = needs.and(asked.of(root));
+            needs = needs.both(asked.of(root));
             part = filter.outer();
         }
         columns.sort_unstable();
@@ -422,21 +426,13 @@ struct Asked<'a> {
 
 impl Asked<'_> {
     /// What every row fulfils that a tree matches.
-    fn of(&self, node: &Node) -> Needs {
+    fn of(&self, root: &Node) -> Needs {
+        necessary(root, &|node| self.leaf(node))
+    }
+
+    fn leaf(&self, node: &Node) -> Needs {
         match node {
-            Node::Const(Const::Bool(false)) | Node::Fail(_) => Needs::No,
-            Node::All(nodes) => nodes
-                .iter()
-                .map(|node| self.of(node))
-                .fold(Needs::Every, Needs::and),
-            Node::Any(nodes) => nodes
-                .iter()
-                .map(|node| self.of(node))
-                .fold(Needs::No, Needs::or),
-            Node::If(abc) => self.of(&abc.0).and(self.of(&abc.1)).or(self.of(&abc.2)),
-            Node::Group(inner) => self.of(inner),
-            Node::Truthy(inner) if inner.is_test() => self.of(inner),
-            Node::Chain(nodes, ops) => self.chain(nodes, ops),
+            Node::Fail(_) => Needs::No,
             Node::Flag(flag) => Needs::Protocols(ProtocolSet::from_bits(flag.always | flag.asked)),
             Node::Ip(side, ip) => {
                 let text = ip.to_string().into();
@@ -445,7 +441,7 @@ impl Asked<'_> {
             Node::InBoth(part, text) => {
                 let bound = Bound::Texts(vec![text.clone()]);
                 let src = self.name(Side::Src, *part, &bound);
-                src.or(self.name(Side::Dst, *part, &bound))
+                src.either(self.name(Side::Dst, *part, &bound))
             }
             Node::Load(load) => self.is(load, Bound::Bool(true)),
             Node::Int(inner, op, constant) => self.ordered(inner, *op, *constant),
@@ -460,38 +456,20 @@ impl Asked<'_> {
                 (inner, Node::Const(Const::Int(constant))) => self.ordered(inner, *op, *constant),
                 _ => Needs::Every,
             },
-            Node::Text(TextOp::StartsWith, ab) => match (&ab.0, &ab.1) {
-                (inner, Node::Const(Const::Str(prefix))) => {
-                    self.loaded(inner, Bound::Prefix(prefix.clone()))
-                }
+            Node::Match(inner, test) | Node::Like(inner, test, false) => match test {
+                Test::Equals(text) => self.loaded(inner, Bound::Texts(vec![text.clone()])),
+                Test::StartsWith(prefix) => self.loaded(inner, Bound::Prefix(prefix.clone())),
                 _ => Needs::Every,
             },
             _ => Needs::Every,
         }
     }
 
-    /// Terms joined from the right: each decides over all that follow it.
-    fn chain(&self, nodes: &[Node], ops: &[Logic]) -> Needs {
-        let Some((last, before)) = nodes.split_last() else {
-            return Needs::Every;
-        };
-        let joined = before.iter().zip(ops).rev();
-        joined.fold(self.of(last), |rest, (node, op)| match op {
-            Logic::And => self.of(node).and(rest),
-            Logic::Or => self.of(node).or(rest),
-        })
-    }
-
     fn ordered(&self, inner: &Node, op: Op, constant: i64) -> Needs {
-        let (from, to) = match op {
-            Op::Eq => (constant, constant),
-            Op::Lt => (i64::MIN, constant.saturating_sub(1)),
-            Op::Le => (i64::MIN, constant),
-            Op::Gt => (constant.saturating_add(1), i64::MAX),
-            Op::Ge => (constant, i64::MAX),
-            _ => return Needs::Every,
-        };
-        self.loaded(inner, Bound::Ints(from, to))
+        match range(op, constant) {
+            Some((from, to)) => self.loaded(inner, Bound::Ints(from, to)),
+            None => Needs::Every,
+        }
     }
 
     /// Equality of KFL1: a number is compared with numbers, its text with texts.
@@ -548,7 +526,7 @@ impl Asked<'_> {
                 } else {
                     Needs::No
                 };
-                by_protocol(fields, of).or(without)
+                by_protocol(fields, of).either(without)
             }
             Load::OwnPath(accesses) => by_protocol(accesses, |protocol, access| {
                 let schema = self
@@ -576,7 +554,7 @@ impl Asked<'_> {
     fn name(&self, side: Side, part: Part, bound: &Bound) -> Needs {
         let of = |part| self.column(Column::Name(side, part), Kind::Str, bound.clone());
         match part {
-            Part::PodOrService => of(Part::Pod).or(of(Part::Service)),
+            Part::PodOrService => of(Part::Pod).either(of(Part::Service)),
             part => of(part),
         }
     }
@@ -602,6 +580,8 @@ impl Asked<'_> {
 /// Any protocol's, each for its own rows.
 fn by_protocol<T>(own: &[Option<T>], of: impl Fn(u8, &T) -> Needs) -> Needs {
     each(own)
-        .map(|(protocol, own)| Needs::Protocols(ProtocolSet::only(protocol)).and(of(protocol, own)))
-        .fold(Needs::No, Needs::or)
+        .map(|(protocol, own)| {
+            Needs::Protocols(ProtocolSet::only(protocol)).both(of(protocol, own))
+        })
+        .fold(Needs::No, Needs::either)
 }

@@ -35,40 +35,65 @@ pub(crate) fn nearest_path<'n>(
 
 /// The name that is the fewest letters away, if they are few, and how many.
 fn near<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<(usize, &'n str)> {
-    let limit = match name.chars().count() {
+    let letters = letters(name);
+    let limit = match letters.len() {
         0..=3 => 1,
         4..=7 => 2,
         n => n / 5 + 1,
     };
+    let mut rows = Rows::default();
     names
-        .map(|n| (distance(name, n), n))
-        .filter(|(d, _)| *d <= limit)
+        .filter_map(|n| Some((rows.distance(&letters, n, limit)?, n)))
         .min_by_key(|(d, n)| (*d, n.len()))
 }
 
-/// Letters to change, add, drop or swap between two names, upper and lower case being the same.
-fn distance(a: &str, b: &str) -> usize {
-    let letters = |s: &str| -> Vec<char> { s.chars().map(|c| c.to_ascii_lowercase()).collect() };
-    let (a, b) = (letters(a), letters(b));
-    if a.len().abs_diff(b.len()) > a.len() {
-        return usize::MAX;
-    }
-    let mut before: Vec<usize> = Vec::new();
-    let mut above: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, y) in b.iter().enumerate() {
-            let mut best = (above[j] + usize::from(x != y))
-                .min(above[j + 1] + 1)
-                .min(row[j] + 1);
-            if i > 0 && j > 0 && *x == b[j - 1] && a[i - 1] == *y {
-                best = best.min(before[j - 1] + 1);
-            }
-            row.push(best);
+/// Upper and lower case are the same.
+fn letters(text: &str) -> Vec<char> {
+    text.chars().map(|c| c.to_ascii_lowercase()).collect()
+}
+
+/// Rows of the table of distances between the beginnings of two names: the one that is filled, and the two before it.
+#[derive(Default)]
+struct Rows {
+    other: Vec<char>,
+    row: Vec<usize>,
+    above: Vec<usize>,
+    before: Vec<usize>,
+}
+
+impl Rows {
+    /// Letters to change, add, drop or swap between two names, if they are no more than so many.
+    fn distance(&mut self, a: &[char], b: &str, limit: usize) -> Option<usize> {
+        self.other.clear();
+        self.other.extend(b.chars().map(|c| c.to_ascii_lowercase()));
+        let b = &self.other;
+        // letters that one has more than the other are letters to add: most names are out of reach by that alone
+        if a.len().abs_diff(b.len()) > limit {
+            return None;
         }
-        before = std::mem::replace(&mut above, row);
+        self.above.clear();
+        self.above.extend(0..=b.len());
+        for (i, x) in a.iter().enumerate() {
+            self.row.clear();
+            self.row.push(i + 1);
+            for (j, y) in b.iter().enumerate() {
+                let mut best = (self.above[j] + usize::from(x != y))
+                    .min(self.above[j + 1] + 1)
+                    .min(self.row[j] + 1);
+                if i > 0 && j > 0 && *x == b[j - 1] && a[i - 1] == *y {
+                    best = best.min(self.before[j - 1] + 1);
+                }
+                self.row.push(best);
+            }
+            // a row is reached from the two above it
+            if self.row.iter().chain(&self.above).all(|d| *d > limit) {
+                return None;
+            }
+            std::mem::swap(&mut self.before, &mut self.above);
+            std::mem::swap(&mut self.above, &mut self.row);
+        }
+        self.above.last().copied().filter(|d| *d <= limit)
     }
-    above.last().copied().unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
@@ -90,6 +115,25 @@ mod tests {
                 right,
                 "{wrong}"
             );
+        }
+    }
+
+    #[test]
+    fn letters_are_counted() {
+        for (a, b, letters) in [
+            ("status", "Status", 0),
+            ("status", "stauts", 1),
+            ("status", "statu", 1),
+            ("status", "sttaus", 1),
+            ("abcdef", "badcfe", 3),
+            ("kitten", "sitting", 3),
+            ("größe", "grösse", 2),
+            ("", "ab", 2),
+        ] {
+            let of = |limit| Rows::default().distance(&super::letters(a), b, limit);
+            assert_eq!(of(letters), Some(letters), "{a} {b}");
+            assert_eq!(of(9), Some(letters), "{a} {b}");
+            assert_eq!(letters.checked_sub(1).and_then(of), None, "{a} {b}");
         }
     }
 

@@ -1,5 +1,5 @@
 //! Writes the seeds of all targets into folders of their names: `seeds FOLDER`. They are made of the dissectors'
-//! fixtures and the filter language's test vectors.
+//! fixtures, the filter language's test vectors, and the filters that fuzzing found.
 
 use gillnet_capture::write::{
     PacketBlock, SectionBlock, interface_block, packet_block, section_block,
@@ -36,6 +36,13 @@ fn main() -> io::Result<()> {
             let seed = [&[how as u8], text.as_bytes()].concat();
             write(&folder.join("kfl"), &format!("{file}_{n}"), &seed)?;
         }
+    }
+    let found = include_str!("../../seeds/kfl.txt").lines().enumerate();
+    for (n, line) in found {
+        let (how, text) = line.split_once(' ').unwrap_or_default();
+        let how = u8::from_str_radix(how, 16).map_err(io::Error::other)?;
+        let seed = [&[how], text.as_bytes()].concat();
+        write(&folder.join("kfl"), &format!("found_{n}"), &seed)?;
     }
     Ok(())
 }

@@ -2,10 +2,10 @@
 
 use crate::ast::{Arg, Expr, Kind, Logic, Op, Span, Word};
 use crate::check::{Env, Found, with_keys};
-use crate::error::{ErrorKind, Fault};
-use crate::kfl2::{bad_pattern, called, not_if, record_is};
+use crate::error::{ErrorKind, Fault, MAX_FAULTS};
+use crate::kfl2::{called, not_if, record_is};
 use crate::lang::{Lang, Lowered};
-use crate::macros::Expansions;
+use crate::macros::{Expansions, Taken};
 use crate::predicate::{Const, Document, Load, Node, Plain, Reason, Step, Test, TextOp};
 use crate::redact::Redaction;
 use crate::suggest::{nearest, nearest_path};
@@ -184,8 +184,8 @@ pub(crate) fn lower(
 
 /// A field of KFL1 as a value; nothing where it leads nowhere.
 pub(crate) fn operand(env: &Env, tree: &Expr, text: &str) -> Option<Node> {
-    let count = std::cell::Cell::new(0);
-    let lowered = lower(env, tree, text, false, 0, Expansions::none(&count));
+    let taken = Taken::default();
+    let lowered = lower(env, tree, text, false, 0, Expansions::none(&taken));
     match lowered.root {
         _ if !lowered.faults.is_empty() => None,
         Node::Truthy(inner) => Some(*inner),
@@ -213,13 +213,15 @@ impl Lowering<'_> {
     /// Strictly a fault, leniently a missing field.
     fn nowhere(&mut self, fault: Fault) -> Node {
         if self.strict {
-            self.faults.push(fault);
+            self.fault(fault);
         }
         NOWHERE
     }
 
     fn fault(&mut self, fault: Fault) -> Node {
-        self.faults.push(fault);
+        if self.faults.len() < MAX_FAULTS {
+            self.faults.push(fault);
+        }
         NOWHERE
     }
 
@@ -241,7 +243,7 @@ impl Lowering<'_> {
     }
 
     fn warn(&mut self, fault: Fault) {
-        if self.strict {
+        if self.strict && self.warnings.len() < MAX_FAULTS {
             self.warnings.push(fault);
         }
     }
@@ -355,13 +357,8 @@ impl Lowering<'_> {
             Node::Const(Const::Int(v)) => Node::Const(Const::Int(v.wrapping_neg())),
             Node::Const(Const::Double(v)) => Node::Const(Const::Double(-v)),
             other => {
-                if self.strict {
-                    self.faults.push(Fault::new(
-                        ErrorKind::Type,
-                        inner.span,
-                        "only a number can be negated",
-                    ));
-                }
+                let fault = "only a number can be negated";
+                self.nowhere(Fault::new(ErrorKind::Type, inner.span, fault));
                 other
             }
         }
@@ -370,7 +367,7 @@ impl Lowering<'_> {
     fn chain(&mut self, terms: &[Expr], ops: &[Logic]) -> Node {
         let first_and = ops.iter().position(|op| *op == Logic::And);
         let last_or = ops.iter().rposition(|op| *op == Logic::Or);
-        if first_and < last_or && first_and.is_some() {
+        if first_and < last_or && first_and.is_some() && self.warnings.len() < MAX_FAULTS {
             self.warn_of_grouping(terms, ops);
         }
         let nodes: Box<[Node]> = terms.iter().map(|t| self.condition(t)).collect();
@@ -444,9 +441,9 @@ impl Lowering<'_> {
                 let message = format!("\"{name}\" is an object, in which no pattern is found");
                 return self.nowhere(Fault::new(ErrorKind::Type, span, message));
             }
-            return match Test::pattern(&pattern.0) {
+            return match self.within.pattern(&pattern.0, pattern.1) {
                 Ok(test) => Node::Like(Box::new(other), test, not),
-                Err(error) => self.fault(bad_pattern(pattern.1, &error)),
+                Err(fault) => self.fault(fault),
             };
         }
         let (value, constant) = match (self.value(a), self.value(b)) {
@@ -556,7 +553,7 @@ impl Lowering<'_> {
     }
 
     fn unknown(&mut self, span: Span, name: &str) -> Node {
-        if !self.strict {
+        if !self.strict || self.faults.len() >= MAX_FAULTS {
             return NOWHERE;
         }
         let fault = Fault::new(ErrorKind::Name, span, format!("unknown field \"{name}\""));

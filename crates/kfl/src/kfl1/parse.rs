@@ -35,12 +35,13 @@ fn hinted(cursor: &Cursor<'_>) -> Box<Fault> {
     let token = cursor.peek();
     let mut fault = cursor.unexpected("");
     let word = token.text.to_ascii_lowercase();
-    fault.suggestion = match word.as_str() {
-        "&" => Some("KFL1 writes \"and\"; \"&&\" is KFL2".into()),
-        "|" => Some("KFL1 writes \"or\"; \"||\" is KFL2".into()),
-        "and" | "or" if word != token.text => Some(format!("write \"{word}\" in lower case")),
-        _ => None,
+    let hint = match word.as_str() {
+        "&" => "KFL1 writes \"and\"; \"&&\" is KFL2".into(),
+        "|" => "KFL1 writes \"or\"; \"||\" is KFL2".into(),
+        "and" | "or" if word != token.text => format!("write \"{word}\" in lower case"),
+        _ => return fault,
     };
+    fault.suggestion = Some(hint);
     fault
 }
 

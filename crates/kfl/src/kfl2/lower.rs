@@ -3,9 +3,9 @@
 use super::functions::{FUNCTIONS, MACROS};
 use crate::ast::{Arg, Expr, Kind, Logic, Op, Span, Word};
 use crate::check::Env;
-use crate::error::{ErrorKind, Fault};
+use crate::error::{ErrorKind, Fault, MAX_FAULTS};
 use crate::lang::{Lang, Lowered};
-use crate::macros::Expansions;
+use crate::macros::{Expansions, Taken};
 use crate::predicate::{
     Const, FlowFacts, Fun, Load, Lookup, Loop, LoopKind, MAX_ARGS, Nanos, Node, Reason, Test, eval,
 };
@@ -41,8 +41,8 @@ pub(crate) fn lower(
 
 /// A variable of KFL2 as a value; nothing where there is none.
 pub(crate) fn operand(env: &Env, tree: &Expr) -> Option<Node> {
-    let count = std::cell::Cell::new(0);
-    let mut lowering = Lowering::new(env, false, 0, Expansions::none(&count));
+    let taken = Taken::default();
+    let mut lowering = Lowering::new(env, false, 0, Expansions::none(&taken));
     let (node, _) = lowering.expr(tree);
     lowering.faults.is_empty().then_some(node)
 }
@@ -84,7 +84,9 @@ impl<'e> Lowering<'e> {
 
 impl Lowering<'_> {
     fn fault(&mut self, fault: Fault) -> Typed {
-        self.faults.push(fault);
+        if self.faults.len() < MAX_FAULTS {
+            self.faults.push(fault);
+        }
         FAULTY
     }
 
@@ -92,7 +94,7 @@ impl Lowering<'_> {
     /// compiled all the same, and fails when it is evaluated.
     fn refused(&mut self, fault: Fault) -> bool {
         if !self.lenient {
-            self.faults.push(fault);
+            self.fault(fault);
         }
         !self.lenient
     }
@@ -246,20 +248,25 @@ impl Lowering<'_> {
     }
 
     fn unknown(&mut self, name: &str, span: Span) -> Typed {
-        let flags = self.env.flags();
+        const NOTHING: Typed = (Node::Fail(Reason::NoSuchName), Type::Dyn);
+        if self.lenient || self.faults.len() >= MAX_FAULTS {
+            return NOTHING;
+        }
+        let (flags, paths) = (self.env.flags(), self.env.paths());
         let variables = self
             .env
             .fields()
             .map(|(_, f)| f.kfl2)
             .filter(|n| !n.is_empty());
-        let near = nearest_path(name, variables.chain(flags.iter().copied()).chain(["tls"]));
+        let names = variables.chain(flags.iter().copied()).chain(["tls"]);
+        let near = nearest_path(name, names.chain(paths.iter().map(|p| &**p)));
         let fault = Fault::new(
             ErrorKind::Name,
             span,
             format!("unknown variable \"{name}\""),
         );
-        self.refused(fault.near(near));
-        (Node::Fail(Reason::NoSuchName), Type::Dyn)
+        self.fault(fault.near(near));
+        NOTHING
     }
 
     fn local(&self, name: &str) -> Option<Typed> {
@@ -603,17 +610,17 @@ impl Lowering<'_> {
             [_, Node::Const(Const::Str(text))],
         ) = (fun, nodes.as_slice())
         {
+            let span = given.get(1).map_or_else(Span::default, |e| e.span);
             let test = match fun {
                 Fun::Contains => Ok(Test::contains(text)),
                 Fun::StartsWith => Ok(Test::StartsWith(text.clone())),
                 Fun::EndsWith => Ok(Test::EndsWith(text.clone())),
-                _ => Test::pattern(text),
+                _ => self.within.pattern(text, span),
             };
             return match test {
                 Ok(test) => Node::Match(Box::new(nodes.swap_remove(0)), test),
-                Err(error) => {
-                    let span = given.get(1).map_or_else(Span::default, |e| e.span);
-                    self.faults.push(bad_pattern(span, &error));
+                Err(fault) => {
+                    self.fault(fault);
                     Node::Fail(Reason::BadPattern)
                 }
             };
@@ -789,20 +796,6 @@ pub(crate) fn record_is(name: &str) -> Node {
         ),
         None => Node::Const(Const::Bool(false)),
     }
-}
-
-pub(crate) fn bad_pattern(span: Span, error: &regex::Error) -> Fault {
-    // the crate's own message shows the pattern over several lines; its last says what is wrong
-    let text = error.to_string();
-    let last = text.lines().last().unwrap_or_default();
-    Fault::new(
-        ErrorKind::Value,
-        span,
-        format!(
-            "bad pattern: {}",
-            last.strip_prefix("error: ").unwrap_or(last)
-        ),
-    )
 }
 
 fn key(holder: Node, word: &Word, ignore_case: bool) -> Node {

@@ -5,5 +5,5 @@ mod lower;
 mod parse;
 
 pub(crate) use functions::{FUNCTIONS, Function, MACROS};
-pub(crate) use lower::{arithmetic, bad_pattern, called, lower, not_if, operand, record_is};
+pub(crate) use lower::{arithmetic, called, lower, not_if, operand, record_is};
 pub(crate) use parse::{is_reserved, parse};

@@ -5,8 +5,8 @@ use super::facts::Facts;
 use super::functions::apply;
 use super::value::{Number, compare, equal};
 use super::{
-    Const, Document, Lookup, Loop, LoopKind, Nanos, Node, Part, Plain, Reason, Side, Test, TextOp,
-    Val, json, path, text, xml,
+    Const, Document, Fun, Lookup, Loop, LoopKind, Nanos, Node, PATTERN_STEPS, Part, Plain, Reason,
+    Side, Test, TextOp, Val, json, path, text, xml,
 };
 use crate::ast::{Logic, Op};
 use bumpalo::collections::Vec as List;
@@ -280,6 +280,9 @@ pub(crate) fn eval<'v, F: Facts<'v>>(
             let mut values = [Val::Null; MAX_ARGS];
             for (slot, arg) in values.iter_mut().zip(args) {
                 *slot = eval(arg, facts, frames)?;
+            }
+            if *fun == Fun::Matches {
+                facts.steps_taken(PATTERN_STEPS)?;
             }
             apply(
                 *fun,

@@ -52,7 +52,12 @@ pub(crate) trait Facts<'v> {
 
     /// Counts a round of a loop.
     fn step(&self) -> Result<(), Reason> {
-        let steps = self.steps().get() + 1;
+        self.steps_taken(1)
+    }
+
+    /// Counts what takes as long as so many rounds of a loop.
+    fn steps_taken(&self, n: u32) -> Result<(), Reason> {
+        let steps = self.steps().get().saturating_add(n);
         self.steps().set(steps);
         if steps > MAX_STEPS {
             Err(Reason::TooLong)
@@ -290,7 +295,7 @@ impl<'v> Facts<'v> for EntryFacts<'v> {
 /// Fields that are read once for all filters; those of a protocol that has more are read each time.
 const FIELDS: usize = 64;
 /// Keys that are looked up once for all filters: the first ones.
-const KEYS: usize = 4;
+const KEYS: usize = 12;
 
 /// An entry that many filters are evaluated on: what one of them has read of it the others find read.
 #[derive(Debug)]
@@ -311,12 +316,6 @@ impl<'v> Reading<'v> {
             values: [const { Cell::new(Value::Missing) }; FIELDS],
             keys: [const { Cell::new(None) }; KEYS],
         }
-    }
-
-    /// For the next filter: the rounds of loops are its own.
-    pub(crate) fn anew(&self) -> &Self {
-        self.facts.steps.set(0);
-        self
     }
 }
 

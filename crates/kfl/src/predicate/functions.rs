@@ -50,7 +50,8 @@ pub(crate) fn apply<'v>(fun: Fun, args: &[Val<'v>], ctx: &Ctx<'v>) -> Result<Val
         (Fun::StartsWith, [Val::Str(a), Val::Str(b)]) => Ok(Val::Bool(a.starts_with(b))),
         (Fun::EndsWith, [Val::Str(a), Val::Str(b)]) => Ok(Val::Bool(a.ends_with(b))),
         (Fun::Matches, [Val::Str(a), Val::Str(b)]) => {
-            let pattern = text::compile_pattern(b).map_err(|_| Reason::BadPattern)?;
+            let pattern = text::compile_pattern(b, text::LATE_PATTERN_SIZE);
+            let pattern = pattern.map_err(|_| Reason::BadPattern)?;
             Ok(Val::Bool(pattern.is_match(a)))
         }
         (Fun::Int, [value]) => to_int(*value),

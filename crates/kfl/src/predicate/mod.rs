@@ -16,7 +16,7 @@ mod value;
 mod xml;
 
 pub(crate) use eval::{MAX_ARGS, eval, test};
-pub(crate) use facts::{EntryFacts, Facts, FlowFacts};
+pub(crate) use facts::{EntryFacts, Facts, FlowFacts, Key};
 pub use facts::{FlowEnd, Reading};
 pub(crate) use functions::{Calendar, Fun};
 pub(crate) use path::{Access, Root, Step, below};
@@ -69,6 +69,9 @@ pub enum Reason {
 
 /// Rounds of loops that one evaluation may take.
 pub const MAX_STEPS: u32 = 100_000;
+
+/// Rounds that compiling a pattern counts as, where it is the entry that tells the pattern.
+const PATTERN_STEPS: u32 = 1_000;
 
 /// One of both ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

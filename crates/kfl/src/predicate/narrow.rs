@@ -2,7 +2,8 @@
 
 use super::{Const, Flag, Node};
 use crate::ast::Logic;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
+use std::mem::discriminant;
 
 const TRUE: Node = Node::Const(Const::Bool(true));
 const FALSE: Node = Node::Const(Const::Bool(false));
@@ -27,16 +28,14 @@ impl Node {
         }
     }
 
-    /// A number that predicates share which differ in constants alone, and others hardly ever.
-    pub(crate) fn shape(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
+    /// Takes in what predicates share which differ in constants alone, and others hardly ever.
+    pub(crate) fn shape(&self, hasher: &mut impl Hasher) {
         self.walk(&mut |node| {
-            std::mem::discriminant(node).hash(&mut hasher);
+            discriminant(node).hash(hasher);
             if let Node::Load(load) = node {
-                std::mem::discriminant(load).hash(&mut hasher);
+                discriminant(load).hash(hasher);
             }
         });
-        hasher.finish()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Paths of KFL1: from a field down into what it holds.
 
-use super::facts::Facts;
+use super::facts::{Facts, Key};
 use super::{MAX_STEPS, Reason, Val};
 use gillnet_entry::{COMMON, Ctx, Entry, Field, Value};
 
@@ -47,7 +47,7 @@ pub(crate) fn read<'v>(
     let ctx = &entry.ctx;
     let value = match (&access.root, access.steps.first()) {
         (Root::Own(field), Some(Step::Key(key, ignore_case))) => {
-            let value = entry.record.key(*field, key, *ignore_case, ctx);
+            let value = facts.key(entry, Key(*field, key, *ignore_case));
             return walk(
                 Val::of(value).ok_or(Reason::Missing)?,
                 access.steps.get(1..).unwrap_or(&[]),

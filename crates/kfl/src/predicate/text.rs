@@ -267,6 +267,9 @@ pub(crate) enum Test {
 /// Bytes that a compiled pattern may take.
 const PATTERN_SIZE: usize = 1 << 20;
 
+/// The same for one that only the entry tells, and that is compiled for it alone.
+pub(crate) const LATE_PATTERN_SIZE: usize = 1 << 16;
+
 impl Test {
     pub(crate) fn contains(needle: &str) -> Test {
         Test::Contains(Box::new(Finder::new(needle).into_owned()))
@@ -279,11 +282,12 @@ impl Test {
         }
         Ok(Test::Pattern(Box::new(Pattern {
             dots: Dots::of(pattern),
-            regex: compile_pattern(pattern)?,
+            regex: compile_pattern(pattern, PATTERN_SIZE)?,
         })))
     }
 
-    fn plain(pattern: &str) -> Option<Test> {
+    /// The plain test that a pattern without operators is.
+    pub(crate) fn plain(pattern: &str) -> Option<Test> {
         let (anchored, rest, ended) = bare(pattern);
         if rest.contains('.') || rest.contains(is_operator) {
             return None;
@@ -358,7 +362,7 @@ impl Pattern {
 }
 
 /// A pattern of ASCII text and dots, which stand for any character but a line break: `5..`, `^50.$`. On a
-/// few bytes a compiled one takes ten times as long.
+/// few bytes a compiled one takes ten times as long; a long one is tried at every place of a text, so it is compiled.
 #[derive(Clone, Debug)]
 struct Dots {
     anchored: bool,
@@ -367,9 +371,13 @@ struct Dots {
 }
 
 impl Dots {
+    /// Characters at most.
+    const MOST: usize = 32;
+
     fn of(pattern: &str) -> Option<Dots> {
         let (anchored, of, ended) = bare(pattern);
-        let simple = !of.is_empty() && of.is_ascii() && !of.contains(is_operator);
+        let simple = (1..=Dots::MOST).contains(&of.len()) && of.is_ascii();
+        let simple = simple && !of.contains(is_operator);
         simple.then(|| Dots {
             anchored,
             ended,
@@ -393,10 +401,10 @@ impl Dots {
 }
 
 /// A pattern of bounded size.
-pub(crate) fn compile_pattern(pattern: &str) -> Result<regex::Regex, regex::Error> {
+pub(crate) fn compile_pattern(pattern: &str, size: usize) -> Result<regex::Regex, regex::Error> {
     regex::RegexBuilder::new(pattern)
-        .size_limit(PATTERN_SIZE)
-        .dfa_size_limit(PATTERN_SIZE)
+        .size_limit(size)
+        .dfa_size_limit(size)
         .build()
 }
 
@@ -437,14 +445,17 @@ mod tests {
         for pattern in patterns {
             let (test, regex) = (
                 Test::pattern(pattern).unwrap(),
-                compile_pattern(pattern).unwrap(),
+                compile_pattern(pattern, PATTERN_SIZE).unwrap(),
             );
             for text in texts {
                 assert_eq!(test.holds(text), regex.is_match(text), "{pattern} {text:?}");
             }
         }
         assert!(
-            Dots::of("^5..$").is_some() && Dots::of("5+").is_none() && Dots::of("é.").is_none()
+            Dots::of("^5..$").is_some()
+                && Dots::of("5+").is_none()
+                && Dots::of("é.").is_none()
+                && Dots::of(&"a.".repeat(17)).is_none()
         );
     }
 }

@@ -1,7 +1,7 @@
 //! What people get wrong, and what they are told.
 
 use crate::support::{large, small};
-use gillnet_kfl::{ErrorKind, Lang, Options, compile};
+use gillnet_kfl::{ErrorKind, Lang, Options, compile, complete};
 
 /// Filters with a mistake and the whole message.
 const TYPICAL: &[(&str, &str)] = &[
@@ -74,6 +74,13 @@ const TYPICAL: &[(&str, &str)] = &[
 1:6: unexpected token "AND"; write "and" in lower case
   http AND dns
        ^^^"#,
+    ),
+    (
+        "http # and dns",
+        "
+1:6: unexpected token \"#\"; a comment begins with //
+  http # and dns
+       ^",
     ),
     (
         r#"http and src.namespace == "shop"#,
@@ -266,6 +273,13 @@ fn nothing_that_is_wrong_is_silent() {
             "status_code",
         ),
         ("htpp and dns", &[Auto, Kfl1], Name, "htpp", "http"),
+        (
+            "respnse.status == 500",
+            &[Auto, Kfl1, Kfl2],
+            Name,
+            "respnse.status",
+            "response.status",
+        ),
         // wrong types
         (
             "response.status == \"abc\"",
@@ -600,4 +614,102 @@ fn too_deep_and_too_long_are_errors() {
     let pattern = format!("src.name == r\"{}\"", "(a{1000}){1000}".repeat(3));
     let errors = compile(&env, &pattern, &Options::default()).unwrap_err();
     assert_eq!(errors.errors[0].kind, ErrorKind::Value, "{errors}");
+}
+
+/// However wrong a long text is, it is refused at once, and what is said of it can be read.
+#[test]
+fn much_that_is_wrong_is_told_in_little() {
+    let joined = |n: usize, of: &dyn Fn(usize) -> String, by: &str| {
+        (0..n).map(of).collect::<Vec<_>>().join(by)
+    };
+    let texts = [
+        "a".repeat(60_000),
+        joined(100, &|_| "a".repeat(400), "."),
+        joined(3_000, &|n| format!("respnse{n}.status"), " or "),
+        joined(500, &|n| vec![format!("respns{n}"); 8].join("."), " or "),
+        joined(3_000, &|n| format!("respnse{n} == 5"), " && "),
+        joined(3_000, &|_| "!http == dns".into(), " and "),
+    ];
+    for text in &texts {
+        for lang in [Lang::Kfl1, Lang::Kfl2, Lang::Auto] {
+            let options = Options {
+                lang,
+                ..Options::default()
+            };
+            let told = match compile(&large(), text, &options) {
+                Ok(filter) => filter.warnings().to_vec(),
+                Err(errors) => errors.errors,
+            };
+            assert!((1..=20).contains(&told.len()), "{} mistakes", told.len());
+            complete(&large(), text, text.len() / 2, lang);
+            for error in told {
+                let rendered = error.render(text);
+                let shown: Vec<&str> = rendered.lines().skip(1).collect();
+                let [line, carets] = shown[..] else {
+                    panic!("{rendered}");
+                };
+                assert!(line.chars().count() < 170, "{line}");
+                let from = carets.find('^').unwrap();
+                let to = carets.len();
+                assert!(to <= line.chars().count().max(from + 1), "{line}\n{carets}");
+            }
+        }
+    }
+    let text = format!(
+        "{}respnse.status == 500{}",
+        "http or ".repeat(40),
+        " or http".repeat(40)
+    );
+    let error = &compile(&large(), &text, &Options::default())
+        .unwrap_err()
+        .errors[0];
+    let rendered = error.render(&text);
+    let [line, carets] = rendered.lines().skip(1).collect::<Vec<_>>()[..] else {
+        panic!("{rendered}");
+    };
+    let at = carets.find('^').unwrap();
+    let shown: String = line.chars().skip(at).take(carets.len() - at).collect();
+    assert_eq!(shown, "respnse.status", "{rendered}");
+    assert!(line.starts_with("  …") && line.ends_with('…'), "{rendered}");
+}
+
+/// A filter takes no more room than so many patterns do, whatever it is put together from.
+#[test]
+fn patterns_are_few() {
+    let patterns = |n: usize, spelled: &dyn Fn(usize) -> String, by: &str| {
+        (0..n).map(spelled).collect::<Vec<_>>().join(by)
+    };
+    let first = |n| patterns(n, &|i| format!(r#"src.name == r"x+{i}""#), " or ");
+    let second = |n| patterns(n, &|i| format!(r#"src.name.matches("x+{i}")"#), " || ");
+    for (lang, fits, over) in [
+        (Lang::Kfl1, first(64), first(65)),
+        (Lang::Kfl2, second(64), second(65)),
+    ] {
+        let options = Options {
+            lang,
+            ..Options::default()
+        };
+        assert!(compile(&small(), &fits, &options).is_ok());
+        let errors = compile(&small(), &over, &options).unwrap_err();
+        let error = &errors.errors[0];
+        assert_eq!(error.kind, ErrorKind::Limit);
+        let place = &over[std::ops::Range::from(error.span)];
+        assert_eq!(place.trim_start_matches('r'), r#""x+64""#);
+        assert!(error.suggestion.as_deref().unwrap_or("").contains('|'));
+    }
+    // what has no operators is no pattern
+    let plain = patterns(200, &|i| format!(r#"src.name == r"^x{i}$""#), " or ");
+    assert!(compile(&small(), &plain, &Options::default()).is_ok());
+    let env = small().with_macro("many", &first(40));
+    assert!(compile(&env, "many and http", &Options::default()).is_ok());
+    for text in ["many and http and many", "many && http && many"] {
+        let errors = compile(&env, text, &Options::default()).unwrap_err();
+        assert_eq!(errors.errors[0].kind, ErrorKind::Limit, "{errors}");
+    }
+    let errors = compile(&small(), r#"src.name == r"\w{500}""#, &Options::default()).unwrap_err();
+    let error = &errors.errors[0];
+    assert!(
+        error.suggestion.as_deref().unwrap_or("").contains("[a-z]"),
+        "{error}"
+    );
 }

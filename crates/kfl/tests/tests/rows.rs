@@ -158,6 +158,18 @@ fn statistics_are_asked_for_what_every_match_has() {
     assert!(
         matches!(needs("status_code < 500"), Needs::Any(any) if any.iter().any(|n| matches!(n, Needs::Protocols(_))))
     );
+    let Needs::All(path) = needs(r#"path.startsWith("/api")"#) else {
+        panic!("a protocol, and a path in it");
+    };
+    let prefix = Bound::Prefix("/api".into());
+    assert!(
+        matches!(&path[..], [Needs::Protocols(_), Needs::Is { bound, .. }] if *bound == prefix),
+        "{path:?}"
+    );
+    assert_eq!(
+        needs(r#"src.name.matches("^shop$")"#),
+        is(Column::Name(Side::Src, NamePart::Name), shop.clone())
+    );
     assert_eq!(needs(r#"request.headers["a"] == "b""#), Needs::Every);
     assert_eq!(needs("!(src.port == 80)"), Needs::Every);
     assert_eq!(

@@ -33,6 +33,78 @@ fn outcome(env: &Env, filter: &Filter, sample: &Sample) -> Outcome {
     })
 }
 
+/// What tells most filters apart at the first look says no more than the whole filter does.
+#[test]
+fn the_first_look_says_what_the_filter_does() {
+    let mut half = e0();
+    half.record = Box::new(crate::support::Http {
+        method: "GET".into(),
+        ..Default::default()
+    });
+    let samples = [e0(), e1(), e2(), half];
+    let mut counts = [0, 0];
+    for text in [
+        "elapsed_time > 9223372036854775807",
+        "elapsed_time >= 9223372036854775807",
+        "status_code < -9223372036854775808",
+        "status_code <= -9223372036854775808",
+        "status_code == 0",
+        "status_code < 500",
+        "status_code in [500, 503]",
+        "http && status_code >= 500 && method == 'GET'",
+        "path == ''",
+        "path.startsWith('')",
+        "path.startsWith('/cat') && !path.endsWith('/4')",
+        "path.matches('^/catalogue/3$')",
+        "dyn(status_code).matches('^5')",
+        "dyn(status_code) == '500'",
+        "method == 5",
+        "request.headers['host'] == 'catalogue'",
+        "request.headers['host'].startsWith('cat')",
+        "request.headers['nosuch'] == ''",
+        "request.headers['nosuch'] == '' || http",
+        "query_string['id'] == '123' && dst.port == 8080",
+        "src.ip == '10.0.0.5' && dst.port in [53, 8080, 8086]",
+        "src.pod.name == 'front-end-abc'",
+        "protocol == 'HTTP' ? status_code >= 500 : status_code == 3",
+        "response.status == 500",
+        "response.status == '500' and http",
+        "response.status == r'^500$'",
+        "response.status == r'^5'",
+        "response.status != r'^5' or http",
+        "response.status.startsWith('5') and http",
+        "response.status > 9223372036854775806 and http",
+        "(response.status == 500) or http",
+        "request.path == 5 and http",
+        "request.path == r'^' and http",
+        "request.pathSegments == 3 and http",
+        "request.headers.Host == 'catalogue' and http",
+        "request.headers['nosuch'] == 'x' or http",
+        "src.port == '36848' and http",
+        "src.pod.metadata.name == 'front-end-abc' and http",
+        "dst.name == r'^cata.*' and limit(5)",
+        "timestamp > 0 and http",
+        "error == nil and http",
+        "tls == false and http",
+    ] {
+        for lang in [Lang::Kfl1, Lang::Kfl2] {
+            let options = Options {
+                lang,
+                lenient: true,
+                now: 0,
+            };
+            let Ok(filter) = compile(&large(), text, &options) else {
+                continue;
+            };
+            for sample in &samples {
+                let matches = outcome(&large(), &filter, sample) == Outcome::True;
+                counts[usize::from(matches)] += 1;
+            }
+        }
+    }
+    assert!(counts.iter().all(|n| *n > 60), "{counts:?}");
+}
+
 /// Filters of the first table that have another answer here, and what it is: `true`, `false`, or the kind of error.
 const MENDED: &[(&str, &str)] = &[
     // === is taken for ==
@@ -233,6 +305,28 @@ fn kfl2_lenient() {
             let strict = compile(&large(), text, &options(false));
             assert_eq!(strict.is_err(), !text.starts_with("has("), "{text}");
         }
+    }
+    // patterns that only the entry tells are few, and small
+    let patterns: Vec<String> = (0..200).map(|n| format!("'x+{n}'")).collect();
+    for (text, expected) in [
+        (
+            format!(
+                "[{}].exists(p, method.matches(p))",
+                patterns[..50].join(", ")
+            ),
+            False,
+        ),
+        (
+            format!("[{}].exists(p, method.matches(p))", patterns.join(", ")),
+            Error(Reason::TooLong),
+        ),
+        (
+            "method.matches(method + r'|\\w{30}')".into(),
+            Error(Reason::BadPattern),
+        ),
+    ] {
+        let filter = compile(&large(), &text, &Options::default()).unwrap();
+        assert_eq!(outcome(&large(), &filter, &e1()), expected, "{text}");
     }
     let text = "http && (method == 1";
     let options = Options {
