@@ -320,18 +320,14 @@ impl RecordedBackend {
             .map_err(|errors| anyhow::anyhow!("{}", errors.render("")))
     }
 
-    fn scan<'s>(
-        &'s self,
-        want: Want,
-        needs: Needs,
-        tap: Option<Box<dyn FnMut() -> gillnet_pipeline::FrameTap + 's>>,
-    ) -> Scan<'s> {
+    fn scan<'s>(&'s self, want: Want, needs: Needs, stream: Option<&'s StreamKey>) -> Scan<'s> {
         Scan {
             config: &self.config,
             wants: vec![want],
             within: self.within,
-            tap,
+            tap: None,
             needs,
+            stream,
         }
     }
 
@@ -339,11 +335,12 @@ impl RecordedBackend {
         &self,
         want: Want,
         needs: Needs,
+        stream: Option<&StreamKey>,
         make: impl Fn() -> C,
     ) -> Result<(), Refused> {
         let failed = |error: anyhow::Error| Refused(format!("{error:#}"));
         let summary = self
-            .scan(want, needs, None)
+            .scan(want, needs, stream)
             .run(&self.inputs, &mut || Box::new(make()))
             .map_err(failed)?;
         summary.outcome().map_err(failed)
@@ -447,7 +444,7 @@ impl Backend for RecordedBackend {
             record: false,
             bodies: false,
         };
-        self.read(want, Needs::Row, || ToPage(Arc::clone(&pager)))?;
+        self.read(want, Needs::Row, None, || ToPage(Arc::clone(&pager)))?;
         let pager =
             Arc::try_unwrap(pager).map_err(|_| Refused("the page is still being read".into()))?;
         Ok(pager
@@ -465,7 +462,7 @@ impl Backend for RecordedBackend {
             record: false,
             bodies: true,
         };
-        self.read(want, Needs::Packets, || Find {
+        self.read(want, Needs::Packets, Some(&key.stream), || Find {
             key: key.clone(),
             filter: filter.clone(),
             found: Arc::clone(&found),
@@ -514,8 +511,11 @@ impl Backend for RecordedBackend {
         });
         let found = Arc::new(Mutex::new(None));
         let mut group = 0;
-        let summary = self
-            .scan(want, Needs::Packets, Some(tap))
+        let scan = Scan {
+            tap: Some(tap),
+            ..self.scan(want, Needs::Packets, Some(key))
+        };
+        let summary = scan
             .run(&self.inputs, &mut || {
                 group += 1;
                 Box::new(Mark {

@@ -3,7 +3,9 @@
 use crate::cli::Access;
 use crate::config::Config;
 use crate::exit;
+use gillnet_api::StreamKey;
 use gillnet_bucket::layout::TimeRange;
+use gillnet_bucket::packets::StreamId;
 use gillnet_bucket::{
     Access as BucketAccess, Bucket, BucketError, Credentials, Destination, Group, GroupIndex, Key,
     Recordings, connect,
@@ -126,6 +128,26 @@ impl Pending {
             Pending::Files(files) => captures(&files),
             Pending::Group(group) => recorded(*group),
         }
+    }
+
+    /// The same with nothing but a stream's packets, where its index says where they are; nothing where another process
+    /// recorded the stream.
+    pub fn only(self, key: &StreamKey) -> anyhow::Result<Option<Pending>> {
+        let Pending::Group(group) = self else {
+            return Ok(Some(self));
+        };
+        if let RecordedBy::Recorded { cluster, node, run } = group.origin() {
+            let origin = [cluster.clone(), node.clone(), format!("{run:016x}")];
+            if key.origin.as_ref().is_some_and(|asked| *asked != origin) {
+                return Ok(None);
+            }
+        }
+        let id = StreamId {
+            number: key.number,
+            udp: key.udp,
+        };
+        let group = group.only(id).map_err(exit::of_bucket)?;
+        Ok(Some(Pending::Group(Box::new(group))))
     }
 
     /// Its index, where it has one.

@@ -38,6 +38,7 @@ pub fn run(shared: &Shared, args: &QueryArgs) -> anyhow::Result<Done> {
         within,
         tap: None,
         needs,
+        stream: None,
     };
     let summary = scan.run(&inputs, &mut || Box::new(Print::take(&home)))?;
     let found = take(&home).map_or(Ok(0), Printer::finish)?;

@@ -4,6 +4,7 @@ use crate::cli;
 use crate::config::Config;
 use crate::exit;
 use crate::inputs::{Inputs, Pending, Reading};
+use gillnet_api::StreamKey;
 use gillnet_bucket::index::{KnownProtocol, Question};
 use gillnet_capture::Ring;
 use gillnet_entry::Entry;
@@ -32,6 +33,8 @@ pub struct Scan<'c> {
     pub tap: Option<Box<dyn FnMut() -> FrameTap + 'c>>,
     /// What is needed of an entry.
     pub needs: Needs,
+    /// The only stream that is wanted: of a recording with an index nothing else is fetched.
+    pub stream: Option<&'c StreamKey>,
 }
 
 /// What is needed of an entry: where its packets are not, an index that decides the filter is enough.
@@ -90,8 +93,13 @@ impl Scan<'_> {
                 }
                 break;
             }
-            let reading = match group.read() {
-                Ok(reading) => reading,
+            let group = match self.stream {
+                Some(key) => group.only(key),
+                None => Ok(Some(group)),
+            };
+            let reading = match group.and_then(|group| group.map(Pending::read).transpose()) {
+                Ok(Some(reading)) => reading,
+                Ok(None) => continue,
                 Err(error) => {
                     summary.failed = Some(format!("{error:#}"));
                     break;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use gillnet_kfl::rows::RowFilter;
 
-use super::{Content, Group, Object, Only, Progress};
+use super::{Content, Group, Names, Object, Only, Progress};
 use crate::index::{Cost, EntriesFile, Error, Found, Question, find_stream};
+use crate::layout::ObjectName;
 use crate::packets::StreamId;
 use crate::{BucketError, ErrorKind};
 
@@ -87,6 +88,13 @@ impl Group {
                 let only = Some(Only { id, ranges });
                 kept.push(Object { only, ..object });
             }
+        }
+        if let Names::Objects(names) = &mut self.names {
+            let kept: HashSet<_> = kept.iter().map(|object| &object.name).collect();
+            names.retain(|file| {
+                let name = ObjectName::parse(&bucket.place(&file.key));
+                name.is_none_or(|(_, name)| kept.contains(&name))
+            });
         }
         *objects = kept;
         Ok(self)

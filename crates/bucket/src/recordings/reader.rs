@@ -43,7 +43,7 @@ impl ObjectReader {
             shared,
             key,
             size,
-            ranges: VecDeque::from([0..size]),
+            ranges: std::iter::once(0..size).collect(),
             state: State::Closed,
             counted: Some(0),
         }
