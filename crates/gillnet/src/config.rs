@@ -368,10 +368,10 @@ impl Config {
             .collect()
     }
 
-    /// A variable: from the process, else from `scripting.env`; empty is unset.
+    /// A variable: from the process, else from `scripting.env`; one without anything in it is unset.
     pub fn variable(&self, name: &str) -> anyhow::Result<Option<String>> {
         if let Ok(value) = std::env::var(name)
-            && !value.is_empty()
+            && !value.trim().is_empty()
         {
             return Ok(Some(value));
         }
@@ -381,7 +381,7 @@ impl Config {
                 .with_context(|| format!("scripting.env.{name}"))?,
             None => String::new(),
         };
-        Ok((!value.is_empty()).then_some(value))
+        Ok((!value.trim().is_empty()).then_some(value))
     }
 
     /// The rules that record: the built-in one where its variables are set, unless a script records what they say, then
@@ -532,6 +532,15 @@ mod tests {
                 .starts_with("-----BEGIN PRIVATE KEY-----\n")
         );
         assert!(config.unknown_keys().is_empty());
+    }
+
+    #[test]
+    fn a_blank_pattern_records_nothing() {
+        for blank in ["", " ", "\"\\t \"", "' '"] {
+            let text = format!("scripting: {{env: {{GCS_BUCKET: b, RECORDING_KFL: {blank}}}}}");
+            let config = Config::parse(&text).unwrap();
+            assert!(config.rules(false).unwrap().is_empty(), "{text}");
+        }
     }
 
     #[test]
