@@ -23,7 +23,7 @@ def sql(bucket, what, where="true"):
 
 def test_the_index_says_what_the_packets_say(host, web, dns, recorder, gillnet, tmp_path):
     bucket = tmp_path / "bucket"
-    flights = recorder(recording={"flush": FLUSH},
+    flights = recorder(recording={"flush": FLUSH, "index": True},
                        scripting={"env": {"RECORDING_KFL": "http or dns", "GCS_BUCKET": f"file://{bucket}"}})
     for half in range(2):
         for k in range(5):

@@ -84,6 +84,8 @@ pub struct Recording {
     pub object_size: Option<Size>,
     /// Prefix within the bucket of the built-in recorder.
     pub prefix: String,
+    /// Whether an index is made of what is recorded.
+    pub index: bool,
     #[serde(flatten)]
     unknown: BTreeMap<String, serde_json::Value>,
 }

@@ -135,7 +135,7 @@ impl Session {
             fs: Arc::new(Disk),
             buckets: Arc::clone(&buckets) as Arc<dyn Buckets>,
             names: Arc::new(History(Arc::clone(&names))),
-            dissection: Some(Dissection {
+            dissection: config.recording.index.then(|| Dissection {
                 env: Arc::new(speech.env.clone()),
                 names: Arc::clone(&names),
                 origin: Arc::clone(&origin),

@@ -7,7 +7,7 @@ use arrow_array::builder::{
     BooleanBuilder, Float64Builder, Int64Builder, StringBuilder, TimestampNanosecondBuilder,
 };
 use arrow_schema::{DataType, TimeUnit};
-use gillnet_entry::{End, Entry, Field, Kind, Mechanism, Schema, Value};
+use gillnet_entry::{COMMON, End, Entry, Field, Kind, Mechanism, Schema, Value};
 use gillnet_kfl::rows::is_column;
 
 /// What a column holds; all may be null.
@@ -84,9 +84,10 @@ fn text(text: &str) -> Value<'_> {
     }
 }
 
-fn ip<'a>(end: &End<'a>, entry: &Entry<'a>) -> Value<'a> {
-    Value::Str(entry.ctx.format(format_args!("{}", end.ip)))
-}
+#[allow(clippy::cast_possible_truncation)] // a record has some dozen fields
+const SRC_IP: u16 = COMMON.kfl2_index("src.ip") as u16;
+#[allow(clippy::cast_possible_truncation)]
+const DST_IP: u16 = COMMON.kfl2_index("dst.ip") as u16;
 
 fn mechanism(end: &End<'_>) -> Value<'static> {
     match end.name.mechanism {
@@ -117,7 +118,7 @@ pub(crate) static BASE: &[Base] = &[
     base("protocol.version", Type::Text, |e| {
         Value::Str(e.common.info.version)
     }),
-    looked_up("src.ip", Type::Text, |e| ip(&e.common.src, e)),
+    looked_up("src.ip", Type::Text, |e| e.common(SRC_IP)),
     base("src.port", Type::Int, |e| {
         Value::Int(e.common.src.port.into())
     }),
@@ -133,7 +134,7 @@ pub(crate) static BASE: &[Base] = &[
     base("src.resolutionMechanism", Type::Text, |e| {
         mechanism(&e.common.src)
     }),
-    looked_up("dst.ip", Type::Text, |e| ip(&e.common.dst, e)),
+    looked_up("dst.ip", Type::Text, |e| e.common(DST_IP)),
     base("dst.port", Type::Int, |e| {
         Value::Int(e.common.dst.port.into())
     }),
