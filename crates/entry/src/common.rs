@@ -422,14 +422,15 @@ impl<'a> End<'a> {
         Value::Str(joined(ctx, &[a, ".", b, ".", c, ".", d]))
     }
 
+    fn port_value(&self, ctx: &Ctx<'a>) -> Value<'a> {
+        Value::Str(joined(ctx, &[Digits::new(u64::from(self.port)).as_str()]))
+    }
+
     fn map(&self, ctx: &Ctx<'a>) -> Value<'a> {
         let name = self.name;
         Value::Map(ctx.list([
             ("ip", self.ip_value(ctx)),
-            (
-                "port",
-                Value::Str(joined(ctx, &[Digits::new(u64::from(self.port)).as_str()])),
-            ),
+            ("port", self.port_value(ctx)),
             ("name", Value::Str(&name.name)),
             ("namespace", Value::Str(&name.namespace)),
             ("pod", object(&name.pod, &name.namespace, ctx)),
@@ -449,7 +450,11 @@ impl<'a> End<'a> {
             "namespace" => Value::Str(&name.namespace),
             "pod" => object(&name.pod, &name.namespace, ctx),
             "service" => object(&name.service, &name.namespace, ctx),
-            _ => self.map(ctx).key(key, false),
+            "ip" => self.ip_value(ctx),
+            "port" => self.port_value(ctx),
+            "endpointSlice" => Value::Null,
+            "resolutionMechanism" => Value::Str(name.mechanism.name()),
+            _ => Value::Missing,
         }
     }
 }
@@ -737,5 +742,44 @@ impl<'a> Common<'a> {
             ("layer4", Value::Str(info.layer4)),
             ("priority", Value::Int(i64::from(info.priority))),
         ]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Bump, Nothing};
+
+    #[test]
+    fn what_is_under_a_key_of_an_end_is_what_its_map_has() {
+        let arena = Bump::new();
+        let ctx = Ctx {
+            store: &Nothing,
+            arena: &arena,
+        };
+        let named = Name {
+            name: "catalogue".into(),
+            namespace: "shop".into(),
+            pod: "catalogue-0".into(),
+            service: "catalogue".into(),
+            mechanism: Mechanism::Ip,
+            ..Name::default()
+        };
+        for name in [Arc::new(named), Arc::default()] {
+            for ip in ["10.0.0.1", "fd00::1"] {
+                let end = End {
+                    ip: ip.parse().expect("an address"),
+                    port: 8080,
+                    name: &name,
+                };
+                let Value::Map(map) = end.map(&ctx) else {
+                    panic!("an end is a map");
+                };
+                for (key, value) in map {
+                    assert_eq!(end.under(key, &ctx), *value, "{key}");
+                }
+                assert_eq!(end.under("nothing", &ctx), Value::Missing);
+            }
+        }
     }
 }
