@@ -18,7 +18,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use gillnet_entry::time::Rfc3339;
 use gillnet_scripts::{
-    Error, JobStatus, RunStatus, Said, ScriptStatus, Scripts, Side, State as Doing, StoreError,
+    Error, JobStatus, RunStatus, Said, ScriptStatus, Scripts, State as Doing, StoreError,
     SyntaxError,
 };
 use serde::Deserialize;
@@ -119,13 +119,6 @@ fn number(text: &str) -> Result<u32, Response> {
     })
 }
 
-const fn side(side: Side) -> &'static str {
-    match side {
-        Side::Worker => "worker",
-        Side::Hub => "hub",
-    }
-}
-
 fn at(ns: i64) -> String {
     Rfc3339(ns).to_string()
 }
@@ -159,7 +152,7 @@ fn run_json(run: &RunStatus) -> Value {
         _ => (None, None),
     };
     json!({
-        "side": side(run.side),
+        "side": run.side.name(),
         "state": doing(&run.state),
         "failure": why,
         "pausedUntil": until,
@@ -176,7 +169,7 @@ fn job_json(job: &JobStatus) -> Value {
     json!({
         "tag": job.tag,
         "script": job.script,
-        "side": side(job.side),
+        "side": job.side.name(),
         "cron": job.cron,
         "limit": job.limit,
         "runs": job.runs,

@@ -6,7 +6,7 @@ use crate::exit::Done;
 use crate::live::Session;
 use anyhow::Context;
 use gillnet_api::{Extra, MetricsSource, metrics_text};
-use gillnet_scripts::{Scripts, Side};
+use gillnet_scripts::Scripts;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -150,11 +150,7 @@ fn script_figures(scripts: &Scripts, out: &mut String) {
     let calls = |pick: fn(u64, u64) -> u64| {
         runs().flat_map(move |(script, run)| {
             run.calls.iter().map(move |(hook, called, dropped)| {
-                let side = match run.side {
-                    Side::Worker => "worker",
-                    Side::Hub => "hub",
-                };
-                let hook = hook.name();
+                let (side, hook) = (run.side.name(), hook.name());
                 let labels = format!("{{script=\"{script}\",side=\"{side}\",hook=\"{hook}\"}}");
                 (labels, pick(*called, *dropped))
             })

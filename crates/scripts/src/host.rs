@@ -25,6 +25,17 @@ pub enum Side {
     Hub,
 }
 
+impl Side {
+    /// As it is shown: `worker`, `hub`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Side::Worker => "worker",
+            Side::Hub => "hub",
+        }
+    }
+}
+
 /// One side: its name, and its jobs.
 #[derive(Debug)]
 pub(crate) struct Node {

@@ -13,9 +13,7 @@ use anyhow::Context;
 use clap::Args;
 use gillnet_entry::time::Rfc3339;
 use gillnet_names::Names;
-use gillnet_scripts::{
-    Rehearsal, RehearsalError, Report, Said, ScriptStatus, Side, Sources, State,
-};
+use gillnet_scripts::{Rehearsal, RehearsalError, Report, Said, ScriptStatus, Sources, State};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -227,13 +225,6 @@ fn made(before: &Files, after: Files) -> Vec<(PathBuf, u64)> {
     new.map(|(name, (size, _))| (name, size)).collect()
 }
 
-const fn side(side: Side) -> &'static str {
-    match side {
-        Side::Worker => "worker",
-        Side::Hub => "hub",
-    }
-}
-
 fn state(state: &State) -> String {
     match state {
         State::Loading => "still loading".to_owned(),
@@ -267,7 +258,7 @@ fn as_text(
             writeln!(
                 out,
                 "  {}  {}; {} errors, {}",
-                side(run.side),
+                run.side.name(),
                 state(&run.state),
                 run.errors,
                 bytes(run.memory)
@@ -320,7 +311,7 @@ fn as_json(report: &Report, console: &[String], made: &[(PathBuf, u64)]) -> Valu
             json!({ "hook": hook.name(), "called": called, "dropped": dropped })
         });
         json!({
-            "side": side(run.side),
+            "side": run.side.name(),
             "state": state(&run.state),
             "calls": calls.collect::<Vec<_>>(),
             "errors": run.errors,
@@ -341,7 +332,7 @@ fn as_json(report: &Report, console: &[String], made: &[(PathBuf, u64)]) -> Valu
         json!({
             "tag": job.tag,
             "script": job.script,
-            "side": side(job.side),
+            "side": job.side.name(),
             "cron": job.cron,
             "limit": job.limit,
             "runs": job.runs,
