@@ -1,6 +1,6 @@
 //! `gillnet scripts check`: what is wrong with scripts.
 
-use super::text_of;
+use super::{ReportFormat, text_of};
 use crate::exit::Done;
 use crate::output::say;
 use clap::Args;
@@ -24,17 +24,7 @@ pub struct CheckArgs {
     files: Vec<PathBuf>,
     /// Output format
     #[arg(short, long, value_enum, default_value_t)]
-    output: Format,
-}
-
-/// How results are printed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    /// For people
-    #[default]
-    Text,
-    /// One JSON object a file
-    Json,
+    output: ReportFormat,
 }
 
 /// Runs the command.
@@ -48,7 +38,7 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<Done> {
             done = Done::Refused;
         }
         match args.output {
-            Format::Json => {
+            ReportFormat::Json => {
                 let errors = found.iter().map(|error| {
                     serde_json::json!({
                         "file": error.file, "line": error.line, "column": error.column, "message": error.message,
@@ -58,8 +48,8 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<Done> {
                 let ok = errors.is_empty();
                 say(serde_json::json!({ "file": file, "ok": ok, "errors": errors }))?;
             }
-            Format::Text if found.is_empty() => say(format_args!("{file}: ok"))?,
-            Format::Text => found.iter().try_for_each(|error| print(error, &text))?,
+            ReportFormat::Text if found.is_empty() => say(format_args!("{file}: ok"))?,
+            ReportFormat::Text => found.iter().try_for_each(|error| print(error, &text))?,
         }
     }
     Ok(done)

@@ -90,6 +90,16 @@ enum Format {
     Json,
 }
 
+/// How a report is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum ReportFormat {
+    /// For people
+    #[default]
+    Text,
+    /// JSON
+    Json,
+}
+
 /// Most bytes that are read of a script: more than one may have.
 const LONGEST: u64 = 5 << 20;
 

@@ -1,7 +1,7 @@
 //! `gillnet scripts run`: scripts over captures, and what comes of it.
 
 use super::table::bytes;
-use super::text_of;
+use super::{ReportFormat, text_of};
 use crate::cli::{self, Shared};
 use crate::config::Config;
 use crate::console::Screen;
@@ -53,17 +53,7 @@ pub struct RunArgs {
     data_dir: Option<PathBuf>,
     /// Output format
     #[arg(short, long, value_enum, default_value_t)]
-    output: Format,
-}
-
-/// How results are printed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    /// For people
-    #[default]
-    Text,
-    /// One JSON object
-    Json,
+    output: ReportFormat,
 }
 
 /// Runs the command.
@@ -77,7 +67,7 @@ pub fn run(shared: &Shared, args: &RunArgs) -> anyhow::Result<Done> {
     let before = files(&data);
     let rehearsal = rehearsal(&config, args, home.path(), &data)?;
     // what is said is shown at once, and by nobody who could hold a script up
-    let quiet = args.output == Format::Json;
+    let quiet = args.output == ReportFormat::Json;
     let (report, said) = std::thread::scope(|scope| {
         let (end, ended) = std::sync::mpsc::channel::<()>();
         let mut printer = None;
@@ -96,13 +86,13 @@ pub fn run(shared: &Shared, args: &RunArgs) -> anyhow::Result<Done> {
     let made = made(&before, files(&data));
     let mut out = Output::stdout();
     match args.output {
-        Format::Json => {
+        ReportFormat::Json => {
             let shown = as_json(&report, &said, &made);
             serde_json::to_writer_pretty(&mut *out.buffer(), &shown)?;
             out.buffer().push(b'\n');
         }
         // writing to a Vec cannot fail
-        Format::Text => as_text(&report, &made, args, out.buffer()).unwrap_or(()),
+        ReportFormat::Text => as_text(&report, &made, args, out.buffer()).unwrap_or(()),
     }
     out.finish()?;
     let failed = |script: &ScriptStatus| {
