@@ -41,7 +41,7 @@ def browse(host, tap, mode, folder, **more):
 
 
 def test_a_recorded_bucket_opens_with_a_key_that_may_only_read(host, web, dns, gcs, recorder, gillnet, tmp_path):
-    flights = recorder(env=gcs.env("recorder"), recording={"flush": "*/3 * * * * *"},
+    flights = recorder(env=gcs.env("recorder"), recording={"flush": "*/3 * * * * *", "index": True},
                        scripting={"env": {"RECORDING_KFL": "(http and dst.port == 8080) or dns", "GCS_BUCKET": "flights"}})
     for i in range(30):
         host.run("curl", "-s", "-o", "/dev/null", f"{web}/{i % 20}.json?n={i}", "-o", "/dev/null", f"{web}/{'broken' if i % 5 == 0 else '2.json'}")

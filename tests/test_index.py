@@ -11,6 +11,8 @@ FLUSH = "*/4 * * * * *"
 FILTERS = [
     "http", "dns", "http && status_code >= 500", 'http && path.startsWith("/1")', 'http && dst.name != ""',
     "http && elapsed_time > 1", "dns && request_size > 30", "http && src.port > 40000", "http || dns", "error != nil",
+    'worker.contains(":")', 'node.name != ""', 'node.ip != ""', 'id.contains("/")', 'dst.name == ""', 'src.name == ""', 'src.namespace == ""',
+    'dst.namespace == "shop"', 'dst.service.name == "catalogue"', 'dst.pod.name == "catalogue"', 'src.pod.name == ""', 'capture_backend == "af_packet"',
     'method == "GET" && url.contains("n=7")', 'response.status == 200 and request.path == "/3.json"', "http and !(response.status == 200)",
 ]
 
@@ -23,7 +25,8 @@ def sql(bucket, what, where="true"):
 
 def test_the_index_says_what_the_packets_say(host, web, dns, recorder, gillnet, tmp_path):
     bucket = tmp_path / "bucket"
-    flights = recorder(recording={"flush": FLUSH, "index": True},
+    names = [{"address": web.removeprefix("http://"), "name": "catalogue", "namespace": "shop", "service": "catalogue"}]
+    flights = recorder(recording={"flush": FLUSH, "index": True}, names={"static": names},
                        scripting={"env": {"RECORDING_KFL": "http or dns", "GCS_BUCKET": f"file://{bucket}"}})
     for half in range(2):
         for k in range(5):

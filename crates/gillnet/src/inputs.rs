@@ -150,11 +150,11 @@ impl Pending {
         Ok(Some(Pending::Group(Box::new(group))))
     }
 
-    /// Its index, where it has one.
-    pub fn index(&self) -> Result<Option<GroupIndex>, BucketError> {
+    /// Its index, where it has one, and where its entries come from.
+    pub fn index(&self) -> Result<Option<(GroupIndex, Arc<Origin>)>, BucketError> {
         match self {
             Pending::Files(_) => Ok(None),
-            Pending::Group(group) => group.index(),
+            Pending::Group(group) => Ok(group.index()?.map(|index| (index, origin_of(group)))),
         }
     }
 }
@@ -170,18 +170,7 @@ fn captures(files: &[String]) -> anyhow::Result<Reading> {
 }
 
 fn recorded(group: Group) -> anyhow::Result<Reading> {
-    let origin = match group.origin() {
-        RecordedBy::Recorded { cluster, node, run } => Arc::new(Origin {
-            worker: node.clone(),
-            node: node.clone(),
-            cluster: cluster.clone(),
-            run: format!("{run:016x}"),
-            backend: "af_packet",
-            kept: true,
-            ..Origin::default()
-        }),
-        RecordedBy::Captures { folder } => origin(folder),
-    };
+    let origin = origin_of(&group);
     let has_numbers = matches!(group.origin(), RecordedBy::Recorded { .. });
     let history = group.names().unwrap_or_else(|error| {
         tracing::warn!("names of the recording: {error}");
@@ -202,6 +191,22 @@ fn recorded(group: Group) -> anyhow::Result<Reading> {
         numbers,
         history,
     })
+}
+
+/// Where the entries of a group come from, read from packets or from their index.
+fn origin_of(group: &Group) -> Arc<Origin> {
+    match group.origin() {
+        RecordedBy::Recorded { cluster, node, run } => Arc::new(Origin {
+            worker: node.clone(),
+            node: node.clone(),
+            cluster: cluster.clone(),
+            run: format!("{run:016x}"),
+            backend: "af_packet",
+            kept: true,
+            ..Origin::default()
+        }),
+        RecordedBy::Captures { folder } => origin(folder),
+    }
 }
 
 /// The origin of entries of plain captures.

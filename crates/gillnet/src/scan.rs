@@ -5,11 +5,10 @@ use crate::config::Config;
 use crate::exit;
 use crate::inputs::{Inputs, Pending, Reading};
 use gillnet_api::StreamKey;
-use gillnet_bucket::index::{KnownProtocol, Question};
+use gillnet_bucket::index::{KnownProtocol, Question, on_rows};
 use gillnet_capture::Ring;
 use gillnet_entry::Entry;
 use gillnet_kfl::rows::RowFilter;
-use gillnet_kfl::{Env, Filter};
 use gillnet_names::Names;
 use gillnet_pipeline::{
     Consumer, Control, Counters, Ended, FrameTap, Keep, Matched, Plan, Shard, ShardConfig, Want,
@@ -85,13 +84,16 @@ impl Scan<'_> {
         let plan = Arc::new(Plan::new(wants, 1));
         let named = cli::names(self.config, false);
         for group in inputs.readings()? {
-            if let Some(indexed) = &indexed
-                && let Some(goes_on) = indexed.read(&group, &mut *consumer(), &mut summary)
-            {
-                if goes_on {
-                    continue;
+            if let Some(indexed) = &indexed {
+                let mut within = Within {
+                    inner: consumer(),
+                    span: self.within,
+                };
+                match indexed.read(&group, &mut within, &mut summary) {
+                    Some(true) => continue,
+                    Some(false) => break,
+                    None => {}
                 }
-                break;
             }
             let group = match self.stream {
                 Some(key) => group.only(key),
@@ -169,14 +171,12 @@ impl Scan<'_> {
     }
 }
 
-/// What an index can answer.
+/// What is asked of an index, where that is enough.
 struct Indexed {
-    env: Env,
     known: Vec<KnownProtocol>,
-    filter: Filter,
-    on_rows: RowFilter,
+    filter: RowFilter,
     within: (i64, i64),
-    needs: Needs,
+    shown: bool,
 }
 
 impl Indexed {
@@ -190,7 +190,10 @@ impl Indexed {
         let [Want { filter, .. }] = wants else {
             return Ok(None);
         };
-        let env = cli::speech(config)?.env;
+        // what is hidden is taken out of the whole entry
+        if needs == Needs::Packets || needs == Needs::Row && filter.redacts() {
+            return Ok(None);
+        }
         let known = (0..).zip(gillnet_protocols::REGISTRY);
         let known: Vec<_> = known
             .map(|(number, protocol)| KnownProtocol {
@@ -199,27 +202,12 @@ impl Indexed {
                 infos: protocol.infos,
             })
             .collect();
-        let question = Question {
-            env: &env,
-            known: &known,
+        let filter = on_rows(&cli::speech(config)?.env, &known, filter);
+        Ok(filter.is_whole().then_some(Indexed {
+            known,
             filter,
             within,
             shown: needs == Needs::Row,
-        };
-        let on_rows = question.on_rows();
-        let enough = match needs {
-            Needs::Count => true,
-            // what is hidden is taken out of the whole entry
-            Needs::Row => !filter.redacts(),
-            Needs::Packets => false,
-        };
-        Ok((enough && on_rows.is_whole()).then_some(Indexed {
-            needs,
-            env,
-            known,
-            filter: filter.clone(),
-            on_rows,
-            within,
         }))
     }
 
@@ -230,22 +218,22 @@ impl Indexed {
         consumer: &mut dyn Consumer,
         summary: &mut Summary,
     ) -> Option<bool> {
-        let index = group.index().unwrap_or_else(|error| {
+        let (index, origin) = group.index().unwrap_or_else(|error| {
             tracing::warn!("{error}; the packets are read instead");
             None
         })?;
         let question = Question {
-            env: &self.env,
             known: &self.known,
             filter: &self.filter,
             within: self.within,
-            shown: self.needs == Needs::Row,
+            shown: self.shown,
+            origin: &origin,
         };
-        if !index.decides(&question, &self.on_rows) {
+        if !index.decides(&question) {
             return None;
         }
         let mut goes_on = true;
-        let asked = index.ask(&question, &self.on_rows, &mut |found| {
+        let asked = index.ask(&question, &mut |found| {
             summary.counters.entries += 1;
             goes_on = consumer.entry(found.entry, 1);
             goes_on

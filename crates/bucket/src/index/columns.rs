@@ -72,7 +72,7 @@ const fn looked_up(name: &'static str, of: Type, get: for<'a> fn(&Entry<'a>) -> 
 }
 
 /// A count as a value.
-fn int(n: u64) -> Value<'static> {
+pub(super) fn int(n: u64) -> Value<'static> {
     Value::Int(i64::try_from(n).unwrap_or(i64::MAX))
 }
 
@@ -122,15 +122,21 @@ pub(crate) static BASE: &[Base] = &[
     base("src.port", Type::Int, |e| {
         Value::Int(e.common.src.port.into())
     }),
-    looked_up("src.name", Type::Text, |e| text(&e.common.src.name.name)),
+    looked_up("src.name", Type::Text, |e| {
+        Value::Str(&e.common.src.name.name)
+    }),
     base("src.namespace", Type::Text, |e| {
-        text(&e.common.src.name.namespace)
+        Value::Str(&e.common.src.name.namespace)
     }),
-    base("src.pod", Type::Text, |e| text(&e.common.src.name.pod)),
+    base("src.pod", Type::Text, |e| {
+        Value::Str(&e.common.src.name.pod)
+    }),
     base("src.service", Type::Text, |e| {
-        text(&e.common.src.name.service)
+        Value::Str(&e.common.src.name.service)
     }),
-    base("src.dns", Type::Text, |e| text(&e.common.src.name.dns)),
+    base("src.dns", Type::Text, |e| {
+        Value::Str(&e.common.src.name.dns)
+    }),
     base("src.resolutionMechanism", Type::Text, |e| {
         mechanism(&e.common.src)
     }),
@@ -138,15 +144,21 @@ pub(crate) static BASE: &[Base] = &[
     base("dst.port", Type::Int, |e| {
         Value::Int(e.common.dst.port.into())
     }),
-    looked_up("dst.name", Type::Text, |e| text(&e.common.dst.name.name)),
+    looked_up("dst.name", Type::Text, |e| {
+        Value::Str(&e.common.dst.name.name)
+    }),
     base("dst.namespace", Type::Text, |e| {
-        text(&e.common.dst.name.namespace)
+        Value::Str(&e.common.dst.name.namespace)
     }),
-    base("dst.pod", Type::Text, |e| text(&e.common.dst.name.pod)),
+    base("dst.pod", Type::Text, |e| {
+        Value::Str(&e.common.dst.name.pod)
+    }),
     base("dst.service", Type::Text, |e| {
-        text(&e.common.dst.name.service)
+        Value::Str(&e.common.dst.name.service)
     }),
-    base("dst.dns", Type::Text, |e| text(&e.common.dst.name.dns)),
+    base("dst.dns", Type::Text, |e| {
+        Value::Str(&e.common.dst.name.dns)
+    }),
     base("dst.resolutionMechanism", Type::Text, |e| {
         mechanism(&e.common.dst)
     }),

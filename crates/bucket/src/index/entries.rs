@@ -56,12 +56,6 @@ impl EntriesWriter {
         }
     }
 
-    /// How many rows there are.
-    #[must_use]
-    pub fn rows(&self) -> usize {
-        self.ts.len()
-    }
-
     /// Adds an entry.
     pub fn add(&mut self, entry: &Entry<'_>) {
         let row = self.ts.len();
@@ -158,12 +152,6 @@ impl Default for Entries {
 }
 
 impl Entries {
-    /// How many rows there are.
-    #[must_use]
-    pub fn rows(&self) -> usize {
-        self.rows.num_rows()
-    }
-
     /// The file.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ use parquet::file::properties::{
 };
 
 pub use entries::{Entries, EntriesWriter};
-pub use query::{Cost, EntriesFile, Found, Question};
+pub use query::{Cost, EntriesFile, Found, Question, on_rows};
 pub use stored::KnownProtocol;
 pub use streams::{Range, StreamRow, StreamsWriter, find_stream};
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use gillnet_entry::{Bump, Ctx, Entry, Nothing, Origin};
+use gillnet_entry::{Bump, Entry, Origin};
 use gillnet_kfl::rows::{Bound, Column, Needs, RowFilter, is_column};
 use gillnet_kfl::{Env, Filter, Tri};
 use parquet::arrow::ProjectionMask;
@@ -16,7 +16,7 @@ use parquet::file::statistics::Statistics;
 
 use super::columns::BASE;
 use super::remote::Remote;
-use super::stored::{Asked, Batch, KIND, KnownProtocol, NamePool, file_column};
+use super::stored::{Batch, KIND, KnownProtocol, NamePool, file_column};
 use super::{Error, VERSION};
 use crate::Bucket;
 use crate::packets::StreamId;
@@ -27,17 +27,17 @@ const ROWS: usize = 8 << 10;
 /// What is asked.
 #[derive(Clone, Copy)]
 pub struct Question<'q> {
-    /// What filters may speak of.
-    pub env: &'q Env,
-    /// The protocols that are known here, in the order of the registry.
+    /// The protocols that are known here.
     pub known: &'q [KnownProtocol],
     /// Which entries.
-    pub filter: &'q Filter,
-    /// Only those that began at or after the first and before the second moment, ns.
+    pub filter: &'q RowFilter,
+    /// The rows that began before the first or at or after the second moment (ns) need not be shown.
     pub within: (i64, i64),
     /// Whether all columns that every entry has are wanted, to show it; else it has only its place and its time, to be
     /// counted.
     pub shown: bool,
+    /// Where the entries come from.
+    pub origin: &'q Origin,
 }
 
 /// A row that may be an answer.
@@ -62,49 +62,48 @@ pub struct Cost {
     pub rows: u64,
 }
 
-impl Question<'_> {
-    /// Whether an index has the column. That of a header or a body it has not; nor what Kubernetes says of the ends
-    /// beyond their names.
-    fn has(&self, column: Column) -> bool {
-        match column {
-            Column::Ip(_) | Column::Port(_) | Column::Name(..) | Column::Tls => true,
-            Column::Common(field) => gillnet_entry::COMMON
-                .fields
-                .get(usize::from(field))
-                .is_some_and(|field| {
-                    is_column(field)
-                        && !["local_", "remote_"]
-                            .iter()
-                            .any(|of| field.kfl2.starts_with(of))
-                }),
-            Column::Own(protocol, field) => {
-                let known = self.known.iter().find(|known| known.number == protocol);
-                known
-                    .and_then(|known| known.schema.fields.get(usize::from(field)))
-                    .is_some_and(is_column)
-            }
+/// A filter, compiled in `env`, on the rows of an index.
+#[must_use]
+pub fn on_rows(env: &Env, known: &[KnownProtocol], filter: &Filter) -> RowFilter {
+    RowFilter::new(env, filter, |column| has(known, column))
+}
+
+/// Whether an index has the column. That of a header or a body it has not; nor what Kubernetes says of the ends beyond
+/// their names.
+fn has(known: &[KnownProtocol], column: Column) -> bool {
+    match column {
+        Column::Ip(_) | Column::Port(_) | Column::Name(..) | Column::Tls => true,
+        Column::Common(field) => {
+            let field = gillnet_entry::COMMON.fields.get(usize::from(field));
+            field.is_some_and(|field| {
+                let of_peer = |of: &&str| field.kfl2.starts_with(*of);
+                is_column(field) && !["local_", "remote_"].iter().any(of_peer)
+            })
+        }
+        Column::Own(protocol, field) => {
+            let known = known.iter().find(|known| known.number == protocol);
+            known
+                .and_then(|known| known.schema.fields.get(usize::from(field)))
+                .is_some_and(is_column)
         }
     }
+}
 
-    /// The filter on rows.
-    #[must_use]
-    pub fn on_rows(&self) -> RowFilter {
-        RowFilter::new(self.env, self.filter, |column| self.has(column))
-    }
+/// Whether a filter reads the common part, which is made of all columns that every entry has.
+fn reads_common(filter: &RowFilter) -> bool {
+    let mut columns = filter.columns().iter();
+    columns.any(|column| matches!(column, Column::Common(_)))
 }
 
 /// A file of `entries/`.
 pub struct EntriesFile {
     remote: Remote,
     metadata: ArrowReaderMetadata,
-    origin: Arc<Origin>,
 }
 
 impl std::fmt::Debug for EntriesFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("EntriesFile")
-            .field("origin", &self.origin)
-            .finish_non_exhaustive()
+        f.debug_struct("EntriesFile").finish_non_exhaustive()
     }
 }
 
@@ -118,48 +117,20 @@ impl EntriesFile {
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
         let metadata = ArrowReaderMetadata::load(&remote, options)?;
         let pairs = metadata.metadata().file_metadata().key_value_metadata();
-        let value = |name: &str| {
-            let of = |pair: &&KeyValue| pair.key == format!("gillnet.{name}");
-            let pair = pairs.into_iter().flatten().find(of);
-            pair.and_then(|pair| pair.value.clone()).unwrap_or_default()
-        };
-        match value("version").parse::<u32>() {
-            Ok(version) if version <= VERSION => {}
-            Ok(version) => return Err(Error::Later(version)),
-            Err(_) => return Err(Error::Foreign),
+        let version = |pair: &&KeyValue| pair.key == "gillnet.version";
+        let version = pairs.into_iter().flatten().find(version);
+        match version.and_then(|pair| pair.value.as_ref()?.parse().ok()) {
+            Some(version) if version <= VERSION => Ok(Self { remote, metadata }),
+            Some(version) => Err(Error::Later(version)),
+            None => Err(Error::Foreign),
         }
-        let origin = Origin {
-            worker: value("worker"),
-            node: value("node"),
-            node_ip: value("nodeIp"),
-            cluster: value("cluster"),
-            run: value("run"),
-            backend: if value("backend") == "ebpf" {
-                "ebpf"
-            } else {
-                "af_packet"
-            },
-            kept: true,
-        };
-        Ok(Self {
-            remote,
-            metadata,
-            origin: Arc::new(origin),
-        })
-    }
-
-    /// How many rows it has.
-    #[must_use]
-    pub fn rows(&self) -> u64 {
-        let rows = self.metadata.metadata().file_metadata().num_rows();
-        u64::try_from(rows).unwrap_or(0)
     }
 
     /// Whether it has all columns that a filter reads: those of fields that are new here it has not.
     #[must_use]
-    pub fn decides(&self, question: &Question<'_>, on_rows: &RowFilter) -> bool {
+    pub fn decides(&self, question: &Question<'_>) -> bool {
         let schema = self.metadata.schema();
-        let columns = on_rows.columns().iter();
+        let columns = question.filter.columns().iter();
         let mut own = columns.filter_map(|column| match column {
             Column::Own(protocol, _) => Some((protocol, file_column(*column, question.known)?)),
             _ => None,
@@ -183,14 +154,14 @@ impl EntriesFile {
     pub fn ask(
         &self,
         question: &Question<'_>,
-        on_rows: &RowFilter,
         each: &mut dyn FnMut(&Found<'_>) -> bool,
     ) -> Result<Cost, Error> {
         let mut cost = Cost::default();
         let mut pool = NamePool::default();
-        for group in 0..self.metadata.metadata().num_row_groups() {
-            if self.may_match(group, question, on_rows.needs())?
-                && !self.group(group, question, on_rows, &mut pool, &mut cost, each)?
+        let leaves = self.leaves(question);
+        for (number, group) in self.metadata.metadata().row_groups().iter().enumerate() {
+            if self.may_match(group, question)?
+                && !self.group(number, question, &leaves, &mut pool, &mut cost, each)?
             {
                 break;
             }
@@ -200,77 +171,67 @@ impl EntriesFile {
         Ok(cost)
     }
 
-    /// The columns to read: first for the filter, then also to show a row.
-    fn columns(&self, question: &Question<'_>, on_rows: &RowFilter) -> BTreeSet<String> {
-        let whole = question.shown
-            || on_rows
-                .columns()
-                .iter()
-                .any(|column| matches!(column, Column::Common(_)));
+    /// The columns to read, by their places in the file.
+    fn leaves(&self, question: &Question<'_>) -> Vec<usize> {
+        let whole = question.shown || reads_common(question.filter);
         let place = ["timestamp", "stream", "index", "transport"];
         let base = BASE.iter().map(|column| column.name);
         let base = base.filter(|name| whole || place.contains(name) || KIND.contains(name));
-        let asked = on_rows.columns().iter();
+        let asked = question.filter.columns().iter();
         let asked = asked.filter_map(|column| file_column(*column, question.known));
-        base.map(str::to_owned).chain(asked).collect()
+        let wanted: BTreeSet<String> = base.map(str::to_owned).chain(asked).collect();
+        let columns = self.metadata.parquet_schema().columns().iter().enumerate();
+        let leaves = columns.filter(|(_, column)| wanted.contains(column.name()));
+        leaves.map(|(at, _)| at).collect()
     }
 
+    /// Shows the rows of a group that match or may match; `false` where no more are wanted.
     fn group(
         &self,
         group: usize,
         question: &Question<'_>,
-        on_rows: &RowFilter,
+        leaves: &[usize],
         pool: &mut NamePool,
         cost: &mut Cost,
         each: &mut dyn FnMut(&Found<'_>) -> bool,
     ) -> Result<bool, Error> {
-        let wanted = self.columns(question, on_rows);
-        let schema = self.metadata.parquet_schema();
         let of_group = self.metadata.metadata().row_group(group);
-        let leaves = schema.columns().iter().enumerate();
-        let leaves = leaves.filter(|(_, column)| wanted.contains(column.name()));
-        let leaves: Vec<usize> = leaves.map(|(at, _)| at).collect();
         let ranges = leaves.iter().map(|at| {
             let (start, length) = of_group.column(*at).byte_range();
             start..start + length
         });
         self.remote.fetch_all(ranges.collect())?;
+        let schema = self.metadata.parquet_schema();
         let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(
             self.remote.clone(),
             self.metadata.clone(),
         );
         let reader = reader
             .with_row_groups(vec![group])
-            .with_projection(ProjectionMask::leaves(schema, leaves))
+            .with_projection(ProjectionMask::leaves(schema, leaves.iter().copied()))
             .with_batch_size(ROWS)
             .build()?;
-        let common = on_rows
-            .columns()
-            .iter()
-            .any(|column| matches!(column, Column::Common(_)));
+        let (filter, origin) = (question.filter, question.origin);
+        let common = reads_common(filter);
         let mut arena = Bump::new();
         for rows in reader {
             let batch = Arc::new(Batch::new(&rows?, question.known));
             for row in 0..batch.len() {
                 cost.rows += 1;
-                let ts = batch.time(row);
-                if !(question.within.0..question.within.1).contains(&ts) {
-                    continue;
-                }
                 arena.reset();
                 let matches = if common {
-                    let said = batch.with(row, &self.origin, pool, &arena, |entry| {
-                        on_rows.test(&asked(&batch, row, Some(entry), &arena), &arena)
+                    let said = batch.with(row, origin, pool, &arena, |entry| {
+                        says(filter, &batch, row, Some(entry), &arena)
                     });
                     said.unwrap_or(Tri::No)
                 } else {
-                    on_rows.test(&asked(&batch, row, None, &arena), &arena)
+                    says(filter, &batch, row, None, &arena)
                 };
                 if matches == Tri::No {
                     continue;
                 }
                 let (stream, index) = batch.place(row);
-                let goes_on = batch.with(row, &self.origin, pool, &arena, |entry| {
+                let goes_on = batch.with(row, origin, pool, &arena, |entry| {
                     each(&Found {
                         stream,
                         index,
@@ -289,28 +250,25 @@ impl EntriesFile {
     /// Whether a group may have a row that matches.
     fn may_match(
         &self,
-        group: usize,
+        metadata: &RowGroupMetaData,
         question: &Question<'_>,
-        needs: &Needs,
     ) -> Result<bool, Error> {
-        let metadata = self.metadata.metadata().row_group(group);
         let (from, to) = question.within;
-        let time = self.column(metadata, "timestamp");
+        let time = column(metadata, "timestamp");
         let time = time.and_then(|at| ints(metadata.column(at).statistics()?));
-        if time.is_some_and(|(first, last)| last < from || first >= to) {
+        if time.is_some_and(|(first, last)| last < from || first > to) {
             return Ok(false);
         }
-        self.fulfils(group, metadata, question, needs)
+        self.fulfils(metadata, question.known, question.filter.needs())
     }
 
     fn fulfils(
         &self,
-        group: usize,
         metadata: &RowGroupMetaData,
-        question: &Question<'_>,
+        known: &[KnownProtocol],
         needs: &Needs,
     ) -> Result<bool, Error> {
-        let of = |needs: &Needs| self.fulfils(group, metadata, question, needs);
+        let of = |needs: &Needs| self.fulfils(metadata, known, needs);
         Ok(match needs {
             Needs::Every => true,
             Needs::No => false,
@@ -331,113 +289,97 @@ impl EntriesFile {
                 false
             }
             Needs::Protocols(set) => {
-                let known = question.known.iter();
-                let mut known = known.filter(|known| set.contains(known.number));
-                known.any(|known| {
-                    self.may_be(
-                        metadata,
-                        "protocol",
-                        &Bound::Texts(vec![known.schema.name.into()]),
-                    )
-                })
+                let known = known.iter().filter(|known| set.contains(known.number));
+                let names = known.map(|known| known.schema.name.into());
+                may_be(metadata, "protocol", &Bound::Texts(names.collect()))
             }
             Needs::Is {
                 column,
                 bound,
                 or_missing,
             } => {
-                let Some(name) = file_column(*column, question.known) else {
+                let Some(name) = file_column(*column, known) else {
                     return Ok(true);
                 };
-                if *or_missing && self.has_nulls(metadata, &name) {
+                if *or_missing && has_nulls(metadata, &name) {
                     return Ok(true);
                 }
-                self.may_be(metadata, &name, bound)
-                    && self.may_contain(group, metadata, &name, bound)?
+                may_be(metadata, &name, bound) && self.may_contain(metadata, &name, bound)?
             }
         })
-    }
-
-    fn column(&self, metadata: &RowGroupMetaData, name: &str) -> Option<usize> {
-        let columns = metadata.columns().iter();
-        let mut named = columns.map(|column| column.column_path().parts());
-        named.position(|parts| *parts == [name.to_owned()])
-    }
-
-    /// Whether a column has nulls, or is not there.
-    fn has_nulls(&self, metadata: &RowGroupMetaData, name: &str) -> bool {
-        let statistics = self
-            .column(metadata, name)
-            .and_then(|at| metadata.column(at).statistics());
-        statistics.and_then(Statistics::null_count_opt) != Some(0)
-    }
-
-    /// Whether, by its statistics, a column may have a value that is like that. One that is not there has none.
-    fn may_be(&self, metadata: &RowGroupMetaData, name: &str, bound: &Bound) -> bool {
-        let Some(at) = self.column(metadata, name) else {
-            return false;
-        };
-        let Some(statistics) = metadata.column(at).statistics() else {
-            return true;
-        };
-        if statistics.null_count_opt() == u64::try_from(metadata.num_rows()).ok() {
-            return false;
-        }
-        match bound {
-            Bound::Ints(from, to) => {
-                ints(statistics).is_none_or(|(least, most)| least <= *to && most >= *from)
-            }
-            Bound::Bool(wanted) => match statistics {
-                Statistics::Boolean(of) => {
-                    let ends = [of.min_opt(), of.max_opt()];
-                    ends.contains(&None) || ends.contains(&Some(wanted))
-                }
-                _ => true,
-            },
-            Bound::Texts(texts) => texts.iter().any(|text| {
-                // both ends may be cut: the least then is less, the most is more
-                bytes(statistics)
-                    .is_none_or(|(least, most)| text.as_bytes() >= least && text.as_bytes() <= most)
-            }),
-            Bound::Prefix(prefix) => bytes(statistics).is_none_or(|(least, most)| {
-                let prefix = prefix.as_bytes();
-                let length = prefix.len().min(least.len());
-                least.get(..length).is_some_and(|least| least <= prefix) && most >= prefix
-            }),
-        }
     }
 
     /// Whether, by its bloom filter, a column may have one of the texts.
     fn may_contain(
         &self,
-        group: usize,
         metadata: &RowGroupMetaData,
         name: &str,
         bound: &Bound,
     ) -> Result<bool, Error> {
-        let (Bound::Texts(texts), Some(at)) = (bound, self.column(metadata, name)) else {
+        let (Bound::Texts(texts), Some(at)) = (bound, column(metadata, name)) else {
             return Ok(true);
         };
-        let _ = group;
         let bloom = Sbbf::read_from_column_chunk(metadata.column(at), &self.remote)?;
         Ok(bloom.is_none_or(|bloom| texts.iter().any(|text| bloom.check(&**text))))
     }
 }
 
-fn asked<'v>(
+/// What a filter says of a row; nothing matches whose protocol is not known here.
+fn says<'v>(
+    filter: &'v RowFilter,
     batch: &'v Batch,
     row: usize,
     entry: Option<&'v Entry<'v>>,
     arena: &'v Bump,
-) -> Asked<'v> {
-    Asked {
-        batch,
-        row,
-        common: entry.map(|entry| entry.common),
-        ctx: Ctx {
-            store: &Nothing,
-            arena,
+) -> Tri {
+    let asked = batch.asked(row, entry, arena);
+    asked.map_or(Tri::No, |asked| filter.test(&asked, arena))
+}
+
+fn column(metadata: &RowGroupMetaData, name: &str) -> Option<usize> {
+    let columns = metadata.columns().iter();
+    let mut named = columns.map(|column| column.column_path().parts());
+    named.position(|parts| *parts == [name.to_owned()])
+}
+
+/// Whether a column has nulls, or is not there.
+fn has_nulls(metadata: &RowGroupMetaData, name: &str) -> bool {
+    let statistics = column(metadata, name).and_then(|at| metadata.column(at).statistics());
+    statistics.and_then(Statistics::null_count_opt) != Some(0)
+}
+
+/// Whether, by its statistics, a column may have a value that is like that. One that is not there has none.
+fn may_be(metadata: &RowGroupMetaData, name: &str, bound: &Bound) -> bool {
+    let Some(at) = column(metadata, name) else {
+        return false;
+    };
+    let Some(statistics) = metadata.column(at).statistics() else {
+        return true;
+    };
+    if statistics.null_count_opt() == u64::try_from(metadata.num_rows()).ok() {
+        return false;
+    }
+    match bound {
+        Bound::Ints(from, to) => {
+            ints(statistics).is_none_or(|(least, most)| least <= *to && most >= *from)
+        }
+        Bound::Bool(wanted) => match statistics {
+            Statistics::Boolean(of) => {
+                let ends = [of.min_opt(), of.max_opt()];
+                ends.contains(&None) || ends.contains(&Some(wanted))
+            }
+            _ => true,
         },
+        Bound::Texts(texts) => texts.iter().any(|text| {
+            // both ends may be cut: the least then is less, the most is more
+            bytes(statistics)
+                .is_none_or(|(least, most)| text.as_bytes() >= least && text.as_bytes() <= most)
+        }),
+        Bound::Prefix(prefix) => bytes(statistics).is_none_or(|(least, most)| {
+            let prefix = prefix.as_bytes();
+            let length = prefix.len().min(least.len());
+            least.get(..length).is_some_and(|least| least <= prefix) && most >= prefix
+        }),
     }
 }
 

@@ -69,13 +69,12 @@ impl Values {
 
 /// Rows that were read, with the columns that were asked for.
 pub(super) struct Batch {
-    len: usize,
     /// By name.
     base: HashMap<&'static str, Values>,
     /// By protocol, then by field.
     own: HashMap<(u8, u16), Values>,
-    /// What each row's entry is.
-    kinds: Vec<Kind>,
+    /// What each row's entry is; nothing where its protocol is not known here.
+    kinds: Vec<Option<Kind>>,
 }
 
 /// What an entry is.
@@ -112,7 +111,7 @@ impl NamePool {
 pub(super) const KIND: [&str; 3] = ["protocol", "protocol.abbr", "protocol.version"];
 
 impl Batch {
-    /// Takes rows; those of protocols that are not known here are left out of what is said of them.
+    /// Takes rows.
     pub(super) fn new(rows: &RecordBatch, known: &[KnownProtocol]) -> Batch {
         let schema = rows.schema();
         let values = |name: &str| Values::of(rows.column_by_name(name)?);
@@ -139,13 +138,12 @@ impl Batch {
             }
         }
         let mut batch = Batch {
-            len: rows.num_rows(),
             base,
             own: columns,
             kinds: Vec::new(),
         };
-        batch.kinds = (0..batch.len)
-            .map_while(|row| batch.kind(row, known))
+        batch.kinds = (0..rows.num_rows())
+            .map(|row| batch.kind(row, known))
             .collect();
         batch
     }
@@ -162,9 +160,28 @@ impl Batch {
         Some(Kind { protocol, info })
     }
 
-    /// How many rows, from the first on, are of protocols that are known here.
+    /// How many rows there are.
     pub(super) fn len(&self) -> usize {
         self.kinds.len()
+    }
+
+    /// A row as a filter asks it; nothing where its protocol is not known here.
+    pub(super) fn asked<'v>(
+        &'v self,
+        row: usize,
+        entry: Option<&'v Entry<'v>>,
+        arena: &'v Bump,
+    ) -> Option<Asked<'v>> {
+        Some(Asked {
+            batch: self,
+            row,
+            kind: (*self.kinds.get(row)?)?,
+            common: entry.map(|entry| entry.common),
+            ctx: Ctx {
+                store: &Nothing,
+                arena,
+            },
+        })
     }
 
     fn value(&self, name: &str, row: usize) -> Value<'_> {
@@ -223,7 +240,7 @@ impl Batch {
         })
     }
 
-    /// Shows a row as an entry.
+    /// Shows a row as an entry; nothing where its protocol is not known here.
     pub(super) fn with<T>(
         self: &Arc<Self>,
         row: usize,
@@ -232,7 +249,7 @@ impl Batch {
         arena: &Bump,
         read: impl FnOnce(&Entry<'_>) -> T,
     ) -> Option<T> {
-        let kind = self.kinds.get(row)?;
+        let kind = (*self.kinds.get(row)?)?;
         let ends = [&SRC, &DST].map(|side| self.name(&side.names, row, pool));
         let end = |side: &SideColumns, name| End {
             ip: self
@@ -281,7 +298,7 @@ impl Batch {
         let record = StoredRecord {
             batch: Arc::clone(self),
             row,
-            kind: *kind,
+            kind,
         };
         Some(read(&Entry {
             common: &common,
@@ -429,11 +446,12 @@ impl Record for StoredRecord {
 
 /// A row as a filter asks it.
 pub(super) struct Asked<'v> {
-    pub(super) batch: &'v Batch,
-    pub(super) row: usize,
+    batch: &'v Batch,
+    row: usize,
+    kind: Kind,
     /// The entry that it shows, where fields of the common part are asked for.
-    pub(super) common: Option<&'v Common<'v>>,
-    pub(super) ctx: Ctx<'v>,
+    common: Option<&'v Common<'v>>,
+    ctx: Ctx<'v>,
 }
 
 /// The column of a part of an end's name; that of the pod also where its service stands for it.
@@ -465,10 +483,7 @@ pub(super) fn file_column(column: Column, known: &[KnownProtocol]) -> Option<Str
 
 impl<'v> Row<'v> for Asked<'v> {
     fn protocol(&self) -> u8 {
-        self.batch
-            .kinds
-            .get(self.row)
-            .map_or(u8::MAX, |kind| kind.protocol.number)
+        self.kind.protocol.number
     }
 
     fn value(&self, column: Column) -> Option<Value<'v>> {
@@ -489,7 +504,6 @@ impl<'v> Row<'v> for Asked<'v> {
     }
 
     fn flag(&self, name: &str) -> bool {
-        let kind = self.batch.kinds.get(self.row);
-        kind.is_some_and(|kind| kind.info.flags.contains(&name))
+        self.kind.info.flags.contains(&name)
     }
 }

@@ -11,7 +11,7 @@ use gillnet_entry::Value;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use super::columns::{Builder, Type};
+use super::columns::{Builder, Type, int};
 use super::remote::Remote;
 use super::{Error, Footer, properties, writer};
 use crate::Bucket;
@@ -53,42 +53,50 @@ pub struct StreamRow {
     pub truncated_before: Option<i64>,
 }
 
-type Get = fn(&StreamRow) -> Value<'_>;
-
-fn int(n: u64) -> Value<'static> {
-    Value::Int(i64::try_from(n).unwrap_or(i64::MAX))
+/// A row with the text that its addresses are written as.
+struct Shown<'r> {
+    row: &'r StreamRow,
+    ips: Option<[String; 2]>,
 }
 
-fn port(row: &StreamRow, end: usize) -> Value<'static> {
-    let ends = row.ends.as_ref().and_then(|ends| ends.get(end));
-    ends.map_or(Value::Missing, |end| Value::Int(end.1.into()))
+impl Shown<'_> {
+    fn ip(&self, end: usize) -> Value<'_> {
+        let ip = self.ips.as_ref().and_then(|ips| ips.get(end));
+        ip.map_or(Value::Missing, |ip| Value::Str(ip))
+    }
+
+    fn port(&self, end: usize) -> Value<'_> {
+        let ends = self.row.ends.as_ref().and_then(|ends| ends.get(end));
+        ends.map_or(Value::Missing, |end| Value::Int(end.1.into()))
+    }
 }
+
+type Get = for<'s> fn(&'s Shown<'_>) -> Value<'s>;
 
 const COLUMNS: &[(&str, Type, Get)] = &[
-    ("stream", Type::Int, |s| int(s.id.number)),
+    ("stream", Type::Int, |s| int(s.row.id.number)),
     ("transport", Type::Text, |s| {
-        Value::Str(if s.id.udp { "udp" } else { "tcp" })
+        Value::Str(if s.row.id.udp { "udp" } else { "tcp" })
     }),
-    // those of addresses are text that has to be made: see `add`
-    ("src.ip", Type::Text, |_| Value::Missing),
-    ("src.port", Type::Int, |s| port(s, 0)),
-    ("dst.ip", Type::Text, |_| Value::Missing),
-    ("dst.port", Type::Int, |s| port(s, 1)),
-    ("offset", Type::Int, |s| int(s.range.offset)),
-    ("length", Type::Int, |s| int(s.range.length)),
-    ("packets", Type::Int, |s| int(s.packets)),
-    ("bytes", Type::Int, |s| int(s.bytes)),
-    ("first", Type::Time, |s| Value::Time(s.first)),
-    ("last", Type::Time, |s| Value::Time(s.last)),
+    ("src.ip", Type::Text, |s| s.ip(0)),
+    ("src.port", Type::Int, |s| s.port(0)),
+    ("dst.ip", Type::Text, |s| s.ip(1)),
+    ("dst.port", Type::Int, |s| s.port(1)),
+    ("offset", Type::Int, |s| int(s.row.range.offset)),
+    ("length", Type::Int, |s| int(s.row.range.length)),
+    ("packets", Type::Int, |s| int(s.row.packets)),
+    ("bytes", Type::Int, |s| int(s.row.bytes)),
+    ("first", Type::Time, |s| Value::Time(s.row.first)),
+    ("last", Type::Time, |s| Value::Time(s.row.last)),
     ("continuedBefore", Type::Bool, |s| {
-        Value::Bool(s.continued_before)
+        Value::Bool(s.row.continued_before)
     }),
     ("continuedAfter", Type::Bool, |s| {
-        Value::Bool(s.continued_after)
+        Value::Bool(s.row.continued_after)
     }),
-    ("missingPackets", Type::Int, |s| int(s.missing)),
+    ("missingPackets", Type::Int, |s| int(s.row.missing)),
     ("truncatedBefore", Type::Time, |s| {
-        s.truncated_before.map_or(Value::Missing, Value::Time)
+        s.row.truncated_before.map_or(Value::Missing, Value::Time)
     }),
 ];
 
@@ -121,14 +129,12 @@ impl StreamsWriter {
 
     /// Adds a stream.
     pub fn add(&mut self, row: &StreamRow) {
-        let ips = row.ends.map(|ends| ends.map(|(ip, _)| ip.to_string()));
-        for ((name, _, get), builder) in COLUMNS.iter().zip(&mut self.columns) {
-            let ip = match *name {
-                "src.ip" => ips.as_ref().map(|ips| &ips[0]),
-                "dst.ip" => ips.as_ref().map(|ips| &ips[1]),
-                _ => None,
-            };
-            builder.append(ip.map_or_else(|| get(row), |ip| Value::Str(ip)));
+        let shown = Shown {
+            row,
+            ips: row.ends.map(|ends| ends.map(|(ip, _)| ip.to_string())),
+        };
+        for ((_, _, get), builder) in COLUMNS.iter().zip(&mut self.columns) {
+            builder.append(get(&shown));
         }
     }
 

@@ -3,8 +3,6 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use gillnet_kfl::rows::RowFilter;
-
 use super::{Content, Group, Names, Object, Only, Progress};
 use crate::index::{Cost, EntriesFile, Error, Found, Question, find_stream};
 use crate::layout::ObjectName;
@@ -108,12 +106,8 @@ fn failed(place: &str, error: &Error) -> BucketError {
 impl GroupIndex {
     /// Whether it has all that the filter asks for, so that no packets are needed.
     #[must_use]
-    pub fn decides(&self, question: &Question<'_>, on_rows: &RowFilter) -> bool {
-        on_rows.is_whole()
-            && self
-                .files
-                .iter()
-                .all(|(_, file)| file.decides(question, on_rows))
+    pub fn decides(&self, question: &Question<'_>) -> bool {
+        question.filter.is_whole() && self.files.iter().all(|(_, file)| file.decides(question))
     }
 
     /// Shows the entries that match or may match, each once; `each` says whether to go on.
@@ -123,14 +117,13 @@ impl GroupIndex {
     pub fn ask(
         &self,
         question: &Question<'_>,
-        on_rows: &RowFilter,
         each: &mut dyn FnMut(&Found<'_>) -> bool,
     ) -> Result<Cost, BucketError> {
         let mut seen: HashSet<(StreamId, u32)> = HashSet::new();
         let mut cost = Cost::default();
         let mut goes_on = true;
         for (place, file) in &self.files {
-            let asked = file.ask(question, on_rows, &mut |found| {
+            let asked = file.ask(question, &mut |found| {
                 if !self.repeats || seen.insert((found.stream, found.index)) {
                     goes_on = each(found);
                 }
