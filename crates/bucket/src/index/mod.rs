@@ -7,6 +7,7 @@
 
 mod columns;
 mod entries;
+mod prune;
 mod query;
 mod remote;
 mod stored;
@@ -14,6 +15,7 @@ mod streams;
 
 use gillnet_entry::Origin;
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{
@@ -136,5 +138,13 @@ fn writer(
     footer: Vec<KeyValue>,
 ) -> Result<ArrowWriter<Vec<u8>>, Error> {
     let properties = properties.set_key_value_metadata(Some(footer)).build();
-    Ok(ArrowWriter::try_new(Vec::new(), schema, Some(properties))?)
+    // the types are Parquet's own: Arrow's words for them would be a good part of a small file
+    let options = ArrowWriterOptions::new()
+        .with_properties(properties)
+        .with_skip_arrow_metadata(true);
+    Ok(ArrowWriter::try_new_with_options(
+        Vec::new(),
+        schema,
+        options,
+    )?)
 }
