@@ -27,5 +27,7 @@ pub use destination::{Destination, DestinationError};
 pub use error::{BucketError, ErrorKind, PutError};
 pub use failure::{Failure, said};
 pub use gcs::google_store;
-pub use recordings::{Group, GroupIndex, Origin, Progress, RecordedSource, Recordings};
+pub use recordings::{
+    Group, GroupIndex, Origin, Progress, RecordedSource, Recordings, Selected, Selection, StreamSet,
+};
 pub use store::{Body, Bucket, ObjectMeta};

@@ -16,3 +16,5 @@ mod packets;
 mod proxy;
 #[path = "tests/recordings.rs"]
 mod recordings;
+#[path = "tests/selection.rs"]
+mod selection;

@@ -8,7 +8,7 @@ use gillnet_bucket::layout::TimeRange;
 use gillnet_bucket::packets::StreamId;
 use gillnet_bucket::{
     Access as BucketAccess, Bucket, BucketError, Credentials, Destination, Group, GroupIndex, Key,
-    Recordings, connect,
+    Recordings, Selection, connect,
 };
 use gillnet_bucket::{Origin as RecordedBy, RecordedSource};
 use gillnet_capture::{
@@ -132,22 +132,25 @@ impl Pending {
 
     /// The same with nothing but a stream's packets, where its index says where they are; nothing where another process
     /// recorded the stream.
-    pub fn only(self, key: &StreamKey) -> anyhow::Result<Option<Pending>> {
+    pub fn only(self, key: &StreamKey) -> Option<Pending> {
         let Pending::Group(group) = self else {
-            return Ok(Some(self));
+            return Some(self);
         };
         if let RecordedBy::Recorded { cluster, node, run } = group.origin() {
             let origin = [cluster.clone(), node.clone(), format!("{run:016x}")];
             if key.origin.as_ref().is_some_and(|asked| *asked != origin) {
-                return Ok(None);
+                return None;
             }
         }
         let id = StreamId {
             number: key.number,
             udp: key.udp,
         };
-        let group = group.only(id).map_err(exit::of_bucket)?;
-        Ok(Some(Pending::Group(Box::new(group))))
+        let (group, selected) = group.only(&Selection::of([id].into_iter().collect()));
+        for object in selected.gone_objects {
+            tracing::warn!("{object} is gone: what it had of the stream is missing");
+        }
+        Some(Pending::Group(Box::new(group)))
     }
 
     /// Its index, where it has one, and where its entries come from.

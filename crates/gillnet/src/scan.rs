@@ -97,9 +97,9 @@ impl Scan<'_> {
             }
             let group = match self.stream {
                 Some(key) => group.only(key),
-                None => Ok(Some(group)),
+                None => Some(group),
             };
-            let reading = match group.and_then(|group| group.map(Pending::read).transpose()) {
+            let reading = match group.map(Pending::read).transpose() {
                 Ok(Some(reading)) => reading,
                 Ok(None) => continue,
                 Err(error) => {

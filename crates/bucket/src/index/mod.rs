@@ -17,7 +17,7 @@ use gillnet_entry::Origin;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::metadata::KeyValue;
+use parquet::file::metadata::{KeyValue, ParquetMetaData};
 use parquet::file::properties::{
     EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion,
 };
@@ -25,7 +25,7 @@ use parquet::file::properties::{
 pub use entries::{Entries, EntriesWriter};
 pub use query::{Cost, EntriesFile, Found, Question, on_rows};
 pub use stored::KnownProtocol;
-pub use streams::{Range, StreamRow, StreamsWriter, find_stream};
+pub use streams::{Range, StreamPlace, StreamRow, StreamsWriter, stream_places};
 
 use crate::layout::ObjectName;
 
@@ -114,6 +114,18 @@ impl Footer<'_> {
         all.into_iter()
             .map(|(key, value)| KeyValue::new(key.to_owned(), value))
             .collect()
+    }
+}
+
+/// Whether a file is of a version that is known here.
+fn check_version(metadata: &ParquetMetaData) -> Result<(), Error> {
+    let pairs = metadata.file_metadata().key_value_metadata();
+    let version = |pair: &&KeyValue| pair.key == "gillnet.version";
+    let version = pairs.into_iter().flatten().find(version);
+    match version.and_then(|pair| pair.value.as_ref()?.parse().ok()) {
+        Some(version) if version <= VERSION => Ok(()),
+        Some(version) => Err(Error::Later(version)),
+        None => Err(Error::Foreign),
     }
 }
 

@@ -12,13 +12,13 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
     ParquetRecordBatchReaderBuilder, RowSelection,
 };
-use parquet::file::metadata::{KeyValue, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 
 use super::columns::BASE;
 use super::prune::Prune;
 use super::remote::Remote;
 use super::stored::{Batch, KIND, KnownProtocol, NamePool, file_column};
-use super::{Error, VERSION};
+use super::{Error, check_version};
 use crate::Bucket;
 use crate::packets::StreamId;
 
@@ -116,14 +116,8 @@ impl EntriesFile {
     pub fn open(bucket: &Arc<dyn Bucket>, key: &str, size: u64) -> Result<Self, Error> {
         let remote = Remote::open(bucket, key, size)?;
         let metadata = ArrowReaderMetadata::load(&remote, ArrowReaderOptions::new())?;
-        let pairs = metadata.metadata().file_metadata().key_value_metadata();
-        let version = |pair: &&KeyValue| pair.key == "gillnet.version";
-        let version = pairs.into_iter().flatten().find(version);
-        match version.and_then(|pair| pair.value.as_ref()?.parse().ok()) {
-            Some(version) if version <= VERSION => Ok(Self { remote, metadata }),
-            Some(version) => Err(Error::Later(version)),
-            None => Err(Error::Foreign),
-        }
+        check_version(metadata.metadata())?;
+        Ok(Self { remote, metadata })
     }
 
     /// Whether it has all columns that a filter reads: those of fields that are new here it has not.

@@ -1,11 +1,10 @@
 //! A group's index: its entries without their packets.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::{Content, Group, Names, Object, Only, Progress};
-use crate::index::{Cost, EntriesFile, Error, Found, Question, find_stream};
-use crate::layout::ObjectName;
+use super::{Content, Group, Progress};
+use crate::index::{Cost, EntriesFile, Error, Found, Question};
 use crate::packets::StreamId;
 use crate::{BucketError, ErrorKind};
 
@@ -54,48 +53,6 @@ impl Group {
             objects: objects.len() as u64,
             bytes: objects.iter().map(|object| object.size).sum(),
         }))
-    }
-}
-
-impl Group {
-    /// The same with nothing but one stream's packets; as it is, where its index does not say where these are.
-    ///
-    /// # Errors
-    /// Where a file of the index can't be read.
-    pub fn only(mut self, id: StreamId) -> Result<Group, BucketError> {
-        let Content::Objects(objects) = &mut self.content else {
-            return Ok(self);
-        };
-        let by_name: HashMap<_, _> = self.streams.iter().map(|file| (&file.name, file)).collect();
-        if !objects
-            .iter()
-            .all(|object| by_name.contains_key(&object.name))
-        {
-            return Ok(self);
-        }
-        let bucket = &self.shared.bucket;
-        let mut kept = Vec::new();
-        for object in objects.drain(..) {
-            let Some(file) = by_name.get(&object.name) else {
-                continue;
-            };
-            let found = find_stream(bucket, &file.key, file.size, id);
-            let found = found.map_err(|error| failed(&bucket.place(&file.key), &error))?;
-            if let Some((head, range)) = found {
-                let ranges = vec![0..head, range];
-                let only = Some(Only { id, ranges });
-                kept.push(Object { only, ..object });
-            }
-        }
-        if let Names::Objects(names) = &mut self.names {
-            let kept: HashSet<_> = kept.iter().map(|object| &object.name).collect();
-            names.retain(|file| {
-                let name = ObjectName::parse(&bucket.place(&file.key));
-                name.is_none_or(|(_, name)| kept.contains(&name))
-            });
-        }
-        *objects = kept;
-        Ok(self)
     }
 }
 

@@ -10,6 +10,7 @@ mod indexed;
 mod merge;
 mod object;
 mod reader;
+mod selection;
 
 use std::{
     collections::BTreeMap,
@@ -23,6 +24,8 @@ use std::{
 use gillnet_capture::Source;
 
 pub use indexed::GroupIndex;
+use selection::Only;
+pub use selection::{Selected, Selection, StreamSet};
 
 use crate::{
     Access, Bucket, BucketError, Credentials, Destination, ErrorKind, ObjectMeta, connect,
@@ -242,13 +245,6 @@ struct Object {
     size: u64,
     /// What is read of it, where that is not all.
     only: Option<Only>,
-}
-
-/// One stream of an object, and the ranges that its packets are in.
-#[derive(Clone, Debug)]
-struct Only {
-    id: StreamId,
-    ranges: Vec<std::ops::Range<u64>>,
 }
 
 /// The files of one process.
