@@ -23,6 +23,7 @@ dependencies() {
     deps_python
     deps_emulators
     deps_cel_spec
+    deps_har
     deps_ui
 }
 ( dependencies ) || { echo "the tests' dependencies cannot be installed" >&2; exit 1; }

@@ -23,7 +23,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
         gillnet worker                                   record this host, as the configuration says\n  \
         gillnet tap --local                              record this host and show it in the dashboard\n  \
         gillnet tap --pcap gs://bucket/                  open a recording in the dashboard\n  \
-        gillnet query 'http and response.status == 500' gs://bucket/ -o table\n\n\
+        gillnet query 'http and response.status == 500' gs://bucket/ -o table\n  \
+        gillnet export 'dns' gs://bucket/ --out dns.pcapng       its packets as one capture\n\n\
         Exit codes: 0 ok, 1 failure, 2 usage, 3 nothing matched, 4 not reachable or not allowed, 130 interrupted."
 )]
 pub struct Cli {
@@ -63,6 +64,8 @@ pub enum Command {
     Worker(WorkerArgs),
     /// Print the entries of captures and recordings that a filter matches
     Query(QueryArgs),
+    /// Write what a filter matches to one file: packets in the order of time, or entries
+    Export(ExportArgs),
     /// The filter language: check, explain and format filters, and list what they may speak of
     Kfl(crate::kfl::KflArgs),
     /// Scripts: list, add and change those of a running Gillnet; check and try them on captures
@@ -104,6 +107,83 @@ pub struct QueryArgs {
     pub language: Language,
     #[command(flatten)]
     pub access: Access,
+}
+
+/// `gillnet export`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    gillnet export 'http && status_code >= 500' gs://bucket/prefix --since 2h --out failing.pcapng\n  \
+    gillnet export '' gs://bucket/prefix --stream 000000017720.pcap -o pcap --out one.pcap\n  \
+    gillnet export dns recordings/ -o pcapng | wireshark -k -i -\n  \
+    gillnet export http day.pcapng -o har --out day.har\n\n\
+    Captures have the whole streams of the entries that match, within --since and --until. While a file is made it is\n\
+    FILE.part; interrupted, the same command goes on with it. What is missing is said, and the exit code is 1 then.")]
+pub struct ExportArgs {
+    /// Filter in either spelling of KFL; '' matches everything
+    pub kfl: String,
+    /// Captures and recordings: files, folders, globs, tar.gz, `-`, gs://bucket/prefix, file:///folder
+    #[arg(required = true)]
+    pub sources: Vec<String>,
+    /// Output format [default: what FILE ends with]
+    #[arg(short, long, value_enum)]
+    pub output: Option<ExportFormat>,
+    /// Where to: a file, or `-` for standard output
+    #[arg(long, value_name = "FILE", default_value = "-")]
+    pub out: PathBuf,
+    /// Only these streams: 000000017720.pcap, of UDP 000000025277_udp.pcap
+    #[arg(long = "stream", value_delimiter = ',', value_name = "ID")]
+    pub streams: Vec<String>,
+    /// Columns of csv and jsonl, separated by commas: a KFL2 name, a JSON path, or the end of one
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub columns: Vec<String>,
+    #[command(flatten)]
+    pub time: TimeArgs,
+    #[command(flatten)]
+    pub language: Language,
+    #[command(flatten)]
+    pub access: Access,
+}
+
+/// Formats of `export`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// Packets, all on Ethernet, for programs that read nothing else
+    Pcap,
+    /// Packets with their interfaces, the names of addresses, and the entries in comments
+    Pcapng,
+    /// HTTP Archive 1.2: the entries of HTTP
+    Har,
+    /// Entries, one JSON object a line, as `query` prints them
+    Jsonl,
+    /// Entries as rows of columns (RFC 4180)
+    Csv,
+}
+
+impl ExportFormat {
+    /// Whether packets are written.
+    pub fn is_capture(self) -> bool {
+        matches!(self, ExportFormat::Pcap | ExportFormat::Pcapng)
+    }
+}
+
+impl std::fmt::Display for ExportFormat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let value = self.to_possible_value();
+        f.write_str(value.as_ref().map_or("", |value| value.get_name()))
+    }
+}
+
+impl ExportArgs {
+    /// The format: as it is asked for, or as the file is named.
+    pub fn format(&self) -> anyhow::Result<ExportFormat> {
+        let end = self.out.extension().and_then(|end| end.to_str());
+        let named = end.and_then(|end| ExportFormat::from_str(end, true).ok());
+        self.output.or(named).ok_or_else(|| {
+            exit::usage(anyhow::anyhow!(
+                "the name of the file does not say its format; give -o pcap, pcapng, har, jsonl or csv"
+            ))
+        })
+    }
 }
 
 /// Output formats of `query`.

@@ -16,6 +16,17 @@ pub struct Column {
 impl Column {
     /// Finds the field; the error names near ones.
     pub fn find(name: &str) -> anyhow::Result<Column> {
+        Self::found(name, field)
+    }
+
+    /// Finds the field for a table, where a single value goes before an object of the same name.
+    pub fn find_flat(name: &str) -> anyhow::Result<Column> {
+        Self::found(name, |schema, name| {
+            schema.kfl2(name).or_else(|| field(schema, name))
+        })
+    }
+
+    fn found(name: &str, field: impl Fn(&Schema, &str) -> Option<u16>) -> anyhow::Result<Column> {
         let own: Vec<_> = REGISTRY.iter().map(|p| field(p.schema, name)).collect();
         let common = field(&COMMON, name);
         if common.is_none() && own.iter().all(Option::is_none) {

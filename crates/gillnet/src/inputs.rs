@@ -81,6 +81,11 @@ impl Inputs {
         })
     }
 
+    /// Where packets are unpacked; made where it is needed.
+    pub fn cache(&self) -> &Path {
+        &self.cache
+    }
+
     /// Puts another bucket in the place of each, such as one that keeps what it has read.
     pub fn wrap(&mut self, wrap: impl Fn(Arc<dyn Bucket>, &Path) -> Arc<dyn Bucket>) {
         for input in &mut self.inputs {
@@ -151,6 +156,22 @@ impl Pending {
             tracing::warn!("{object} is gone: what it had of the stream is missing");
         }
         Some(Pending::Group(Box::new(group)))
+    }
+
+    /// What it is now, as a text that is another where anything of it changes.
+    pub fn state(&self) -> String {
+        let files = match self {
+            Pending::Group(group) => return group.state(),
+            Pending::Files(files) => files,
+        };
+        let state = |file: &String| match std::fs::metadata(file) {
+            Ok(meta) if meta.is_file() => {
+                format!("{file} {} {:?}", meta.len(), meta.modified().ok())
+            }
+            // a folder, a pattern, or standard input
+            _ => file.clone(),
+        };
+        files.iter().map(state).collect::<Vec<_>>().join("\n")
     }
 
     /// Its index, where it has one, and where its entries come from.

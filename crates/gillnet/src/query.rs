@@ -10,6 +10,18 @@ use gillnet_entry::Entry;
 use gillnet_pipeline::{Consumer, Matched, Want};
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// Columns where none are asked for.
+pub const USUAL: [&str; 8] = [
+    "startTime",
+    "protocol",
+    "src.ip",
+    "dst.ip",
+    "method",
+    "path",
+    "status",
+    "elapsedTime",
+];
+
 /// Runs the command.
 pub fn run(shared: &Shared, args: &QueryArgs) -> anyhow::Result<Done> {
     let config = shared.config()?.0;
@@ -48,16 +60,6 @@ pub fn run(shared: &Shared, args: &QueryArgs) -> anyhow::Result<Done> {
 }
 
 fn shape(args: &QueryArgs, redacts: bool) -> anyhow::Result<Shape> {
-    const USUAL: [&str; 8] = [
-        "startTime",
-        "protocol",
-        "src.ip",
-        "dst.ip",
-        "method",
-        "path",
-        "status",
-        "elapsedTime",
-    ];
     let columns = args
         .columns
         .iter()

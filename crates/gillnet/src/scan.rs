@@ -74,8 +74,17 @@ impl Summary {
 impl Scan<'_> {
     /// Reads all inputs; a new consumer is made for each group of recordings, one after the other.
     pub fn run(
-        mut self,
+        self,
         inputs: &Inputs,
+        consumer: &mut dyn FnMut() -> Box<dyn Consumer>,
+    ) -> anyhow::Result<Summary> {
+        self.run_groups(inputs.readings()?, consumer)
+    }
+
+    /// Reads some groups.
+    pub fn run_groups(
+        mut self,
+        groups: Vec<Pending>,
         consumer: &mut dyn FnMut() -> Box<dyn Consumer>,
     ) -> anyhow::Result<Summary> {
         let mut summary = Summary::default();
@@ -83,7 +92,7 @@ impl Scan<'_> {
         let indexed = Indexed::new(self.config, &wants, self.within, self.needs)?;
         let plan = Arc::new(Plan::new(wants, 1));
         let named = cli::names(self.config, false);
-        for group in inputs.readings()? {
+        for group in groups {
             if let Some(indexed) = &indexed {
                 let mut within = Within {
                     inner: consumer(),
@@ -117,6 +126,31 @@ impl Scan<'_> {
                 break;
             }
         }
+        Ok(summary)
+    }
+
+    /// Reads one source that is open.
+    pub fn run_on(
+        mut self,
+        reading: Reading,
+        consumer: Box<dyn Consumer>,
+    ) -> anyhow::Result<Summary> {
+        let mut summary = Summary::default();
+        let plan = Arc::new(Plan::new(std::mem::take(&mut self.wants), 1));
+        let names = Names::new(cli::names(self.config, false)).map_err(exit::usage)?;
+        let within = Within {
+            inner: consumer,
+            span: self.within,
+        };
+        let tap = self.tap.as_mut().map(|make| make());
+        self.read(
+            reading,
+            &plan,
+            Arc::new(names),
+            Box::new(within),
+            tap,
+            &mut summary,
+        )?;
         Ok(summary)
     }
 

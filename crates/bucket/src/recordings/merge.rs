@@ -402,4 +402,8 @@ impl RecordedSource for Merged {
     fn missing(&self) -> Option<Missing> {
         self.stream?.missing
     }
+
+    fn turn(&self) -> Option<i64> {
+        Some(self.now)
+    }
 }
