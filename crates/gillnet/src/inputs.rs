@@ -8,7 +8,7 @@ use gillnet_bucket::layout::TimeRange;
 use gillnet_bucket::packets::StreamId;
 use gillnet_bucket::{
     Access as BucketAccess, Bucket, BucketError, Credentials, Destination, Group, GroupIndex, Key,
-    Recordings, Selection, connect,
+    Recordings, Selection, StreamSet, connect,
 };
 use gillnet_bucket::{Origin as RecordedBy, RecordedSource};
 use gillnet_capture::{
@@ -151,11 +151,17 @@ impl Pending {
             number: key.number,
             udp: key.udp,
         };
-        let (group, selected) = group.only(&Selection::of([id].into_iter().collect()));
-        for object in selected.gone_objects {
-            tracing::warn!("{object} is gone: what it had of the stream is missing");
+        Some(only(*group, [id].into_iter().collect()))
+    }
+
+    /// The same with nothing but these streams' packets, where its index says where they are; nothing where it is to be none
+    /// of them.
+    pub fn only_those(self, streams: StreamSet) -> Option<Pending> {
+        match self {
+            _ if streams.is_empty() => None,
+            Pending::Group(group) => Some(only(*group, streams)),
+            Pending::Files(_) => Some(self),
         }
-        Some(Pending::Group(Box::new(group)))
     }
 
     /// What it is now, as a text that is another where anything of it changes.
@@ -181,6 +187,14 @@ impl Pending {
             Pending::Group(group) => Ok(group.index()?.map(|index| (index, origin_of(group)))),
         }
     }
+}
+
+fn only(group: Group, streams: StreamSet) -> Pending {
+    let (group, selected) = group.only(&Selection::of(streams));
+    for object in selected.gone_objects {
+        tracing::warn!("{object} is gone: what it had of the streams is missing");
+    }
+    Pending::Group(Box::new(group))
 }
 
 fn captures(files: &[String]) -> anyhow::Result<Reading> {

@@ -5,10 +5,11 @@ use crate::config::Config;
 use crate::exit;
 use crate::inputs::{Inputs, Pending, Reading};
 use gillnet_api::StreamKey;
-use gillnet_bucket::index::{KnownProtocol, Question, on_rows};
+use gillnet_bucket::StreamSet;
+use gillnet_bucket::index::{Cost, KnownProtocol, Question, on_rows};
 use gillnet_capture::Ring;
 use gillnet_entry::Entry;
-use gillnet_kfl::rows::RowFilter;
+use gillnet_kfl::rows::{self, RowFilter};
 use gillnet_names::Names;
 use gillnet_pipeline::{
     Consumer, Control, Counters, Ended, FrameTap, Keep, Matched, Plan, Shard, ShardConfig, Want,
@@ -92,25 +93,25 @@ impl Scan<'_> {
         let indexed = Indexed::new(self.config, &wants, self.within, self.needs)?;
         let plan = Arc::new(Plan::new(wants, 1));
         let named = cli::names(self.config, false);
-        for group in groups {
-            if let Some(indexed) = &indexed {
+        for mut group in groups {
+            if let Some(key) = self.stream {
+                match group.only(key) {
+                    Some(only) => group = only,
+                    None => continue,
+                }
+            } else if let Some(indexed) = &indexed {
                 let mut within = Within {
                     inner: consumer(),
                     span: self.within,
                 };
-                match indexed.read(&group, &mut within, &mut summary) {
-                    Some(true) => continue,
-                    Some(false) => break,
-                    None => {}
+                match indexed.read(group, &mut within, &mut summary) {
+                    Asked::Answered => continue,
+                    Asked::Ended => break,
+                    Asked::Read(rest) => group = rest,
                 }
             }
-            let group = match self.stream {
-                Some(key) => group.only(key),
-                None => Some(group),
-            };
-            let reading = match group.map(Pending::read).transpose() {
-                Ok(Some(reading)) => reading,
-                Ok(None) => continue,
+            let reading = match group.read() {
+                Ok(reading) => reading,
                 Err(error) => {
                     summary.failed = Some(format!("{error:#}"));
                     break;
@@ -205,16 +206,26 @@ impl Scan<'_> {
     }
 }
 
-/// What is asked of an index, where that is enough.
+/// What is asked of an index.
 struct Indexed {
     known: Vec<KnownProtocol>,
     filter: RowFilter,
     within: (i64, i64),
-    shown: bool,
+    needs: Needs,
+}
+
+/// What came of asking the index of a group.
+enum Asked {
+    /// All answers were in it.
+    Answered,
+    /// Nothing more is to be read.
+    Ended,
+    /// These packets have the answers.
+    Read(Pending),
 }
 
 impl Indexed {
-    /// `None` where packets are needed.
+    /// `None` where it can say nothing.
     fn new(
         config: &Config,
         wants: &[Want],
@@ -225,9 +236,10 @@ impl Indexed {
             return Ok(None);
         };
         // what is hidden is taken out of the whole entry
-        if needs == Needs::Packets || needs == Needs::Row && filter.redacts() {
-            return Ok(None);
-        }
+        let needs = match needs {
+            Needs::Row if filter.redacts() => Needs::Packets,
+            needs => needs,
+        };
         let known = (0..).zip(gillnet_protocols::REGISTRY);
         let known: Vec<_> = known
             .map(|(number, protocol)| KnownProtocol {
@@ -237,34 +249,55 @@ impl Indexed {
             })
             .collect();
         let filter = on_rows(&cli::speech(config)?.env, &known, filter);
-        Ok(filter.is_whole().then_some(Indexed {
+        let bound = !filter.columns().is_empty() || *filter.needs() != rows::Needs::Every;
+        let spared = needs != Needs::Packets && filter.is_whole();
+        Ok((bound || spared).then_some(Indexed {
             known,
             filter,
             within,
-            shown: needs == Needs::Row,
+            needs,
         }))
     }
 
-    /// Whether to go on; `None` where the group has no index that can be read.
-    fn read(
-        &self,
-        group: &Pending,
-        consumer: &mut dyn Consumer,
-        summary: &mut Summary,
-    ) -> Option<bool> {
-        let (index, origin) = group.index().unwrap_or_else(|error| {
+    /// Answers from the index of a group where that is enough; else it says which of its streams may have an answer, and
+    /// only their packets are left to read.
+    fn read(&self, group: Pending, consumer: &mut dyn Consumer, summary: &mut Summary) -> Asked {
+        let index = group.index().unwrap_or_else(|error| {
             tracing::warn!("{error}; the packets are read instead");
             None
-        })?;
-        let question = Question {
+        });
+        let Some((index, origin)) = index else {
+            return Asked::Read(group);
+        };
+        let mut question = Question {
             known: &self.known,
             filter: &self.filter,
             within: self.within,
-            shown: self.shown,
+            shown: self.needs == Needs::Row,
             origin: &origin,
         };
-        if !index.decides(&question) {
-            return None;
+        if self.needs == Needs::Packets || !index.decides(&question) {
+            question.shown = false;
+            let mut streams = StreamSet::default();
+            let asked = index.ask(&question, &mut |found| {
+                streams.insert(found.stream);
+                true
+            });
+            return match asked {
+                Ok(cost) => {
+                    told(cost);
+                    let asked = streams.len();
+                    tracing::debug!(streams = asked, "an index left streams to be read");
+                    match group.only_those(streams) {
+                        Some(group) => Asked::Read(group),
+                        None => Asked::Answered,
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!("{error}; the packets are read instead");
+                    Asked::Read(group)
+                }
+            };
         }
         let mut goes_on = true;
         let asked = index.ask(&question, &mut |found| {
@@ -273,15 +306,22 @@ impl Indexed {
             goes_on
         });
         match asked {
-            Ok(cost) => tracing::debug!(rows = cost.rows, bytes = cost.bytes, "an index was read"),
+            Ok(cost) => told(cost),
             Err(error) => {
                 tracing::warn!("{error}");
                 summary.failed = Some(error.to_string());
-                return Some(false);
+                return Asked::Ended;
             }
         }
-        Some(goes_on)
+        match goes_on {
+            true => Asked::Answered,
+            false => Asked::Ended,
+        }
     }
+}
+
+fn told(cost: Cost) {
+    tracing::debug!(rows = cost.rows, bytes = cost.bytes, "an index was read");
 }
 
 /// Lets through what began within a span of time.

@@ -288,18 +288,17 @@ impl Asking<'_> {
                     }
                     ranges
                 }
-                _ => vec![start..start + length],
+                _ => std::iter::once(start..start + length).collect(),
             }
         });
         ranges.collect()
     }
 
-    /// Gives the rows of a group that match or may match to `each`, with their numbers in the group; `false` where no more
-    /// are wanted.
+    /// Gives the rows of a group that match or may match to `each`; `false` where no more are wanted.
     fn matching(
         &mut self,
         group: usize,
-        each: &mut dyn FnMut(&mut NamePool, &Arc<Batch>, (usize, usize), Tri) -> bool,
+        each: &mut dyn FnMut(&mut NamePool, Match<'_>) -> bool,
     ) -> Result<bool, Error> {
         let footer = Prune {
             metadata: self.metadata.metadata(),
@@ -331,7 +330,13 @@ impl Asking<'_> {
                 } else {
                     says(filter, &batch, row, None, &arena)
                 };
-                if matches != Tri::No && !each(&mut self.pool, &batch, (row, number), matches) {
+                let found = Match {
+                    batch: &batch,
+                    row,
+                    number,
+                    matches,
+                };
+                if matches != Tri::No && !each(&mut self.pool, found) {
                     return Ok(false);
                 }
             }
@@ -348,9 +353,9 @@ impl Asking<'_> {
         let origin = self.question.origin;
         let mut arena = Bump::new();
         for (_, group) in groups {
-            let goes_on = self.matching(*group, &mut |pool, batch, (row, _), matches| {
+            let goes_on = self.matching(*group, &mut |pool, found| {
                 arena.reset();
-                found(batch, row, origin, pool, &arena, matches, each)
+                found.show(origin, pool, &arena, each)
             })?;
             self.remote.forget();
             if !goes_on {
@@ -382,9 +387,8 @@ impl Asking<'_> {
                 return Ok(());
             };
             arena.reset();
-            let (batch, row, matches) = (&answers.batch, answers.row, answers.matches());
             let origin = self.question.origin;
-            if !found(batch, row, origin, &mut self.pool, &arena, matches, each) {
+            if !answers.at_hand().show(origin, &mut self.pool, &arena, each) {
                 return Ok(());
             }
             if !answers.advance(self.question.known)? {
@@ -400,9 +404,9 @@ impl Asking<'_> {
     fn answers(&mut self, group: usize) -> Result<Option<Answers>, Error> {
         let mut rows: Vec<usize> = Vec::new();
         let mut matches = Vec::new();
-        self.matching(group, &mut |_, _, (_, number), said| {
-            rows.push(number);
-            matches.push(said);
+        self.matching(group, &mut |_, found| {
+            rows.push(found.number);
+            matches.push(found.matches);
             true
         })?;
         if rows.is_empty() {
@@ -458,8 +462,13 @@ impl Answers {
         self.batch.time(self.row)
     }
 
-    fn matches(&self) -> Tri {
-        self.matches.get(self.at).copied().unwrap_or(Tri::Unknown)
+    fn at_hand(&self) -> Match<'_> {
+        Match {
+            batch: &self.batch,
+            row: self.row,
+            number: self.at,
+            matches: self.matches.get(self.at).copied().unwrap_or(Tri::Unknown),
+        }
     }
 
     /// Goes on to the next; `false` where there is none.
@@ -485,26 +494,35 @@ impl Answers {
     }
 }
 
-/// Shows a row; whether to go on.
-fn found(
-    batch: &Arc<Batch>,
+/// A row that matches or may match.
+struct Match<'b> {
+    batch: &'b Arc<Batch>,
     row: usize,
-    origin: &Origin,
-    pool: &mut NamePool,
-    arena: &Bump,
+    /// Which it is in its row group.
+    number: usize,
     matches: Tri,
-    each: &mut dyn FnMut(&Found<'_>) -> bool,
-) -> bool {
-    let (stream, index) = batch.place(row);
-    let goes_on = batch.with(row, origin, pool, arena, |entry| {
-        each(&Found {
-            stream,
-            index,
-            matches,
-            entry,
-        })
-    });
-    goes_on != Some(false)
+}
+
+impl Match<'_> {
+    /// Shows it; whether to go on.
+    fn show(
+        &self,
+        origin: &Origin,
+        pool: &mut NamePool,
+        arena: &Bump,
+        each: &mut dyn FnMut(&Found<'_>) -> bool,
+    ) -> bool {
+        let (stream, index) = self.batch.place(self.row);
+        let goes_on = self.batch.with(self.row, origin, pool, arena, |entry| {
+            each(&Found {
+                stream,
+                index,
+                matches: self.matches,
+                entry,
+            })
+        });
+        goes_on != Some(false)
+    }
 }
 
 /// What a filter says of a row; nothing matches whose protocol is not known here.
