@@ -1,6 +1,7 @@
 //! The configuration: flags over environment over file over defaults, and what is wrong with it.
 
 use anyhow::{Context, bail};
+use gillnet_bucket::{Credentials, Destination, Environment, Key, Secret};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -98,7 +99,7 @@ pub struct Rule {
     pub name: String,
     /// What it records.
     pub kfl: String,
-    /// Where to: `gs://…`, `file://…`.
+    /// Where to: `gs://…`, `s3://…`, `az://…`, `file://…`.
     pub destination: String,
     /// A flush of its own.
     pub flush: Option<String>,
@@ -386,6 +387,33 @@ impl Config {
         Ok((!value.trim().is_empty()).then_some(value))
     }
 
+    /// As whom the bucket of a destination is asked: what `key_file` has, else the keys and variables of its cloud, from
+    /// the process or `scripting.env`.
+    pub fn credentials(
+        &self,
+        destination: &Destination,
+        key_file: Option<&Path>,
+    ) -> anyhow::Result<Credentials> {
+        let key = match (key_file, destination) {
+            (Some(file), _) => Some(Key::File(file.to_owned())),
+            (None, Destination::Gcs { .. }) => self
+                .variable("GCS_SA_KEY_JSON")?
+                .map(|text| Key::of_text(&text)),
+            (None, _) => None,
+        };
+        let mut credentials = Credentials::of_process(key);
+        let variables = &mut credentials.environment.variables;
+        for name in self.scripting.env.keys() {
+            if Environment::is_known(name)
+                && !variables.contains_key(name)
+                && let Some(value) = self.variable(name)?
+            {
+                variables.insert(name.clone(), Secret::new(value.trim()));
+            }
+        }
+        Ok(credentials)
+    }
+
     /// The rules that record: the built-in one where its variables are set, unless a script records what they say, then
     /// the configured ones.
     pub fn rules(&self, a_script_records: bool) -> anyhow::Result<Vec<Rule>> {
@@ -402,7 +430,7 @@ impl Config {
                 let Some(bucket) = bucket else {
                     bail!(
                         "RECORDING_KFL is set, but there is no destination: set GCS_BUCKET to a bucket's name \
-                         (or to gs://bucket/prefix, file:///folder)"
+                         (or to gs://bucket/prefix, s3://bucket/prefix, az://container/prefix, file:///folder)"
                     );
                 };
                 rules.push(Rule {
@@ -422,7 +450,8 @@ impl Config {
             }
             if rule.destination.is_empty() {
                 bail!(
-                    "the rule `{}` has no destination: write gs://bucket/prefix or file:///folder",
+                    "the rule `{}` has no destination: write gs://bucket/prefix, s3://bucket/prefix, az://container/prefix or \
+                     file:///folder",
                     rule.name
                 );
             }
