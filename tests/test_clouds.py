@@ -26,7 +26,7 @@ def by_file(folder, variables):
 def test_what_is_recorded_is_read_as_from_a_folder(host, web, store, recorder, gillnet, tmp_path):
     """Keys from the configuration, one rule to the cloud and one to a folder: both answer alike, in every way of asking."""
     folder = tmp_path / "folder"
-    rules = [{"name": "cloud", "kfl": HTTP, "destination": f"{store.url}/deep/er"}, {"name": "folder", "kfl": HTTP, "destination": f"file://{folder}"}]
+    rules = [{"name": "cloud", "kfl": "http", "destination": f"{store.url}/deep/er"}, {"name": "folder", "kfl": "http", "destination": f"file://{folder}"}]
     flights = recorder(recording={"flush": "*/3 * * * * *", "index": True, "rules": rules}, scripting={"env": by_file(tmp_path, store.env("recorder"))})
     for half in range(2):
         for k in range(6):
@@ -39,8 +39,8 @@ def test_what_is_recorded_is_read_as_from_a_folder(host, web, store, recorder, g
     ask = lambda *arguments, source=f"{store.url}/deep/er": query(gillnet, *arguments[:1], source, *arguments[1:], host=host, env=reader)
     counted = ask("http", "--count")
     assert (counted.stdout.strip(), counted.returncode) == ("1200", 0), counted.stderr
-    for arguments in (("http and response.status == 404", "--count"), ("http", "--columns", "url,status,elapsed"),
-                      ("http and url.contains(\"half=1\")", "--lang", "kfl2", "--columns", "url"), ('request.headers["user-agent"].contains("curl")', "--lang", "kfl2", "--count")):
+    for arguments in (("http and response.status == 404", "--count"), ("http", "--columns", "url,status,elapsed_time"),
+                      ('http && url.contains("half=1")', "--lang", "kfl2", "--columns", "url"), ('request.headers["user-agent"].contains("curl")', "--lang", "kfl2", "--count")):
         there, here = ask(*arguments), ask(*arguments, source=folder)
         assert (sorted(there.stdout.splitlines()), there.returncode) == (sorted(here.stdout.splitlines()), here.returncode), (arguments, there.stderr)
         assert here.stdout
