@@ -1,12 +1,15 @@
 """Recordings in S3 and in Azure's storage: each with rights that are no more than it needs."""
 
+import json
 import os
 import pathlib
 import re
 import time
+import urllib.parse
 
 import pytest
-from conftest import query, wait_for
+from conftest import count, query, wait_for
+from test_dashboard import Tap
 
 HTTP = "http and dst.port == 8080"
 
@@ -45,6 +48,15 @@ def test_what_is_recorded_is_read_as_from_a_folder(host, web, store, recorder, g
         assert (sorted(there.stdout.splitlines()), there.returncode) == (sorted(here.stdout.splitlines()), here.returncode), (arguments, there.stderr)
         assert here.stdout
     assert ask("dns", "--count").returncode == 3
+    tap = Tap(host, gillnet, tmp_path, "--pcap", f"{store.url}/deep/er", env=reader)
+    page = json.loads(tap.get("/api/entries?kfl=http%20and%20response.status%20%3D%3D%20404&limit=4"))
+    assert page["matched"] == 240 and len(page["entries"]) == 4
+    row = page["entries"][0]
+    origin = {name: row[name] for name in ("cluster", "node", "run")}
+    capture = tmp_path / "stream.pcap"
+    tap.get(f"/api/streams/{row['stream']}/pcap?{urllib.parse.urlencode(origin)}", "-o", str(capture))
+    assert count(capture, "http.request") == 100, "one stream, whole, by its range"
+
     for secret in ("s3cr3t/of+tests", "sig="):
         assert secret not in flights.log.read_text() + counted.stderr
 
