@@ -21,7 +21,8 @@ mod store;
 
 pub use cloud::{
     aws::{aws_domain, aws_identity},
-    azure_identity::{AzureAccount, AzureProof, azure_identity, check_account},
+    azure_account::{AzureAccount, AzureProof, check_account},
+    azure_identity::azure_identity,
     failure::{Failure, said},
     gcs::google_store,
     s3::s3_url,

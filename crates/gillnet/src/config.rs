@@ -502,7 +502,12 @@ fn destination(bucket: &str, prefix: &str) -> String {
     };
     match prefix.trim_matches('/') {
         "" => url,
-        prefix => format!("{}/{prefix}", url.trim_end_matches('/')),
+        prefix => {
+            // the options of s3:// stand behind the folder
+            let options = url.find('?').filter(|_| url.starts_with("s3"));
+            let (place, options) = url.split_at(options.unwrap_or(url.len()));
+            format!("{}/{prefix}{options}", place.trim_end_matches('/'))
+        }
     }
 }
 
@@ -571,6 +576,18 @@ mod tests {
             let text = format!("scripting: {{env: {{GCS_BUCKET: b, RECORDING_KFL: {blank}}}}}");
             let config = Config::parse(&text).unwrap();
             assert!(config.rules(false).unwrap().is_empty(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_stands_in_the_bucket() {
+        for (bucket, whole) in [
+            ("b-1", "gs://b-1/x/y"),
+            ("az://flights/a/", "az://flights/a/x/y"),
+            ("s3://b-1?region=eu-west-1", "s3://b-1/x/y?region=eu-west-1"),
+            ("file:///var/a?b", "file:///var/a?b/x/y"),
+        ] {
+            assert_eq!(destination(bucket, "/x/y/"), whole);
         }
     }
 

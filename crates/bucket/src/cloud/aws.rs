@@ -6,7 +6,7 @@ use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredential, AwsCr
 use tokio::runtime::Runtime;
 
 use super::{
-    is_loopback,
+    address::is_loopback,
     signer::{self, Direct, METADATA_TIMEOUT, Named},
 };
 use crate::{

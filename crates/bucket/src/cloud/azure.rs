@@ -4,8 +4,10 @@ use object_store::azure::MicrosoftAzureBuilder;
 
 use super::{
     AfterPut, Answer, CloudBucket, Doing, Vendor,
-    azure_identity::{self as identity, AzureProof, Signer},
-    check_plain, client_options, is_plain, retries, threads,
+    address::{check_plain, is_plain},
+    azure_account::AzureProof,
+    azure_identity::{self as identity, Signer},
+    client_options, retries, threads,
 };
 use crate::{Access, BucketError, Credentials, ErrorKind, destination::AzurePlace};
 

@@ -10,10 +10,12 @@ use object_store::{
 use tokio::runtime::Runtime;
 
 use super::{
-    AfterPut, Answer, CloudBucket, Doing, Vendor, client_options,
+    AfterPut, Answer, CloudBucket, Doing, Vendor,
+    address::is_plain,
+    client_options,
     google_key::{self as keys, Account},
     google_token::{self as token, Tokens},
-    is_plain, retries, threads, wait_on,
+    retries, threads, wait_on,
 };
 use crate::{Access, BucketError, Credentials, ErrorKind};
 

@@ -4,8 +4,9 @@ use object_store::aws::AmazonS3Builder;
 
 use super::{
     AfterPut, Answer, CloudBucket, Doing, Vendor,
+    address::{check_plain, is_plain},
     aws::{self, Profile, Signer, aws_domain},
-    check_plain, client_options, is_plain, retries, threads,
+    client_options, retries, threads,
 };
 use crate::{Access, BucketError, Credentials, Environment, ErrorKind, destination::S3Place};
 
