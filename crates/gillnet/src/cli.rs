@@ -86,7 +86,8 @@ pub enum Command {
 pub struct QueryArgs {
     /// Filter in either spelling of KFL; '' matches everything
     pub kfl: String,
-    /// Captures and recordings: files, folders, globs, tar.gz, `-`, gs://bucket/prefix, file:///folder
+    /// Captures and recordings: files, folders, globs, tar.gz, `-`, gs://bucket/prefix, s3://bucket/prefix,
+    /// az://container/prefix, file:///folder
     #[arg(required = true)]
     pub sources: Vec<String>,
     /// Output format
@@ -232,7 +233,8 @@ pub struct Access {
     /// Read the bucket without credentials
     #[arg(long)]
     pub anonymous: bool,
-    /// Service-account key to read the bucket with [default: the usual places]
+    /// Key to read the bucket with: of Google a service account's, of AWS a file as ~/.aws/credentials is, of Azure a
+    /// connection string, an account's key or a shared access signature [default: the usual places]
     #[arg(long, value_name = "FILE")]
     pub key_file: Option<PathBuf>,
 }
@@ -243,9 +245,11 @@ pub struct Access {
     gillnet tap --local\n  \
     gillnet tap --local -i eth0 --filter 'tcp port 80'\n  \
     gillnet tap --pcap gs://bucket/prefix --since 24h\n  \
+    gillnet tap --pcap 's3://bucket?region=eu-west-1' --key-file keys.ini\n  \
     gillnet tap --pcap kubeshark_1700000000.tar.gz")]
 pub struct TapArgs {
-    /// Open recordings and captures: file, folder, tar.gz, gs://bucket/prefix, file:///folder
+    /// Open recordings and captures: file, folder, tar.gz, gs://bucket/prefix, s3://bucket/prefix,
+    /// az://container/prefix, file:///folder
     #[arg(short, long, value_name = "SOURCE", conflicts_with = "local")]
     pub pcap: Vec<String>,
     /// Record this host and show it, in one process

@@ -7,7 +7,7 @@ use gillnet_api::StreamKey;
 use gillnet_bucket::layout::TimeRange;
 use gillnet_bucket::packets::StreamId;
 use gillnet_bucket::{
-    Access as BucketAccess, Bucket, BucketError, Credentials, Destination, Group, GroupIndex, Key,
+    Access as BucketAccess, Bucket, BucketError, Credentials, Destination, Group, GroupIndex,
     Recordings, Selection, StreamSet, connect,
 };
 use gillnet_bucket::{Origin as RecordedBy, RecordedSource};
@@ -60,7 +60,11 @@ impl Inputs {
                 files.push(source.clone());
                 continue;
             };
-            let credentials = credentials(access, config)?;
+            let key_file = access.key_file.as_deref();
+            let credentials = Credentials {
+                anonymous: access.anonymous,
+                ..config.credentials(&destination, key_file)?
+            };
             let bucket = connect(&destination, &credentials, BucketAccess::Read)
                 .map_err(exit::unreachable)?;
             inputs.push(Input::Bucket(bucket));
@@ -323,18 +327,4 @@ fn bucket(source: &str) -> anyhow::Result<Option<Destination>> {
         return Ok(Some(Destination::parse(&source)?));
     }
     Ok(None)
-}
-
-/// As whom buckets are read.
-fn credentials(access: &Access, config: &Config) -> anyhow::Result<Credentials> {
-    let key = match &access.key_file {
-        Some(file) => Some(Key::File(file.clone())),
-        None => config
-            .variable("GCS_SA_KEY_JSON")?
-            .map(|text| Key::of_text(&text)),
-    };
-    Ok(Credentials {
-        anonymous: access.anonymous,
-        ..Credentials::of_process(key)
-    })
 }
