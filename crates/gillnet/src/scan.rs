@@ -14,6 +14,7 @@ use gillnet_pipeline::{
     Consumer, Control, Counters, Ended, FrameTap, Keep, Matched, Plan, Shard, ShardConfig, Want,
     run,
 };
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -34,6 +35,8 @@ pub struct Scan<'c> {
     pub needs: Needs,
     /// The only stream that is wanted: of a recording with an index nothing else is fetched.
     pub stream: Option<&'c StreamKey>,
+    /// Of all that processes recorded, only what these did; see [`Pending::recorder`].
+    pub among: Option<&'c HashSet<String>>,
 }
 
 /// What is needed of an entry: where its packets are not, an index that decides the filter is enough.
@@ -84,6 +87,11 @@ impl Scan<'_> {
         let plan = Arc::new(Plan::new(wants, 1));
         let named = cli::names(self.config, false);
         for group in inputs.readings()? {
+            if let (Some(among), Some(recorder)) = (self.among, group.recorder())
+                && !among.contains(&recorder)
+            {
+                continue;
+            }
             if let Some(indexed) = &indexed {
                 let mut within = Within {
                     inner: consumer(),
@@ -171,6 +179,18 @@ impl Scan<'_> {
     }
 }
 
+/// The protocols that an index is asked for.
+pub fn known() -> Vec<KnownProtocol> {
+    let known = (0..).zip(gillnet_protocols::REGISTRY);
+    known
+        .map(|(number, protocol)| KnownProtocol {
+            number,
+            schema: protocol.schema,
+            infos: protocol.infos,
+        })
+        .collect()
+}
+
 /// What is asked of an index, where that is enough.
 struct Indexed {
     known: Vec<KnownProtocol>,
@@ -194,14 +214,7 @@ impl Indexed {
         if needs == Needs::Packets || needs == Needs::Row && filter.redacts() {
             return Ok(None);
         }
-        let known = (0..).zip(gillnet_protocols::REGISTRY);
-        let known: Vec<_> = known
-            .map(|(number, protocol)| KnownProtocol {
-                number,
-                schema: protocol.schema,
-                infos: protocol.infos,
-            })
-            .collect();
+        let known = known();
         let filter = on_rows(&cli::speech(config)?.env, &known, filter);
         Ok(filter.is_whole().then_some(Indexed {
             known,

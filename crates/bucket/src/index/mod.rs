@@ -5,10 +5,12 @@
 //!
 //! docs/format.md describes the columns. A later version may add columns; none changes its meaning.
 
+mod answered;
 mod columns;
 mod entries;
 mod query;
 mod remote;
+mod sql;
 mod stored;
 mod streams;
 
@@ -20,8 +22,10 @@ use parquet::file::properties::{
     EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion,
 };
 
+pub use answered::answered;
 pub use entries::{Entries, EntriesWriter};
-pub use query::{Cost, EntriesFile, Found, Question, on_rows};
+pub use query::{Cost, EntriesFile, Found, Question, has_column, on_rows};
+pub use sql::{EntriesTable, PARTITIONS, PLACE};
 pub use stored::KnownProtocol;
 pub use streams::{Range, StreamRow, StreamsWriter, find_stream};
 
