@@ -14,6 +14,7 @@ import time
 import urllib.parse
 
 import chdb
+import chdb.session
 import duckdb
 import pytest
 import sqlglot
@@ -164,6 +165,10 @@ def test_engines_count_what_gillnet_counts(bucket, gillnet, spark):
     duckdb.sql(statement(gillnet, "", bucket, "--dialect", "duckdb", "--define", "main.entries"))
     text = statement(gillnet, TEN[5], bucket, "--dialect", "duckdb", "--count", "--table", "main.entries")
     assert in_duckdb(text)[0][0] == counted(gillnet, TEN[5], bucket)
+    with chdb.session.Session() as session:
+        session.query(statement(gillnet, "", bucket, "--dialect", "clickhouse", "--define", "entries"))
+        text = statement(gillnet, TEN[5], bucket, "--dialect", "clickhouse", "--count", "--table", "entries")
+        assert int(str(session.query(text))) == counted(gillnet, TEN[5], bucket)
 
 
 def test_an_engine_looks_for_the_entries(bucket, gillnet, clickhouse, tmp_path):

@@ -8,10 +8,12 @@ mod dialect;
 mod expr;
 mod lower;
 mod pattern;
+mod says;
+mod value;
 
 pub use dialect::Dialect;
 pub use expr::{Comparison, Expr, Part, Sum, Type};
-pub use lower::type_of;
+pub use value::type_of;
 
 use crate::ast::{Expr as Tree, Kind, Span};
 use crate::check::Env;
