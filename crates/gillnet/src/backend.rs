@@ -328,6 +328,7 @@ impl RecordedBackend {
             tap: None,
             needs,
             stream,
+            among: None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::config::{Config, duration};
 use crate::exit;
+use crate::sql::{ClickHouse, Engine};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gillnet_api::Speech;
 use gillnet_entry::Workload;
@@ -66,6 +67,8 @@ pub enum Command {
     Query(QueryArgs),
     /// Write what a filter matches to one file: packets in the order of time, or entries
     Export(ExportArgs),
+    /// Write a filter as SQL over the index of a bucket, for engines that exist
+    Sql(SqlArgs),
     /// The filter language: check, explain and format filters, and list what they may speak of
     Kfl(crate::kfl::KflArgs),
     /// Scripts: list, add and change those of a running Gillnet; check and try them on captures
@@ -82,6 +85,7 @@ pub enum Command {
     gillnet query http capture.pcap --count\n  \
     gillnet query 'dns and response.rcode != 0' day.pcapng.gz -o table\n  \
     gillnet query 'http and response.status >= 500' gs://bucket/prefix --since 2h --columns method,url,status\n  \
+    gillnet query 'http and response.status >= 500' gs://bucket/prefix --count --engine clickhouse://ch:8123\n  \
     tcpdump -w - | gillnet query http -")]
 pub struct QueryArgs {
     /// Filter in either spelling of KFL; '' matches everything
@@ -102,6 +106,11 @@ pub struct QueryArgs {
     /// Stop after so many entries
     #[arg(long, value_name = "N")]
     pub limit: Option<u64>,
+    /// Let a ClickHouse server look for the entries of a bucket: clickhouse://host:8123 [user, password: in it, or CLICKHOUSE_USER, CLICKHOUSE_PASSWORD]
+    #[arg(long, value_name = "URL")]
+    pub engine: Option<ClickHouse>,
+    #[command(flatten)]
+    pub place: Place,
     #[command(flatten)]
     pub time: TimeArgs,
     #[command(flatten)]
@@ -185,6 +194,55 @@ impl ExportArgs {
             ))
         })
     }
+}
+
+/// Where an engine finds a bucket.
+#[derive(Args, Debug, Default)]
+pub struct Place {
+    /// What the engine knows the bucket by, where it is not by its URL or path
+    #[arg(long, value_name = "URL")]
+    pub location: Option<String>,
+    /// A table or view over the bucket that the engine has, as `gillnet sql --define` makes one
+    #[arg(long, value_name = "NAME")]
+    pub table: Option<String>,
+}
+
+/// `gillnet sql`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    gillnet sql 'http && status_code >= 500' gs://bucket/prefix --dialect duckdb --since 24h --count\n  \
+    gillnet sql 'http && elapsed_time > 500000' /var/recordings --dialect clickhouse --by dst.name,status_code\n  \
+    gillnet sql '' s3://bucket/prefix --dialect trino --define hive.net.entries\n  \
+    gillnet sql 'dns' s3://bucket/prefix --dialect trino --table hive.net.entries --columns startTime,src.ip,dns.response.code")]
+pub struct SqlArgs {
+    /// Filter in either spelling of KFL; '' matches everything
+    pub kfl: String,
+    /// The bucket: gs://bucket/prefix, s3://bucket/prefix, file:///folder, a folder
+    pub bucket: String,
+    /// Whose SQL
+    #[arg(long, value_enum, value_name = "ENGINE")]
+    pub dialect: Engine,
+    /// How many entries match
+    #[arg(long, group = "what")]
+    pub count: bool,
+    /// How many entries match, by values of these columns
+    #[arg(long, value_delimiter = ',', value_name = "NAMES", group = "what")]
+    pub by: Vec<String>,
+    /// These columns of the entries that match: a KFL2 name, a JSON path, or the end of one
+    #[arg(long, value_delimiter = ',', value_name = "NAMES", group = "what")]
+    pub columns: Vec<String>,
+    /// The definition of a table or view of this name over the bucket, instead of a question
+    #[arg(long, value_name = "NAME", group = "what")]
+    pub define: Option<String>,
+    /// So many entries at most
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u64>,
+    #[command(flatten)]
+    pub place: Place,
+    #[command(flatten)]
+    pub time: TimeArgs,
+    #[command(flatten)]
+    pub language: Language,
 }
 
 /// Output formats of `query`.

@@ -1,5 +1,6 @@
 //! Columns by name: a field's name in KFL2, its path in JSON, or the end of that path.
 
+use gillnet_bucket::index::KnownProtocol;
 use gillnet_entry::{COMMON, Entry, Schema, Value, json};
 use gillnet_protocols::REGISTRY;
 
@@ -43,6 +44,22 @@ impl Column {
     /// Its field in the protocol's part of an entry.
     fn own(&self, entry: &Entry<'_>) -> Option<u16> {
         self.own.get(usize::from(entry.protocol)).copied().flatten()
+    }
+
+    /// Its field in the common part.
+    pub fn common_field(&self) -> Option<u16> {
+        self.common
+    }
+
+    /// The protocols that have such a field, and its place in their tables.
+    pub fn own_fields<'k>(
+        &self,
+        known: &'k [KnownProtocol],
+    ) -> impl Iterator<Item = (&'k KnownProtocol, u16)> {
+        known.iter().filter_map(|protocol| {
+            let field = self.own.get(usize::from(protocol.number)).copied()??;
+            Some((protocol, field))
+        })
     }
 
     /// Its value in an entry.

@@ -4,7 +4,7 @@ use crate::cli::Access;
 use crate::config::Config;
 use crate::exit;
 use gillnet_api::StreamKey;
-use gillnet_bucket::layout::TimeRange;
+use gillnet_bucket::layout::{TimeRange, recorder, unescape};
 use gillnet_bucket::packets::StreamId;
 use gillnet_bucket::{
     Access as BucketAccess, Bucket, BucketError, Credentials, Destination, Group, GroupIndex,
@@ -184,6 +184,25 @@ impl Pending {
         files.iter().map(state).collect::<Vec<_>>().join("\n")
     }
 
+    /// The process that recorded it, as names of objects begin: `<node>_<run>`.
+    pub fn recorder(&self) -> Option<String> {
+        match self {
+            Pending::Files(_) => None,
+            Pending::Group(group) => match group.origin() {
+                RecordedBy::Recorded { node, run, .. } => Some(recorder(node, *run)),
+                RecordedBy::Captures { .. } => None,
+            },
+        }
+    }
+
+    /// Whether all of it is in an index.
+    pub fn is_indexed(&self) -> bool {
+        match self {
+            Pending::Files(_) => false,
+            Pending::Group(group) => group.is_indexed(),
+        }
+    }
+
     /// Its index, where it has one, and where its entries come from.
     pub fn index(&self) -> Result<Option<(GroupIndex, Arc<Origin>)>, BucketError> {
         match self {
@@ -238,17 +257,31 @@ fn recorded(group: Group) -> anyhow::Result<Reading> {
 /// Where the entries of a group come from, read from packets or from their index.
 fn origin_of(group: &Group) -> Arc<Origin> {
     match group.origin() {
-        RecordedBy::Recorded { cluster, node, run } => Arc::new(Origin {
-            worker: node.clone(),
-            node: node.clone(),
-            cluster: cluster.clone(),
-            run: format!("{run:016x}"),
-            backend: "af_packet",
-            kept: true,
-            ..Origin::default()
-        }),
+        RecordedBy::Recorded { cluster, node, run } => {
+            recorded_by(cluster, node, format!("{run:016x}"))
+        }
         RecordedBy::Captures { folder } => origin(folder),
     }
+}
+
+/// The origin of entries that a process recorded.
+fn recorded_by(cluster: &str, node: &str, run: String) -> Arc<Origin> {
+    Arc::new(Origin {
+        worker: node.to_owned(),
+        node: node.to_owned(),
+        cluster: cluster.to_owned(),
+        run,
+        backend: "af_packet",
+        kept: true,
+        ..Origin::default()
+    })
+}
+
+/// The origin of entries that an engine found: of the cluster as its folder is named, and of a [`Pending::recorder`].
+pub fn origin_recorded(cluster: &str, recorder: &str) -> Arc<Origin> {
+    let (node, run) = recorder.rsplit_once('_').unwrap_or((recorder, ""));
+    let shown = |name: &str| unescape(name).unwrap_or_else(|| name.to_owned());
+    recorded_by(&shown(cluster), &shown(node), run.to_owned())
 }
 
 /// The origin of entries of plain captures.

@@ -24,6 +24,7 @@ mod scan;
 mod scripting;
 mod scripts;
 mod serve;
+mod sql;
 mod tap;
 mod worker;
 
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
     let result = match &cli.command {
         cli::Command::Query(args) => query::run(&cli.shared, args),
         cli::Command::Export(args) => export::run(&cli.shared, args),
+        cli::Command::Sql(args) => sql::run(&cli.shared, args),
         cli::Command::Kfl(args) => kfl::run(&cli.shared, args),
         cli::Command::Scripts(args) => scripts::run(&cli.shared, args),
         cli::Command::Console(args) => console::run(&cli.shared, args),

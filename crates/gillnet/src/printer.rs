@@ -120,6 +120,25 @@ impl Printer {
         }
     }
 
+    /// The columns that it prints; `None` where it prints entries whole, or their number.
+    pub fn columns(&self) -> Option<&[Column]> {
+        match &self.shape {
+            Shape::Columns(columns) => Some(&columns.columns),
+            Shape::Row(columns) => Some(columns),
+            Shape::Count | Shape::Whole(_) => None,
+        }
+    }
+
+    /// Whether it prints bodies.
+    pub fn needs_bodies(&self) -> bool {
+        matches!(self.shape, Shape::Whole(_))
+    }
+
+    /// Takes so many entries for counted.
+    pub fn counted(&mut self, entries: u64) {
+        self.found = self.found.saturating_add(entries).min(self.limit);
+    }
+
     /// Prints an entry. `false` where no more are wanted.
     pub fn entry(&mut self, entry: &Entry<'_>) -> bool {
         if self.found >= self.limit {

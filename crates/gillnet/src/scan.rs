@@ -15,6 +15,7 @@ use gillnet_pipeline::{
     Consumer, Control, Counters, Ended, FrameTap, Keep, Matched, Plan, Shard, ShardConfig, Want,
     run,
 };
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -35,6 +36,8 @@ pub struct Scan<'c> {
     pub needs: Needs,
     /// The only stream that is wanted: of a recording with an index nothing else is fetched.
     pub stream: Option<&'c StreamKey>,
+    /// Of all that processes recorded, only what these did; see [`Pending::recorder`].
+    pub among: Option<&'c HashSet<String>>,
 }
 
 /// What is needed of an entry: where its packets are not, an index that decides the filter is enough.
@@ -94,6 +97,11 @@ impl Scan<'_> {
         let plan = Arc::new(Plan::new(wants, 1));
         let named = cli::names(self.config, false);
         for mut group in groups {
+            if let (Some(among), Some(recorder)) = (self.among, group.recorder())
+                && !among.contains(&recorder)
+            {
+                continue;
+            }
             if let Some(key) = self.stream {
                 match group.only(key) {
                     Some(only) => group = only,
@@ -206,6 +214,18 @@ impl Scan<'_> {
     }
 }
 
+/// The protocols that an index is asked for.
+pub fn known() -> Vec<KnownProtocol> {
+    let known = (0..).zip(gillnet_protocols::REGISTRY);
+    known
+        .map(|(number, protocol)| KnownProtocol {
+            number,
+            schema: protocol.schema,
+            infos: protocol.infos,
+        })
+        .collect()
+}
+
 /// What is asked of an index.
 struct Indexed {
     known: Vec<KnownProtocol>,
@@ -240,14 +260,7 @@ impl Indexed {
             Needs::Row if filter.redacts() => Needs::Packets,
             needs => needs,
         };
-        let known = (0..).zip(gillnet_protocols::REGISTRY);
-        let known: Vec<_> = known
-            .map(|(number, protocol)| KnownProtocol {
-                number,
-                schema: protocol.schema,
-                infos: protocol.infos,
-            })
-            .collect();
+        let known = known();
         let filter = on_rows(&cli::speech(config)?.env, &known, filter);
         let bound = !filter.columns().is_empty() || *filter.needs() != rows::Needs::Every;
         let spared = needs != Needs::Packets && filter.is_whole();

@@ -5,11 +5,13 @@
 //!
 //! docs/format.md describes the columns. A later version may add columns; none changes its meaning.
 
+mod answered;
 mod columns;
 mod entries;
 mod prune;
 mod query;
 mod remote;
+mod sql;
 mod stored;
 mod streams;
 
@@ -22,8 +24,10 @@ use parquet::file::properties::{
     EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion,
 };
 
+pub use answered::answered;
 pub use entries::{Entries, EntriesWriter};
-pub use query::{Cost, EntriesFile, Found, Question, on_rows};
+pub use query::{Cost, EntriesFile, Found, Question, has_column, on_rows};
+pub use sql::{EntriesTable, PARTITIONS, PLACE};
 pub use stored::KnownProtocol;
 pub use streams::{Range, StreamPlace, StreamRow, StreamsWriter, stream_places};
 

@@ -66,12 +66,13 @@ pub struct Cost {
 /// A filter, compiled in `env`, on the rows of an index.
 #[must_use]
 pub fn on_rows(env: &Env, known: &[KnownProtocol], filter: &Filter) -> RowFilter {
-    RowFilter::new(env, filter, |column| has(known, column))
+    RowFilter::new(env, filter, |column| has_column(known, column))
 }
 
 /// Whether an index has the column. That of a header or a body it has not; nor what Kubernetes says of the ends beyond
 /// their names.
-fn has(known: &[KnownProtocol], column: Column) -> bool {
+#[must_use]
+pub fn has_column(known: &[KnownProtocol], column: Column) -> bool {
     match column {
         Column::Ip(_) | Column::Port(_) | Column::Name(..) | Column::Tls => true,
         Column::Common(field) => {

@@ -20,6 +20,16 @@ pub struct GroupIndex {
 }
 
 impl Group {
+    /// Whether all of its packets have an index.
+    #[must_use]
+    pub fn is_indexed(&self) -> bool {
+        let Content::Objects(objects) = &self.content else {
+            return false;
+        };
+        let indexed: HashSet<_> = self.entries.iter().map(|file| &file.name).collect();
+        objects.iter().all(|object| indexed.contains(&object.name))
+    }
+
     /// Its index; `None` where not all of its packets have one (an earlier version recorded them, or not everything is
     /// uploaded yet).
     ///
@@ -29,8 +39,7 @@ impl Group {
         let Content::Objects(objects) = &self.content else {
             return Ok(None);
         };
-        let indexed: HashSet<_> = self.entries.iter().map(|file| &file.name).collect();
-        if !objects.iter().all(|object| indexed.contains(&object.name)) {
+        if !self.is_indexed() {
             return Ok(None);
         }
         let bucket = &self.shared.bucket;
