@@ -50,6 +50,7 @@ pub fn run(shared: &Shared, args: &QueryArgs) -> anyhow::Result<Done> {
         within,
         tap: None,
         needs,
+        strict: false,
         stream: None,
     };
     let summary = scan.run(&inputs, &mut || Box::new(Print::take(&home)))?;
