@@ -327,6 +327,7 @@ impl RecordedBackend {
             within: self.within,
             tap: None,
             needs,
+            strict: false,
             stream,
             among: None,
         }

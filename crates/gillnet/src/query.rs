@@ -53,6 +53,7 @@ pub fn run(shared: &Shared, args: &QueryArgs) -> anyhow::Result<Done> {
         within,
         tap: None,
         needs,
+        strict: false,
         stream: None,
         among: None,
     };
