@@ -43,6 +43,8 @@ pub struct Capture {
     pub filter: String,
     /// The byte ring.
     pub ring: RingConfig,
+    /// The disk ring of everything.
+    pub raw: RawConfig,
     #[serde(flatten)]
     unknown: BTreeMap<String, serde_json::Value>,
 }
@@ -53,6 +55,7 @@ impl Default for Capture {
             interfaces: vec!["any".into()],
             filter: String::new(),
             ring: RingConfig::default(),
+            raw: RawConfig::default(),
             unknown: BTreeMap::new(),
         }
     }
@@ -66,6 +69,20 @@ pub struct RingConfig {
     pub size: Option<Size>,
     /// Size of the kernel's ring, 64 MiB.
     pub kernel: Option<Size>,
+    #[serde(flatten)]
+    unknown: BTreeMap<String, serde_json::Value>,
+}
+
+/// `capture.raw`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(default, rename_all = "camelCase")]
+pub struct RawConfig {
+    /// Whether every frame is kept, whatever is recorded.
+    pub enabled: bool,
+    /// The most that is kept of them on the disk; 1 GiB.
+    pub size: Option<Size>,
+    /// Frames that are older go, such as `24h`; without it only the size counts.
+    pub age: Option<String>,
     #[serde(flatten)]
     unknown: BTreeMap<String, serde_json::Value>,
 }
@@ -356,6 +373,7 @@ impl Config {
             ("", &self.unknown),
             ("capture.", &self.capture.unknown),
             ("capture.ring.", &self.capture.ring.unknown),
+            ("capture.raw.", &self.capture.raw.unknown),
             ("recording.", &self.recording.unknown),
             ("spool.", &self.spool.unknown),
             ("scripting.", &self.scripting.unknown),

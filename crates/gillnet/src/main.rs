@@ -11,6 +11,7 @@ mod console;
 mod debug;
 mod exit;
 mod identity;
+mod index;
 mod inputs;
 mod kfl;
 mod live;
@@ -23,6 +24,7 @@ mod scan;
 mod scripting;
 mod scripts;
 mod serve;
+mod snapshot;
 mod tap;
 mod worker;
 
@@ -37,10 +39,13 @@ fn main() -> ExitCode {
     cli::log(&cli);
     let result = match &cli.command {
         cli::Command::Query(args) => query::run(&cli.shared, args),
+        cli::Command::Index(args) => index::run_index(&cli.shared, args),
         cli::Command::Kfl(args) => kfl::run(&cli.shared, args),
         cli::Command::Scripts(args) => scripts::run(&cli.shared, args),
         cli::Command::Console(args) => console::run(&cli.shared, args),
         cli::Command::Debug(args) => debug::run(&cli.shared, args),
+        cli::Command::Snapshot(args) => snapshot::run(&cli.shared, args),
+        cli::Command::Pcapdump(args) => snapshot::dump(&cli.shared, args),
         cli::Command::Tap(args) => tap::run(&cli.shared, args),
         cli::Command::Worker(args) => worker::run(&cli.shared, args),
     };
