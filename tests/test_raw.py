@@ -1,17 +1,15 @@
 """Raw capture and snapshots: every frame of the node is there afterwards, within the ring's limits, whatever is killed."""
 
+import collections
 import json
 import os
-import pathlib
-import re
-import shutil
 import signal
 import subprocess
 import sys
 import time
 
 import pytest
-from conftest import count, query, tshark, wait_for
+from conftest import query, tshark, wait_for
 
 RAW = {"enabled": True, "size": "64Mi"}
 # what tells frames from each other, over both writers
@@ -20,7 +18,7 @@ FIELDS = ("frame.len", "eth.type", "ip.id", "ip.src", "ip.proto", "tcp.srcport",
 
 def bag(path, display=""):
     rows = tshark(path, "-Y", display, "-T", "fields", *[part for field in FIELDS for part in ("-e", field)])
-    return sorted(rows.splitlines())
+    return collections.Counter(rows.splitlines())
 
 
 def gillnet_run(gillnet, host, *arguments, check=True, env=None):
@@ -94,14 +92,10 @@ def test_every_frame_that_tcpdump_saw_is_in_the_ring(node, host, web, gillnet, t
     gillnet_run(gillnet, host, "--config", node.config, "snapshot", "create", "all")
     snapshot = node.data / "snapshots/all/packets.pcapng"
     seen, kept = bag(pcap), bag(snapshot)
-    assert len(seen) > 400 and any(row.split("\t")[4] == "253" for row in seen) and any(row.split("\t")[1] == "0x0806" for row in seen)
-    missing = list(seen)
-    for row in kept:
-        if row in missing:
-            missing.remove(row)
-    assert not missing, (len(missing), missing[:3])
+    assert seen.total() > 400 and any(row.split("\t")[4] == "253" for row in seen) and any(row.split("\t")[1] == "0x0806" for row in seen)
+    assert not seen - kept, list((seen - kept).items())[:3]
     about = json.loads((node.data / "snapshots/all/snapshot.json").read_text())
-    assert about["packets"] == len(kept) and about["missing"] == [] and about["lost"]["queue"] == about["lost"]["disk"] == 0
+    assert about["packets"] == kept.total() and about["missing"] == [] and about["lost"]["queue"] == about["lost"]["disk"] == 0
 
     # the same by packet filter, by time, and by workload
     config = json.loads(node.config.read_text())
@@ -143,14 +137,14 @@ def test_every_frame_that_tcpdump_saw_is_in_the_ring(node, host, web, gillnet, t
     assert again.returncode == 2 and "never changes" in again.stderr
     assert "far\t" in gillnet_run(gillnet, host, "snapshot", "list", "--from", to).stdout
     gillnet_run(gillnet, host, "snapshot", "download", "far", tmp_path, "--from", to)
-    assert bag(tmp_path / "far.pcapng.gz") == kept
+    assert not kept - bag(tmp_path / "far.pcapng.gz")  # more may have come
     packed = tmp_path / "kept/snapshots/far/packets.pcapng.gz"
     packed.write_bytes(packed.read_bytes()[:-9] + bytes(9))
     bad = gillnet_run(gillnet, host, "snapshot", "download", "far", tmp_path / "bad.gz", "--from", to, check=False)
     assert bad.returncode == 1 and "damaged" in bad.stderr and not (tmp_path / "bad.gz").exists()
 
     gillnet_run(gillnet, host, "--config", node.config, "pcapdump", "--time", "10m", "--dest", tmp_path / "dump.pcapng")
-    assert bag(tmp_path / "dump.pcapng") == kept
+    assert not kept - bag(tmp_path / "dump.pcapng")
     assert node.end(worker, signal.SIGTERM) == 0
     assert not list((node.data / "raw/held").iterdir())
 
@@ -162,6 +156,7 @@ def test_the_ring_keeps_to_its_size_and_goes_on_after_kills(node, host, web, gil
     for k in range(3):
         worker = node.start(f"worker{k}.log")
         for _ in range(3):
+            last_traffic = time.time()
             traffic(host, web, node.peer, 1)
             largest = max(largest, sum(path.stat().st_size for path in (node.data / "raw").glob("*.*")))
         if k < 2:
@@ -178,18 +173,15 @@ def test_the_ring_keeps_to_its_size_and_goes_on_after_kills(node, host, web, gil
     about = json.loads((node.data / "snapshots/rest/snapshot.json").read_text())
     assert about["missing"][0]["why"].startswith("had left the ring") and "missing:" in run.stderr
     kept, seen = bag(node.data / "snapshots/rest/packets.pcapng"), bag(pcap)
-    assert len(kept) == about["packets"] > 100
-    # nothing but what was on the wire, and none twice
-    left = list(seen)
-    for row in kept:
-        left.remove(row)
-    # of the last run nothing is missing
-    first = tshark(node.data / "snapshots/rest/packets.pcapng", "-T", "fields", "-e", "frame.time_epoch").splitlines()[0]
-    later = count(pcap, f"frame.time_epoch > {first}")
-    assert later >= len(kept) - 1
+    assert kept.total() == about["packets"] > 100
+    # nothing but what was on the wire, and none twice; but for what came after tcpdump
+    assert not kept - seen - bag(node.data / "snapshots/rest/packets.pcapng", "arp or icmpv6")
+    # of what the last worker saw nothing is missing
+    late = bag(pcap, f"frame.time_epoch > {last_traffic}") - kept
+    assert not late, list(late.items())[:3]
+    assert node.end(worker, signal.SIGTERM) == 0
     for segment in sorted((node.data / "raw").glob("*.pcapng")):
         tshark(segment, "-c", "1")
-    node.end(worker, signal.SIGTERM)
 
 
 def test_what_is_torn_is_cut_and_counted_and_gaps_are_named(node, host, web, gillnet, tmp_path):
