@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import random
 import shutil
 import signal
@@ -12,7 +13,7 @@ import time
 
 import duckdb
 import pytest
-from conftest import count, objects, query, tshark
+from conftest import ROOT, count, objects, query, tshark
 
 FILTERS = [
     "", "http", "dns", "http or dns", "http && status_code >= 500", "response.status == 200", 'method == "GET"', 'http && path.startsWith("/1")',
@@ -100,6 +101,16 @@ def test_a_capture_becomes_a_bucket_with_its_entries(gillnet, capture, tmp_path)
     before = {path: path.stat().st_mtime_ns for path in bucket.rglob("*")}
     assert "already" in index(gillnet, data, capture, "--to", f"file://{bucket}", "--cluster", "lab", "--recording", "day").stderr
     assert before == {path: path.stat().st_mtime_ns for path in bucket.rglob("*")}
+
+
+CAPTURES = pathlib.Path(os.environ.get("GILLNET_CAPTURES", ROOT.parent / "shared/captures"))
+
+
+@pytest.mark.parametrize("capture", ["mixed/dnscap__frags.pcap", "mixed/ndpi__dns_fragmented.pcap", "dns/dnscap__dnso1tcp.pcap", "dns/ndpi__dropbox.pcap"])
+def test_captures_of_others(gillnet, capture, tmp_path):
+    """Datagrams in fragments, several in one flow, and DNS over TCP."""
+    index(gillnet, tmp_path / "data", CAPTURES / capture, "--to", f"file://{tmp_path}/bucket")
+    same_entries(gillnet, CAPTURES / capture, tmp_path / "bucket", ["", "dns && request_size > 30"])
 
 
 def test_folders_archives_and_standard_input(gillnet, capture, tmp_path):

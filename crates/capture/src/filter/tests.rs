@@ -9,9 +9,9 @@ use std::{
 };
 
 use super::machine::{Known, run};
-use super::{check_filter, compile};
+use super::{FrameFilter, check_filter, compile};
 use crate::{
-    Error, Event, Input, LinkType, open_files,
+    Error, Event, Frame, Input, LinkType, NO_POS, PacketDirection, open_files,
     write::{PcapResolution, PcapWriter},
 };
 
@@ -582,4 +582,40 @@ fn rubbish_is_refused_or_compiled() {
         compiled += usize::from(check_filter(&expression).is_ok());
     }
     assert!(compiled > 100, "{compiled}");
+}
+
+/// Frames that are captured already begin with the header that their link type says.
+#[test]
+fn captured_frames_of_each_link() {
+    let mut ip = vec![0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
+    ip.extend([0x9c, 0x40, 0, 80]);
+    ip.resize(40, 0);
+    let ethernet = [&[0; 12][..], &[8, 0]].concat();
+    for (link, head) in [
+        (LinkType::Ethernet, &ethernet[..]),
+        (LinkType::Raw, &[]),
+        (LinkType::Ipv4, &[]),
+        (LinkType::Null, &[2, 0, 0, 0]),
+        (LinkType::LinuxSll, &[0; 16]),
+        (LinkType::LinuxSll2, &[0; 20]),
+    ] {
+        let data = [head, &ip].concat();
+        let frame = Frame {
+            ts: 0,
+            iface: 0,
+            link,
+            direction: PacketDirection::Out,
+            wire_len: data.len() as u32,
+            data: &data,
+            pos: NO_POS,
+            comment: None,
+        };
+        let takes = |expression: &str| FrameFilter::new(expression).unwrap().takes(&frame);
+        for yes in ["", "tcp dst port 80 and src host 10.0.0.1", "outbound"] {
+            assert!(takes(yes), "{link:?} {yes}");
+        }
+        for no in ["udp", "host 10.0.0.3", "inbound"] {
+            assert!(!takes(no), "{link:?} {no}");
+        }
+    }
 }

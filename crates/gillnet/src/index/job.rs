@@ -65,14 +65,15 @@ impl Job {
             data,
             journal: journal.unwrap_or_default(),
         };
-        if again && job.journal.version != 0 {
-            job.forget_groups()?;
+        if again {
             job.journal = Journal::default();
         }
         if job.journal.version == 0 {
             job.journal.version = VERSION;
             job.journal.asked = asked.iter().map(|part| (*part).clone()).collect();
             job.write()?;
+            // of what was forgotten; only now, as they say what is in the bucket
+            job.forget_groups()?;
         } else if !job.is_done() {
             tracing::info!("goes on with what was begun ({})", dir.display());
         }

@@ -69,6 +69,9 @@ pub struct IndexArgs {
     pub access: Access,
 }
 
+/// The most that the byte ring needs where streams are recorded as they come.
+const RING: u64 = 256 << 20;
+
 /// Frames that went into a bucket, and what came of them.
 #[derive(Debug, Default)]
 struct Came {
@@ -137,7 +140,7 @@ pub fn run_index(shared: &Shared, args: &IndexArgs) -> anyhow::Result<Done> {
         let part = job.part(&label)?;
         work.group(group, &part, &progress, &mut came)
             .with_context(|| {
-                format!("{label}: not all of it is in the bucket; the same command goes on")
+                format!("{label}: not all of it is in the bucket; the same command goes on, with --again it begins anew")
             })?;
         job.done(&label)?;
     }
@@ -233,7 +236,10 @@ impl Work<'_> {
         let control = Arc::new(Control::default());
         let feed = Feed::new(handle, batch.pump(), Arc::clone(&control), progress.meter());
         let failed = feed.failed();
+        // without a filter nothing is read back from it but what reassembly holds
+        let whole = self.rule.kfl.trim().is_empty();
         let usual = crate::live::ring_size(self.config, &part.dir);
+        let ring = if whole { usual.min(RING) } else { usual };
         let want = Want {
             bit: 0,
             filter: self.filter.clone(),
@@ -241,7 +247,7 @@ impl Work<'_> {
             bodies: false,
         };
         let plan = Plan::new(vec![want], 1);
-        let plan = if self.rule.kfl.trim().is_empty() {
+        let plan = if whole {
             plan.recording_whole(1)
         } else {
             plan
@@ -258,7 +264,7 @@ impl Work<'_> {
             ..ShardConfig::new(
                 Arc::new(plan),
                 shown,
-                Keep::Ring(Ring::create(Some(&part.dir), usual)?),
+                Keep::Ring(Ring::create(Some(&part.dir), ring)?),
                 Box::new(Nobody),
             )
         });
