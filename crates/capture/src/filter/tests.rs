@@ -587,7 +587,9 @@ fn rubbish_is_refused_or_compiled() {
 /// Frames that are captured already begin with the header that their link type says.
 #[test]
 fn captured_frames_of_each_link() {
-    let mut ip = vec![0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
+    let mut ip = vec![
+        0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2,
+    ];
     ip.extend([0x9c, 0x40, 0, 80]);
     ip.resize(40, 0);
     let ethernet = [&[0; 12][..], &[8, 0]].concat();

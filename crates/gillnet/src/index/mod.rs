@@ -247,11 +247,7 @@ impl Work<'_> {
             bodies: false,
         };
         let plan = Plan::new(vec![want], 1);
-        let plan = if whole {
-            plan.recording_whole(1)
-        } else {
-            plan
-        };
+        let plan = if whole { plan.recording_whole(1) } else { plan };
         let mut next = 0;
         let mut shard = Shard::new(ShardConfig {
             origin,

@@ -231,8 +231,8 @@ mod tests {
             ends.push(whole.len());
         }
         for cut in 0..=whole.len() {
-            for zeros in [0, 40] {
-                let torn = [&whole[..cut], &vec![0; zeros]].concat();
+            for more in [0, 40] {
+                let torn = [&whole[..cut], &vec![0xaa; more]].concat();
                 std::fs::write(&path, &torn).unwrap();
                 let left = ends.iter().filter(|end| **end <= cut).count();
                 let mark = recover(&path).unwrap();

@@ -171,7 +171,12 @@ fn place(all: &Path) -> io::Result<(PathBuf, File)> {
     let make = |dir: &Path| DirBuilder::new().recursive(true).mode(0o700).create(dir);
     make(all)?;
     for entry in std::fs::read_dir(all)? {
-        let dir = entry?.path();
+        let entry = entry?;
+        let dir = entry.path();
+        // one that is being made has no lock yet
+        if entry.file_name().to_string_lossy().starts_with('.') {
+            continue;
+        }
         let left = File::open(dir.join("lock")).is_ok_and(|lock| lock.try_lock().is_ok());
         if left {
             std::fs::remove_dir_all(&dir)?;
