@@ -19,6 +19,8 @@ use gillnet_entry::time;
 /// Key of the object that says which version of the layout a bucket has.
 pub const FORMAT_KEY: &str = "gillnet.json";
 
+/// The folder of snapshots.
+pub const SNAPSHOTS: &str = "snapshots/";
 /// What [`FORMAT_KEY`] holds.
 pub const FORMAT: &str = "{\"format\":\"gillnet\",\"version\":1}\n";
 

@@ -21,7 +21,7 @@ mod view;
 pub mod write;
 
 pub use error::Error;
-pub use filter::check_filter;
+pub use filter::{FrameFilter, check_filter};
 pub use frame::{Event, Frame, Interface, LinkType, NO_POS, PacketDirection, Source, SourceStats};
 pub use own::OwnSockets;
 pub use sources::expand::{ArchiveMember, Input, expand};

@@ -83,6 +83,10 @@ reasons! {
     LiveQueue = "live-queue",
     /// Frames that found the recorder's queue full.
     RecorderQueue = "recorder-queue",
+    /// Frames that found the queue of raw capture full.
+    RawQueue = "raw-queue",
+    /// Frames that the disk of raw capture did not take.
+    RawDisk = "raw-disk",
     /// Packets of a recorded stream that had left the ring before it matched.
     TruncatedBefore = "truncated-before",
     /// Sealed objects given up because the spool was full.

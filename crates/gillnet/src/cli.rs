@@ -69,6 +69,12 @@ pub enum Command {
     Export(ExportArgs),
     /// Write a filter as SQL over the index of a bucket, for engines that exist
     Sql(SqlArgs),
+    /// Dissect captures and recordings into a bucket, as a recorder would have written it
+    Index(crate::index::IndexArgs),
+    /// Keep windows of the raw ring: what was captured before anyone asked
+    Snapshot(crate::snapshot::SnapshotArgs),
+    /// Write the last part of the raw ring into a file
+    Pcapdump(crate::snapshot::PcapdumpArgs),
     /// The filter language: check, explain and format filters, and list what they may speak of
     Kfl(crate::kfl::KflArgs),
     /// Scripts: list, add and change those of a running Gillnet; check and try them on captures

@@ -44,6 +44,8 @@ pub struct Capture {
     pub filter: String,
     /// The byte ring.
     pub ring: RingConfig,
+    /// The disk ring of everything.
+    pub raw: RawConfig,
     #[serde(flatten)]
     unknown: BTreeMap<String, serde_json::Value>,
 }
@@ -54,6 +56,7 @@ impl Default for Capture {
             interfaces: vec!["any".into()],
             filter: String::new(),
             ring: RingConfig::default(),
+            raw: RawConfig::default(),
             unknown: BTreeMap::new(),
         }
     }
@@ -67,6 +70,20 @@ pub struct RingConfig {
     pub size: Option<Size>,
     /// Size of the kernel's ring, 64 MiB.
     pub kernel: Option<Size>,
+    #[serde(flatten)]
+    unknown: BTreeMap<String, serde_json::Value>,
+}
+
+/// `capture.raw`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(default, rename_all = "camelCase")]
+pub struct RawConfig {
+    /// Whether every frame is kept, whatever is recorded.
+    pub enabled: bool,
+    /// The most that is kept of them on the disk; 1 GiB.
+    pub size: Option<Size>,
+    /// Frames that are older go, such as `24h`; without it only the size counts.
+    pub age: Option<String>,
     #[serde(flatten)]
     unknown: BTreeMap<String, serde_json::Value>,
 }
@@ -371,6 +388,7 @@ impl Config {
             ("", &self.unknown),
             ("capture.", &self.capture.unknown),
             ("capture.ring.", &self.capture.ring.unknown),
+            ("capture.raw.", &self.capture.raw.unknown),
             ("recording.", &self.recording.unknown),
             ("spool.", &self.spool.unknown),
             ("scripting.", &self.scripting.unknown),

@@ -56,18 +56,13 @@ impl Inputs {
         let mut inputs = Vec::new();
         let mut files = Vec::new();
         for source in sources {
-            let Some(destination) = bucket(source).map_err(exit::usage)? else {
-                files.push(source.clone());
+            let source = crate::snapshot::resolve(&config.data_dir(), source)?;
+            let source = source.display().to_string();
+            let Some(destination) = bucket(&source).map_err(exit::usage)? else {
+                files.push(source);
                 continue;
             };
-            let key_file = access.key_file.as_deref();
-            let credentials = Credentials {
-                anonymous: access.anonymous,
-                ..config.credentials(&destination, key_file)?
-            };
-            let bucket = connect(&destination, &credentials, BucketAccess::Read)
-                .map_err(exit::unreachable)?;
-            inputs.push(Input::Bucket(bucket));
+            inputs.push(Input::Bucket(read(&destination, access, config)?));
         }
         if !files.is_empty() {
             inputs.insert(0, Input::Files(files));
@@ -136,6 +131,19 @@ impl Pending {
         match self {
             Pending::Files(files) => captures(&files),
             Pending::Group(group) => recorded(*group),
+        }
+    }
+
+    /// What it is, the same at each opening.
+    pub fn label(&self) -> String {
+        match self {
+            Pending::Files(files) => files.join(" "),
+            Pending::Group(group) => match group.origin() {
+                RecordedBy::Recorded { cluster, node, run } => {
+                    format!("recorded by {cluster}/{node}, run {run:016x}")
+                }
+                RecordedBy::Captures { folder } => format!("captures in {folder:?}"),
+            },
         }
     }
 
@@ -295,6 +303,33 @@ fn origin(folder: &str) -> Arc<Origin> {
     })
 }
 
+/// A source whose frames are copied into a ring: where they are in a file of their own means nothing there.
+pub struct Unplaced(pub Box<dyn Source>);
+
+impl Source for Unplaced {
+    fn next(&mut self) -> Result<Event<'_>, Error> {
+        Ok(match self.0.next()? {
+            Event::Frame(frame) => Event::Frame(Frame {
+                pos: NO_POS,
+                ..frame
+            }),
+            other => other,
+        })
+    }
+
+    fn interfaces(&self) -> &[Interface] {
+        self.0.interfaces()
+    }
+
+    fn stats(&mut self) -> SourceStats {
+        self.0.stats()
+    }
+
+    fn store(&self) -> Option<Store> {
+        None
+    }
+}
+
 /// Tells the stream of the frame that it gives, to whoever numbers streams.
 struct Tagged {
     inner: Box<dyn RecordedSource>,
@@ -360,4 +395,22 @@ fn bucket(source: &str) -> anyhow::Result<Option<Destination>> {
         return Ok(Some(Destination::parse(&source)?));
     }
     Ok(None)
+}
+
+/// A bucket to be read, as its URL names it.
+pub fn readable(url: &str, access: &Access, config: &Config) -> anyhow::Result<Arc<dyn Bucket>> {
+    let destination = Destination::parse(url).map_err(exit::usage)?;
+    read(&destination, access, config)
+}
+
+fn read(
+    destination: &Destination,
+    access: &Access,
+    config: &Config,
+) -> anyhow::Result<Arc<dyn Bucket>> {
+    let credentials = Credentials {
+        anonymous: access.anonymous,
+        ..config.credentials(destination, access.key_file.as_deref())?
+    };
+    connect(destination, &credentials, BucketAccess::Read).map_err(exit::unreachable)
 }

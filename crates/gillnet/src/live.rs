@@ -1,9 +1,10 @@
 //! Recording this host: source, shard, recorder and their configuration, which may change while they run.
 
 use crate::cli::{self, CaptureArgs, Shared};
-use crate::config::{Config, PacketFormat, Rule};
+use crate::config::{Config, PacketFormat, Rule, duration};
 use crate::exit;
 use crate::identity::{DataDir, Identity};
+use crate::inputs::Unplaced;
 use crate::own;
 use crate::scan;
 use crate::scripting;
@@ -21,6 +22,7 @@ use gillnet_names::{Names, NamesConfig};
 use gillnet_pipeline::{
     Consumer, Control, Ended, Keep, Matched, PacketSeen, Plan, Shard, ShardConfig, Want, run,
 };
+use gillnet_recorder::raw::{RawConfig, RawError, RawHandle, RawRing, RawStatus};
 use gillnet_recorder::{
     Buckets, Deps, Disk, Dissection, NameHistory, RecordedName, Recorder, RecorderConfig, Schedule,
     SystemClock,
@@ -43,6 +45,10 @@ const FAREWELL: Duration = Duration::from_secs(20);
 /// Entries kept for the dashboard, in bytes.
 const LIVE_BYTES: usize = 64 << 20;
 
+/// Bytes that raw capture keeps on the disk, and in memory until they are there.
+const RAW_BYTES: u64 = 1 << 30;
+const RAW_QUEUE: usize = 32 << 20;
+
 /// A host that is being recorded.
 pub struct Session {
     /// Steers the shard.
@@ -63,6 +69,7 @@ pub struct Session {
     rules: Mutex<Vec<Ruled>>,
     by_scripts: Mutex<ByScripts>,
     recorder: Arc<Recorder>,
+    raw: Option<RawRing>,
     names: Arc<Names>,
     buckets: Arc<Credentialed>,
     generation: Mutex<u32>,
@@ -113,7 +120,7 @@ impl Session {
         let identity = Identity::find(config.cluster.as_deref());
         let data = DataDir::open(&dir)?;
         let names = Arc::new(Names::new(cli::names(config, true)).map_err(exit::usage)?);
-        let buckets = Arc::new(Credentialed(Mutex::new(config.clone())));
+        let buckets = Arc::new(Credentialed::new(config.clone()));
         for (rule, _) in &rules {
             check_destination(rule, &buckets)?;
         }
@@ -135,7 +142,7 @@ impl Session {
             clock: Arc::new(SystemClock::default()),
             fs: Arc::new(Disk),
             buckets: Arc::clone(&buckets) as Arc<dyn Buckets>,
-            names: Arc::new(History(Arc::clone(&names))),
+            names: Arc::new(History::of(Arc::clone(&names))),
             dissection: config.recording.index.then(|| Dissection {
                 env: Arc::new(speech.env.clone()),
                 names: Arc::clone(&names),
@@ -143,7 +150,9 @@ impl Session {
             }),
         };
         let plain: Vec<_> = rules.iter().map(|(rule, _)| rule.clone()).collect();
+        let number = recorder_config.run;
         let (recorder, handles) = Recorder::start(recorder_config, &plain, deps)?;
+        let (raw, sink) = raw(config, &dir, &identity, number)?.unzip();
         let recorder = Arc::new(recorder);
         let live = shown.then(|| Arc::new(LiveStore::new(LIVE_BYTES)));
         let control = Arc::new(Control::default());
@@ -164,6 +173,7 @@ impl Session {
             rules: &rules,
             shown,
             scripts: scripts.demand(),
+            raw: raw.is_some(),
         };
         let plan = plan(&recorder, &wanted, &speech.env, 1)?;
         let mut numbers = data.numbers()?;
@@ -175,6 +185,7 @@ impl Session {
                 .into_iter()
                 .next()
                 .map(|handle| Box::new(crate::recording::Tee::new(handle)) as _),
+            raw: sink.map(|sink| Box::new(sink) as _),
             ..ShardConfig::new(
                 Arc::new(plan),
                 Arc::clone(&names),
@@ -210,6 +221,7 @@ impl Session {
             rules: Mutex::new(rules),
             by_scripts: Mutex::new(by_scripts),
             recorder,
+            raw,
             names,
             buckets,
             generation: Mutex::new(1),
@@ -278,6 +290,7 @@ impl Session {
             rules: &rules,
             shown: self.live.is_some(),
             scripts: self.scripts.demand(),
+            raw: self.raw.is_some(),
         };
         let plan = plan(&self.recorder, &wanted, &self.speech().env, *generation)?;
         self.control.set_plan(Arc::new(plan));
@@ -305,6 +318,11 @@ impl Session {
     /// How the recorder is doing.
     pub fn recorder(&self) -> gillnet_recorder::Status {
         self.recorder.status()
+    }
+
+    /// How raw capture is doing, where there is any.
+    pub fn raw(&self) -> Option<RawStatus> {
+        self.raw.as_ref().map(RawRing::status)
     }
 
     /// The recorder's first rule as the dashboard shows it.
@@ -336,11 +354,14 @@ impl Session {
         let ended = thread.map(JoinHandle::join);
         self.scripts.stop();
         let spool = self.data.path().to_path_buf();
-        let Ok(session) = Arc::try_unwrap(self) else {
+        let Ok(mut session) = Arc::try_unwrap(self) else {
             anyhow::bail!(
                 "the recorder is still in use, so what is open was not uploaded; it is at the next start"
             );
         };
+        if let Some(raw) = session.raw.take() {
+            raw.stop();
+        }
         let Ok(recorder) = Arc::try_unwrap(session.recorder) else {
             anyhow::bail!(
                 "the recorder is still in use, so what is open was not uploaded; it is at the next start"
@@ -410,6 +431,7 @@ struct Wanted<'w> {
     rules: &'w [Ruled],
     shown: bool,
     scripts: Demand,
+    raw: bool,
 }
 
 /// What is wanted: each rule under the recorder's number for it, everything for a dashboard, and for scripts that take
@@ -450,7 +472,10 @@ fn plan(
             bodies: true,
         });
     }
-    Ok(Plan::new(wants, generation).with_packets(wanted.scripts.packets))
+    let plan = Plan::new(wants, generation);
+    Ok(plan
+        .with_packets(wanted.scripts.packets)
+        .with_raw(wanted.raw))
 }
 
 /// Has what scripts want taken into the plan of the session, once that is there.
@@ -516,9 +541,40 @@ fn recorder_config(
 }
 
 fn ring(config: &Config, dir: &Path) -> anyhow::Result<Ring> {
+    Ok(Ring::create(Some(dir), ring_size(config, dir))?)
+}
+
+/// Size of a byte ring in this folder.
+pub fn ring_size(config: &Config, dir: &Path) -> u64 {
     let usual = if is_tmpfs(dir) { 256 << 20 } else { 1 << 30 };
-    let size = config.capture.ring.size.map_or(usual, |size| size.0);
-    Ok(Ring::create(Some(dir), size)?)
+    config.capture.ring.size.map_or(usual, |size| size.0)
+}
+
+/// The disk ring of everything, where it is wanted.
+fn raw(
+    config: &Config,
+    dir: &Path,
+    identity: &Identity,
+    run: u64,
+) -> anyhow::Result<Option<(RawRing, RawHandle)>> {
+    let raw = &config.capture.raw;
+    if !raw.enabled {
+        return Ok(None);
+    }
+    let age = raw.age.as_deref().map(duration).transpose();
+    let config = RawConfig {
+        data_dir: dir.to_path_buf(),
+        size: raw.size.map_or(RAW_BYTES, |size| size.0),
+        age: age.context("capture.raw.age").map_err(exit::usage)?,
+        queue_bytes: RAW_QUEUE,
+        node: identity.node.clone(),
+        run,
+    };
+    match RawRing::start(config) {
+        Ok(started) => Ok(Some(started)),
+        Err(error @ RawError::Size { .. }) => Err(exit::usage(error)),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// How often pages of the ring are provided.
@@ -555,7 +611,8 @@ fn is_tmpfs(dir: &Path) -> bool {
 /// Where frames come from, and what that is called.
 fn source(config: &Config, args: &CaptureArgs) -> anyhow::Result<(Box<dyn Source>, String)> {
     if !args.read.is_empty() {
-        return Ok((open_files(expand(&args.read)?)?, args.read.join(", ")));
+        let files = Unplaced(open_files(expand(&args.read)?)?);
+        return Ok((Box::new(files), args.read.join(", ")));
     }
     let capture = &config.capture;
     let interfaces = if args.interfaces.is_empty() {
@@ -578,7 +635,14 @@ fn source(config: &Config, args: &CaptureArgs) -> anyhow::Result<(Box<dyn Source
 }
 
 /// Opens buckets as the configuration says.
-struct Credentialed(Mutex<Config>);
+pub struct Credentialed(Mutex<Config>);
+
+impl Credentialed {
+    /// With the key that this configuration names.
+    pub fn new(config: Config) -> Credentialed {
+        Credentialed(Mutex::new(config))
+    }
+}
 
 impl Buckets for Credentialed {
     fn open(&self, destination: &str) -> Result<Arc<dyn Bucket>, BucketError> {
@@ -599,7 +663,14 @@ impl Buckets for Credentialed {
 }
 
 /// Writes what addresses meant beside the packets.
-struct History(Arc<Names>);
+pub struct History(Arc<Names>);
+
+impl History {
+    /// Of these names, where none were told with the packets.
+    pub fn of(names: Arc<Names>) -> History {
+        History(names)
+    }
+}
 
 impl NameHistory for History {
     fn history(

@@ -12,6 +12,7 @@ mod debug;
 mod exit;
 mod export;
 mod identity;
+mod index;
 mod inputs;
 mod kfl;
 mod live;
@@ -24,6 +25,7 @@ mod scan;
 mod scripting;
 mod scripts;
 mod serve;
+mod snapshot;
 mod sql;
 mod tap;
 mod worker;
@@ -41,10 +43,13 @@ fn main() -> ExitCode {
         cli::Command::Query(args) => query::run(&cli.shared, args),
         cli::Command::Export(args) => export::run(&cli.shared, args),
         cli::Command::Sql(args) => sql::run(&cli.shared, args),
+        cli::Command::Index(args) => index::run_index(&cli.shared, args),
         cli::Command::Kfl(args) => kfl::run(&cli.shared, args),
         cli::Command::Scripts(args) => scripts::run(&cli.shared, args),
         cli::Command::Console(args) => console::run(&cli.shared, args),
         cli::Command::Debug(args) => debug::run(&cli.shared, args),
+        cli::Command::Snapshot(args) => snapshot::run(&cli.shared, args),
+        cli::Command::Pcapdump(args) => snapshot::dump(&cli.shared, args),
         cli::Command::Tap(args) => tap::run(&cli.shared, args),
         cli::Command::Worker(args) => worker::run(&cli.shared, args),
     };

@@ -125,10 +125,66 @@ pub fn figures(session: &Arc<Session>) -> MetricsSource {
             ),
         ];
         let mut text = metrics_text(&session.control.board().read(), &extra);
+        if let Some(raw) = session.raw() {
+            raw_figures(&raw, &mut text);
+        }
         script_figures(&session.scripts, &mut text);
         text.push_str(&session.scripts.metrics().text());
         text
     })
+}
+
+/// How raw capture does, for Prometheus; what it drops is among the reasons of `gillnet_drops_total`.
+fn raw_figures(raw: &gillnet_recorder::raw::RawStatus, out: &mut String) {
+    for (name, kind, help, n) in [
+        (
+            "raw_packets_total",
+            "counter",
+            "Frames written to the raw ring",
+            raw.written_packets,
+        ),
+        (
+            "raw_bytes_total",
+            "counter",
+            "Bytes written to the raw ring",
+            raw.written_bytes,
+        ),
+        (
+            "raw_deleted_segments_total",
+            "counter",
+            "Segments of the raw ring deleted for size or age",
+            raw.deleted_segments,
+        ),
+        (
+            "raw_cut_bytes_total",
+            "counter",
+            "Bytes of torn ends cut off at the start",
+            raw.cut_bytes,
+        ),
+        (
+            "raw_segments",
+            "gauge",
+            "Segments of the raw ring",
+            raw.segments,
+        ),
+        (
+            "raw_size_bytes",
+            "gauge",
+            "Bytes of the raw ring on the disk",
+            raw.bytes,
+        ),
+        (
+            "raw_oldest_seconds",
+            "gauge",
+            "Time of the oldest frame in the raw ring",
+            raw.oldest.max(0).unsigned_abs() / 1_000_000_000,
+        ),
+    ] {
+        let _ = writeln!(
+            out,
+            "# HELP gillnet_{name} {help}\n# TYPE gillnet_{name} {kind}\ngillnet_{name} {n}"
+        );
+    }
 }
 
 /// How scripts do, for Prometheus.

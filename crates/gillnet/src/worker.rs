@@ -57,7 +57,11 @@ pub fn say(session: &Arc<Session>) {
         );
     }
     let status = session.recorder();
-    if status.rules.is_empty() && by_script.is_none() {
+    let raw = session.raw();
+    if raw.is_some() {
+        tracing::info!("every frame is kept in the raw ring (capture.raw)");
+    }
+    if status.rules.is_empty() && by_script.is_none() && raw.is_none() {
         tracing::warn!(
             "nothing is recorded: set RECORDING_KFL and GCS_BUCKET, or recording.rules in the configuration"
         );

@@ -17,4 +17,4 @@ pub use counters::{Board, Counters};
 pub use plan::{Plan, Want};
 pub use run::{Control, Ended, run};
 pub use shard::{Keep, Numbers, OwnCheck, Shard, ShardConfig};
-pub use sink::{Consumer, FrameTap, Matched, PacketSeen, StreamRecorder, StreamStart};
+pub use sink::{Consumer, FrameSink, FrameTap, Matched, PacketSeen, StreamRecorder, StreamStart};

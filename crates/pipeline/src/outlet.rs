@@ -81,7 +81,8 @@ impl Outlet {
     }
 
     /// Begins to record a stream for the wants of `begun`: what the ring still has of it goes to the recorder at once.
-    fn begin(&mut self, about: &mut About, begun: Matched) {
+    #[cold]
+    pub(crate) fn begin(&mut self, about: &mut About, begun: Matched) {
         let Some(recorder) = &mut self.recorder else {
             return;
         };
@@ -122,6 +123,23 @@ impl Outlet {
         self.consumer.flush();
         if let Some(recorder) = &mut self.recorder {
             recorder.flush(now);
+        }
+    }
+
+    /// Hands the frames to the recorder that stand before this position in the chain of its flow: those of the earlier
+    /// fragments of its datagram.
+    #[cold]
+    pub(crate) fn record_parts(&mut self, stream: u64, wants: Matched, pos: u64, count: usize) {
+        self.walk.clear();
+        let mut at = pos;
+        while self.walk.len() < count
+            && let Some(frame) = self.store.frame(at).filter(|frame| frame.prev != NO_POS)
+        {
+            at = frame.prev;
+            self.walk.push(at);
+        }
+        while let Some(pos) = self.walk.pop() {
+            self.record(stream, wants, pos);
         }
     }
 

@@ -30,6 +30,7 @@ const FEW: usize = 3;
 pub struct Plan {
     wants: Vec<Want>,
     record: Matched,
+    whole: Matched,
     protocols: u64,
     /// By protocol: the wants that its entries can match, and what each asks of them.
     of_protocol: Vec<Vec<(Matched, Narrowed)>>,
@@ -37,6 +38,7 @@ pub struct Plan {
     of_any_flow: Matched,
     bodies: bool,
     sees_packets: bool,
+    raw: bool,
     generation: u32,
 }
 
@@ -66,12 +68,14 @@ impl Plan {
         let protocols = protocols.filter(|(_, wants)| !wants.is_empty());
         Plan {
             record: those(&|w| w.record),
+            whole: 0,
             protocols: protocols.fold(0, |mask, (p, _)| mask | 1 << p),
             of_protocol,
             of_any_flow: those(&|w| !w.filter.asks_for_ends()),
             bodies: wants.iter().any(|w| w.bodies || w.filter.needs_bodies()),
             wants,
             sees_packets: false,
+            raw: false,
             generation,
         }
     }
@@ -83,6 +87,28 @@ impl Plan {
             sees_packets: seen,
             ..self
         }
+    }
+
+    /// The same plan, with which everything is let through by the kernel where it is kept `raw`.
+    #[must_use]
+    pub fn with_raw(self, raw: bool) -> Plan {
+        Plan { raw, ..self }
+    }
+
+    /// The same plan, in which the streams that those wants (bits) can match are recorded from their first frame, whatever
+    /// comes of them.
+    #[must_use]
+    pub fn recording_whole(self, wants: Matched) -> Plan {
+        Plan {
+            whole: wants & self.record,
+            ..self
+        }
+    }
+
+    /// The wants whose streams are recorded from their first frame, as bits.
+    #[inline]
+    pub fn whole(&self) -> Matched {
+        self.whole
     }
 
     /// Whether the consumer is told of every packet.
@@ -120,7 +146,7 @@ impl Plan {
     /// what some want asks for, the usual ports of the protocols of `learnt_from` (bits), and what does not show by itself
     /// which flow it belongs to: fragments, tunnels, and all that is neither TCP nor UDP.
     pub fn packets(&self, learnt_from: u64) -> String {
-        if self.sees_packets {
+        if self.sees_packets || self.raw {
             return String::new();
         }
         let learnt_from = ProtocolSet::from_bits(learnt_from);

@@ -140,6 +140,7 @@ pub fn run(
 ) -> Ended {
     let mut stopping: Option<Instant> = None;
     let mut left = BATCH;
+    shard.interfaces(source.interfaces());
     narrow(source, shard, fault);
     let ended = loop {
         let mut silent = false;

@@ -3,7 +3,7 @@
 use crate::clock::PacketClock;
 use crate::found::{Found, Place};
 use crate::outlet::{About, Emitter, Outlet};
-use crate::{Board, Consumer, FrameTap, Matched, PacketSeen, Plan, StreamRecorder};
+use crate::{Board, Consumer, FrameSink, FrameTap, Matched, PacketSeen, Plan, StreamRecorder};
 use gillnet_capture::{Frame, FrameHeader, Interface, NO_POS, Ring, SourceStats, Store};
 use gillnet_entry::drops::Reason;
 use gillnet_entry::{Origin, Transport};
@@ -56,6 +56,8 @@ pub struct ShardConfig {
     pub recorder: Option<Box<dyn StreamRecorder>>,
     /// Sees frames of wanted flows.
     pub tap: Option<FrameTap>,
+    /// Takes every frame; the plan must say so, too ([`Plan::with_raw`]).
+    pub raw: Option<Box<dyn FrameSink>>,
 }
 
 impl ShardConfig {
@@ -79,6 +81,7 @@ impl ShardConfig {
             consumer,
             recorder: None,
             tap: None,
+            raw: None,
         }
     }
 }
@@ -143,6 +146,7 @@ pub struct Shard {
     interfaces: usize,
     own: Option<OwnCheck>,
     tap: Option<FrameTap>,
+    raw: Option<Box<dyn FrameSink>>,
     /// Frames taken.
     seen: u64,
     clock: PacketClock,
@@ -190,6 +194,7 @@ impl Shard {
             interfaces: 0,
             own: config.own,
             tap: config.tap,
+            raw: config.raw,
             seen: 0,
             clock: PacketClock::new(),
         }
@@ -201,6 +206,11 @@ impl Shard {
         let counters = &mut self.streams.outlet.counters;
         self.seen += 1;
         counters.bytes += u64::from(frame.wire_len);
+        if let Some(raw) = &mut self.raw
+            && !raw.frame(frame)
+        {
+            counters.drops.add(Reason::RawQueue, 1);
+        }
         self.clock
             .advance(frame.ts, self.streams.config.limits.timeout);
         // borrowed, not moved out: the copy would wait for the stores before it
@@ -254,6 +264,11 @@ impl Shard {
             tap(flow.stream, flow.transport() == flow::Transport::Udp, frame);
         }
         let recording = self.streams.kept(flow.slot, at);
+        if recording != 0 && !packet.parts.is_empty() {
+            self.streams
+                .outlet
+                .record_parts(flow.stream, recording, at, packet.parts.len());
+        }
         let pos = packet.payload_off.map_or(NO_POS, |off| at + u64::from(off));
         let slot = flow.slot;
         let stream = flow.stream;
@@ -308,6 +323,9 @@ impl Shard {
         self.interfaces = interfaces.len();
         if let Some(recorder) = &mut self.streams.outlet.recorder {
             recorder.interfaces(interfaces);
+        }
+        if let Some(raw) = &mut self.raw {
+            raw.interfaces(interfaces);
         }
     }
 
@@ -366,6 +384,10 @@ impl Shard {
         drops.set(Reason::Reorder, flow.reorder_cuts);
         drops.set(Reason::FlowTable, flow.evicted);
         drops.set(Reason::ClockJump, self.flows.clock_jumps());
+        if let Some(raw) = &mut self.raw {
+            raw.flush(counters.newest, source.kernel_dropped);
+            drops.set(Reason::RawDisk, raw.lost());
+        }
         counters.source = source;
         board.publish(counters);
     }
@@ -539,8 +561,14 @@ impl Streams {
         let Some(state) = self.states.get_mut(slot as usize).and_then(Option::as_mut) else {
             return 0;
         };
-        state.about.last_pos = at;
-        state.about.recording & self.outlet.plan.recording()
+        let about = &mut state.about;
+        about.last_pos = at;
+        let recording = about.recording & self.outlet.plan.recording();
+        let begun = about.possible & self.outlet.plan.whole() & !about.recording;
+        if begun != 0 {
+            self.outlet.begin(about, begun);
+        }
+        recording
     }
 
     /// The stream of a flow, and the way out of it.

@@ -1,6 +1,6 @@
 //! Who takes what a shard puts out.
 
-use gillnet_capture::{Interface, StoredFrame};
+use gillnet_capture::{Frame, Interface, StoredFrame};
 use gillnet_entry::{Entry, Name};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -58,6 +58,18 @@ pub trait StreamRecorder: Send {
     fn interfaces(&mut self, interfaces: &[Interface]);
     /// A batch is over, at this time.
     fn flush(&mut self, now: i64);
+}
+
+/// Takes every frame, wanted or not, on the shard's own thread. Must never block.
+pub trait FrameSink: Send {
+    /// A frame. `false`: there was no room, and it is lost.
+    fn frame(&mut self, frame: &Frame<'_>) -> bool;
+    /// The interfaces that frames name by number.
+    fn interfaces(&mut self, interfaces: &[Interface]);
+    /// A batch is over, at this time; the kernel has dropped so many frames so far.
+    fn flush(&mut self, now: i64, kernel_dropped: u64);
+    /// Frames that it took and that were lost behind it, so far.
+    fn lost(&self) -> u64;
 }
 
 /// Sees each frame of each wanted flow: (stream number, UDP, frame). For exports and inspection.

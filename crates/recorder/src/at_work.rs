@@ -102,14 +102,20 @@ impl AtWork {
 
     /// The log for an hour, made where there is none and one can be.
     pub(crate) fn log(&mut self, spool: &Spool, hour: i64) -> Result<usize, ()> {
-        if let Some(at) = self.logs.iter().position(|log| log.head.hour == hour) {
+        let replayable = spool.config().replayable;
+        // what is read back of a stream may be of the hour before; readers look for it there
+        let holds = |log: &ActiveLog| {
+            log.head.hour == hour || replayable && log.head.hour == hour.saturating_add(1)
+        };
+        if let Some(at) = self.logs.iter().position(holds) {
             return Ok(at);
         }
         let now = spool.clock.monotonic();
         if now < self.blocked {
             return Err(());
         }
-        if self.logs.len() >= MAX_HOURS {
+        let most = if replayable { 1 } else { MAX_HOURS };
+        if self.logs.len() >= most {
             self.write(spool, 0, true);
         }
         match spool.open_log(&self.rule, hour, self.spread) {
@@ -135,7 +141,11 @@ impl AtWork {
         let written = spool.write(log);
         let can_go_on = log.can_go_on();
         if close || !can_go_on {
-            spool.close_log(self.logs.remove(at));
+            let log = self.logs.remove(at);
+            // one that misses something is made again, whole, where it can be
+            if !(spool.config().replayable && written.cause.is_some()) {
+                spool.close_log(log);
+            }
         }
         match &written.cause {
             Some(cause) => {

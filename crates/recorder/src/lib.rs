@@ -8,13 +8,16 @@
 //! Three parts, each driven step by step by a thread of [`Recorder`], or by a simulation: the
 //! [`Writer`] appends frames to one log a rule and hour, the [`Spool`] seals logs and knows how far
 //! each object is, an [`Uploader`] a destination puts them. They reach time, files and buckets
-//! through [`Clock`], [`Fs`] and [`Bucket`] alone.
+//! through [`Clock`], [`Fs`] and [`Bucket`] alone. A [`Batch`] drives the same parts for captures that are recorded
+//! afterwards.
 
 mod at_work;
+mod batch;
 mod clock;
 mod dissect;
 mod fs;
 mod queue;
+pub mod raw;
 mod record;
 mod recorder;
 mod rule;
@@ -32,6 +35,7 @@ use std::time::Duration;
 use gillnet_bucket::layout::PacketFormat;
 use gillnet_bucket::{Bucket, BucketError};
 
+pub use batch::{Batch, BatchError, Pump};
 pub use clock::{Clock, SystemClock};
 pub use dissect::Dissection;
 pub use fs::{Disk, File, Fs, View};
@@ -68,6 +72,9 @@ pub struct RecorderConfig {
     /// Uploads begin within this time after sealing, so that nodes don't come all at once; at most
     /// a twentieth of a rule's flush period.
     pub upload_spread: Duration,
+    /// What is handed in comes from captures that are read again after a crash: logs are then made anew, and those that
+    /// were sealed are passed over. One hour is open at a time, so that logs have the order of the frames.
+    pub replayable: bool,
 }
 
 impl RecorderConfig {
@@ -85,6 +92,7 @@ impl RecorderConfig {
             object_size: 32 << 20,
             spool_limit: 1 << 30,
             upload_spread: Duration::from_secs(5),
+            replayable: false,
         }
     }
 

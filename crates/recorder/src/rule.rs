@@ -69,6 +69,8 @@ pub enum Schedule {
     Every(Duration),
     /// At the times of a cron pattern.
     Cron(Box<Cron>),
+    /// At the end alone.
+    Never,
 }
 
 impl Default for Schedule {
@@ -88,6 +90,7 @@ impl fmt::Display for Schedule {
         match self {
             Self::Every(period) => write!(f, "every {period:?}"),
             Self::Cron(cron) => f.write_str(cron.as_str()),
+            Self::Never => f.write_str("at the end"),
         }
     }
 }
@@ -130,6 +133,7 @@ impl Schedule {
     #[must_use]
     pub fn next_after(&self, now: i64) -> Option<i64> {
         match self {
+            Self::Never => None,
             Self::Every(period) => {
                 let period = i64::try_from(period.as_nanos())
                     .ok()

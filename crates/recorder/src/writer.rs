@@ -108,11 +108,7 @@ impl Writer {
 
     /// How the recorder is doing.
     pub fn status(&self) -> Status {
-        let (dropped_queue, dropped_records) = self
-            .receivers
-            .iter()
-            .map(Receiver::dropped)
-            .fold((0, 0), |(a, b), (c, d)| (a + c, b + d));
+        let (dropped_queue, dropped_records) = self.dropped();
         self.spool.look(|inventory| {
             let mut rules: BTreeMap<&str, RuleStatus> = BTreeMap::new();
             for head in inventory.objects.iter().map(|object| &object.side.head) {
@@ -147,6 +143,12 @@ impl Writer {
                 clock_steps: inventory.counters.clock_steps,
             }
         })
+    }
+
+    /// Frames and other records that found no room in the queue.
+    pub(crate) fn dropped(&self) -> (u64, u64) {
+        let each = self.receivers.iter().map(Receiver::dropped);
+        each.fold((0, 0), |(a, b), (c, d)| (a + c, b + d))
     }
 
     /// Whether all shards have let go of their handles.

@@ -30,7 +30,7 @@ pub use selection::{Selected, Selection, StreamSet};
 
 use crate::{
     Access, Bucket, BucketError, Credentials, Destination, ErrorKind, ObjectMeta, connect,
-    layout::{FORMAT_KEY, NAME_HISTORY, ObjectName, PacketFormat, Part, TimeRange},
+    layout::{FORMAT_KEY, NAME_HISTORY, ObjectName, PacketFormat, Part, SNAPSHOTS, TimeRange},
     packets::{Missing, StreamId},
 };
 
@@ -360,7 +360,12 @@ impl Found {
                 shared: Arc::clone(shared),
             });
         }
-        groups.extend(captures::groups(shared, self.captures, self.histories)?);
+        let mut captures = self.captures;
+        if self.has_format {
+            // snapshots beside a recording are opened by themselves
+            captures.retain(|meta| !meta.key.starts_with(SNAPSHOTS));
+        }
+        groups.extend(captures::groups(shared, captures, self.histories)?);
         Ok(groups)
     }
 }

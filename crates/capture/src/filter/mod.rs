@@ -1,7 +1,8 @@
 //! Packet filters in the language of pcap-filter(7), compiled to classic BPF for the kernel.
 //!
 //! Expression to tokens ([`lexer`]), to a syntax tree ([`parser`]), to tests of bytes at fixed
-//! places for one link type ([`lower`]), to instructions ([`emit`]). What libpcap accepts and this
+//! places for one link type ([`lower`]), to instructions ([`emit`]); on frames that are captured
+//! already they run here ([`machine`]). What libpcap accepts and this
 //! does not: names of hosts and networks (nothing is looked up), `gateway`, `protochain` (the
 //! kernel has no loops), `geneve`, and the protocols of other ages (DECnet, AppleTalk, ISO, ATM).
 
@@ -9,6 +10,7 @@ mod ast;
 mod emit;
 mod lexer;
 mod lower;
+mod machine;
 mod parser;
 #[cfg(test)]
 mod tests;
@@ -17,6 +19,7 @@ use crate::{Error, Result};
 pub(crate) use emit::Insn;
 use emit::Variants;
 use lower::{Link, lower};
+pub use machine::FrameFilter;
 #[cfg(test)]
 pub(crate) use tests::EXPRESSIONS;
 

@@ -1,5 +1,5 @@
-//! The compiler against libpcap: `tcpdump` and a small machine for our programs choose the same
-//! frames out of real captures.
+//! The compiler against libpcap: `tcpdump` and the machine for our programs choose the same frames
+//! out of real captures.
 
 use std::{
     collections::BTreeSet,
@@ -8,98 +8,12 @@ use std::{
     process::Command,
 };
 
-use super::{check_filter, compile, emit::Insn};
+use super::machine::{Known, run};
+use super::{FrameFilter, check_filter, compile};
 use crate::{
-    Error, Event, Input, LinkType, open_files,
+    Error, Event, Frame, Input, LinkType, NO_POS, PacketDirection, open_files,
     write::{PcapResolution, PcapWriter},
 };
-
-/// What the kernel knows of a frame beside its bytes.
-#[derive(Clone, Copy, Default)]
-struct Known {
-    hatype: u32,
-    wire_len: u32,
-    tag: Option<u32>,
-    pkttype: u32,
-    ifindex: u32,
-}
-
-/// Runs a program on a frame as the kernel does: how many bytes it takes.
-fn run(program: &[Insn], frame: &[u8], known: Known) -> u32 {
-    run_checked(program, frame, known).unwrap_or(0)
-}
-
-/// `None` is a load from beyond the frame's end, which rejects it.
-fn run_checked(program: &[Insn], frame: &[u8], known: Known) -> Option<u32> {
-    let (mut a, mut x, mut memory, mut pc) = (0u32, 0u32, [0u32; 16], 0usize);
-    let load = |at: u32, bytes: usize| {
-        let at = at as usize;
-        let bytes = frame.get(at..at.checked_add(bytes)?)?;
-        Some(
-            bytes
-                .iter()
-                .fold(0u32, |sum, byte| sum << 8 | u32::from(*byte)),
-        )
-    };
-    loop {
-        let Insn { code, jt, jf, k } = program[pc];
-        pc += 1;
-        let operand = if code & 8 != 0 { x } else { k };
-        match code {
-            0x20 if k >= 0xffff_f000 => {
-                a = match k - 0xffff_f000 {
-                    4 => known.pkttype,
-                    8 => known.ifindex,
-                    28 => known.hatype,
-                    44 => known.tag.unwrap_or_default(),
-                    48 => u32::from(known.tag.is_some()),
-                    other => panic!("ancillary {other}"),
-                }
-            }
-            0x20 => a = load(k, 4)?,
-            0x28 => a = load(k, 2)?,
-            0x30 => a = load(k, 1)?,
-            0x40 => a = load(x.checked_add(k)?, 4)?,
-            0x48 => a = load(x.checked_add(k)?, 2)?,
-            0x50 => a = load(x.checked_add(k)?, 1)?,
-            0x00 => a = k,
-            0x60 => a = memory[k as usize],
-            0x80 => a = known.wire_len,
-            0xb1 => x = (load(k, 1)? & 15) * 4,
-            0x02 => memory[k as usize] = a,
-            0x07 => x = a,
-            0x05 => pc += k as usize,
-            0x06 => return Some(k),
-            _ if code & 7 == 4 => {
-                a = match code >> 4 {
-                    0 => a.wrapping_add(operand),
-                    1 => a.wrapping_sub(operand),
-                    2 => a.wrapping_mul(operand),
-                    3 => a.checked_div(operand)?,
-                    4 => a | operand,
-                    5 => a & operand,
-                    6 => a << (operand & 31),
-                    7 => a >> (operand & 31),
-                    8 => a.wrapping_neg(),
-                    9 => a.checked_rem(operand)?,
-                    10 => a ^ operand,
-                    other => panic!("operation {other}"),
-                }
-            }
-            _ if code & 7 == 5 => {
-                let taken = match code >> 4 {
-                    1 => a == operand,
-                    2 => a > operand,
-                    3 => a >= operand,
-                    4 => a & operand != 0,
-                    other => panic!("jump {other}"),
-                };
-                pc += usize::from(if taken { jt } else { jf });
-            }
-            other => panic!("instruction {other:#x}"),
-        }
-    }
-}
 
 /// Frames of one link type, each numbered by its time in microseconds.
 struct Frames {
@@ -668,4 +582,42 @@ fn rubbish_is_refused_or_compiled() {
         compiled += usize::from(check_filter(&expression).is_ok());
     }
     assert!(compiled > 100, "{compiled}");
+}
+
+/// Frames that are captured already begin with the header that their link type says.
+#[test]
+fn captured_frames_of_each_link() {
+    let mut ip = vec![
+        0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2,
+    ];
+    ip.extend([0x9c, 0x40, 0, 80]);
+    ip.resize(40, 0);
+    let ethernet = [&[0; 12][..], &[8, 0]].concat();
+    for (link, head) in [
+        (LinkType::Ethernet, &ethernet[..]),
+        (LinkType::Raw, &[]),
+        (LinkType::Ipv4, &[]),
+        (LinkType::Null, &[2, 0, 0, 0]),
+        (LinkType::LinuxSll, &[0; 16]),
+        (LinkType::LinuxSll2, &[0; 20]),
+    ] {
+        let data = [head, &ip].concat();
+        let frame = Frame {
+            ts: 0,
+            iface: 0,
+            link,
+            direction: PacketDirection::Out,
+            wire_len: data.len() as u32,
+            data: &data,
+            pos: NO_POS,
+            comment: None,
+        };
+        let takes = |expression: &str| FrameFilter::new(expression).unwrap().takes(&frame);
+        for yes in ["", "tcp dst port 80 and src host 10.0.0.1", "outbound"] {
+            assert!(takes(yes), "{link:?} {yes}");
+        }
+        for no in ["udp", "host 10.0.0.3", "inbound"] {
+            assert!(!takes(no), "{link:?} {no}");
+        }
+    }
 }

@@ -85,6 +85,13 @@ impl Inventory {
         }
     }
 
+    /// Bytes of what is to be sealed or uploaded.
+    pub(crate) fn waiting(&self) -> u64 {
+        let logs = self.closed.iter().map(|log| log.bytes);
+        logs.chain(self.objects.iter().map(|object| object.side.bytes()))
+            .sum()
+    }
+
     /// Takes in a sealed object, to be uploaded within `spread` nanoseconds.
     pub(crate) fn push(&mut self, id: String, side: Sidecar, now: u64, spread: u64) {
         let not_before = now + self.jitter.random_range(0..=spread);

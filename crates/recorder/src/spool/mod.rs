@@ -9,6 +9,7 @@
 //! spool/sealed/<run>_<seq>.names           what addresses meant        ├─► uploaded, then removed
 //! spool/sealed/<run>_<seq>.<hour>.entries  the entries of an hour      │
 //! spool/sealed/<run>_<seq>.json            the sidecar                 ┘
+//! spool/done/<run>_<seq>                   what was sealed of captures that are read again after a crash
 //! ```
 //!
 //! An object is sealed at the moment when its sidecar is renamed into place; before that the log
@@ -21,6 +22,7 @@
 mod active;
 mod inventory;
 mod recover;
+mod replay;
 mod seal;
 mod sealed;
 
@@ -35,6 +37,7 @@ use gillnet_bucket::layout::ObjectName;
 pub(crate) use active::{ActiveLog, Cause, Written};
 use inventory::{Closed, Inventory};
 pub(crate) use inventory::{NoUpload, Upload};
+use replay::Replay;
 pub use seal::Sealing;
 pub(crate) use seal::hex;
 use sealed::{PartFile, SIDECAR};
@@ -71,6 +74,8 @@ pub struct Spool {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) fs: Arc<dyn Fs>,
     names: Arc<dyn NameHistory>,
+    /// What was sealed, where logs are made again after a crash.
+    replay: Option<Replay>,
     /// Used while a log is sealed, by nobody else.
     dissector: Option<Mutex<Dissector>>,
     config: RecorderConfig,
@@ -128,7 +133,12 @@ impl Spool {
                 source,
             },
         })?;
+        let replay = config
+            .replayable
+            .then(|| Replay::open(&*fs, dir.join("done")));
+        let replay = replay.transpose().map_err(failed(&dir))?;
         let mut spool = Self {
+            replay,
             clock: Arc::clone(&deps.clock),
             fs,
             names: Arc::clone(&deps.names),

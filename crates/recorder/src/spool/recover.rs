@@ -27,6 +27,11 @@ impl Spool {
             }
         }
         self.fs.sync_dir(&self.folders.sealed)?;
+        if let Some(replay) = &self.replay {
+            for (id, _) in &objects {
+                replay.note(&*self.fs, id, None)?;
+            }
+        }
         let logs = self.recover_logs(&objects)?;
         let (now, spread) = (self.clock.monotonic(), self.config.spread());
         let mut state = lock(&self.state);
@@ -99,6 +104,8 @@ impl Spool {
                 // sealed already: the log must be gone, also after a loss of power, before the
                 // object is uploaded and its sidecar removed
                 Some(id) if sealed.contains(id) => self.fs.remove(&path)?,
+                // it is made again, whole
+                Some(_) if self.replay.is_some() => self.fs.remove(&path)?,
                 Some(id) => logs.push((id.to_owned(), path, bytes)),
                 None => {}
             }

@@ -64,9 +64,12 @@ impl Spool {
                 if until.is_none() && self.is_hurried() {
                     state.sealing = true;
                     drop(state);
-                    self.seal_rest();
+                    let sealed = self.seal_rest();
                     lock(&self.state).sealing = false;
                     self.uploader.ring();
+                    if !sealed && self.replay.is_some() {
+                        return Sealing::Failed;
+                    }
                 }
                 return until.map_or(Sealing::Nothing, Sealing::Until);
             };
@@ -148,6 +151,12 @@ impl Spool {
             self.fs.remove(&closed.path)?;
             return Ok(None);
         };
+        if let Some(replay) = &self.replay
+            && replay.is_sealed(&closed.id, index.totals)?
+        {
+            self.remove_log(closed)?;
+            return Ok(None);
+        }
         let entries = closed.entries.as_deref().unwrap_or_default();
         let files = self.with_reserve(|| {
             self.write_files(&closed.id, head, &index, entries, &*log, &mut pace)
@@ -156,6 +165,9 @@ impl Spool {
         let side = Sidecar::new(head.clone(), self.clock.now(), index.totals.packets, files);
         closed.committed = Some(Box::new(side.clone()));
         self.with_reserve(|| side.write(&*self.fs, &self.folders.sealed, &closed.id))?;
+        if let Some(replay) = &self.replay {
+            self.with_reserve(|| replay.note(&*self.fs, &closed.id, Some(index.totals)))?;
+        }
         self.remove_log(closed)?;
         Ok(Some(side))
     }
@@ -181,11 +193,13 @@ impl Spool {
     }
 
     /// Seals entries that have no packets of their own: those that still waited for something when nothing more came.
-    fn seal_rest(&self) {
+    /// Whether all of them are.
+    fn seal_rest(&self) -> bool {
         let Some(dissector) = &self.dissector else {
-            return;
+            return true;
         };
         let rest = lock(dissector).finish();
+        let mut whole = true;
         for (head, entries) in rest {
             let name = self.new_name(&head);
             let head = LogHead {
@@ -194,11 +208,21 @@ impl Spool {
                 ..head
             };
             let id = head.id();
+            if let Some(replay) = &self.replay
+                && replay
+                    .is_sealed(&id, Totals::default())
+                    .is_ok_and(|sealed| sealed)
+            {
+                continue;
+            }
             let sealed = self.with_reserve(|| {
                 let files = self.write_entries(&id, &head, &entries, &[])?;
                 self.fs.sync_dir(&self.folders.sealed)?;
                 let side = Sidecar::new(head.clone(), self.clock.now(), 0, files);
                 side.write(&*self.fs, &self.folders.sealed, &id)?;
+                if let Some(replay) = &self.replay {
+                    replay.note(&*self.fs, &id, Some(Totals::default()))?;
+                }
                 Ok(side)
             });
             match sealed {
@@ -211,10 +235,12 @@ impl Spool {
                     self.uploader.ring();
                 }
                 Err(error) => {
+                    whole = false;
                     tracing::warn!(rule = head.rule, %error, "the index of the last entries can't be written; their packets are sealed");
                 }
             }
         }
+        whole
     }
 
     /// Ends a sealing that failed after its sidecar may have been put in place. `false` where it
