@@ -129,22 +129,26 @@ def test_engines_count_what_gillnet_counts(bucket, gillnet, spark):
     in_spark = lambda text: [tuple(row) for row in spark.sql(text).collect()]  # noqa: E731
     engines = {"duckdb": in_duckdb, "clickhouse": in_clickhouse, "spark": in_spark}
     cases = [(kfl, "auto") for kfl in TEN]
-    made = filters(bucket, 60)
+    made = filters(bucket, 40)
     refused = 0
     for i, (kfl, lang) in enumerate(cases + made):
         spelling = () if lang == "auto" else ("--lang", lang)
-        if sql(gillnet, kfl, bucket, "--dialect", "duckdb", "--count", *spelling).returncode:
+        first = sql(gillnet, kfl, bucket, "--dialect", "duckdb", "--count", *spelling)
+        if first.returncode:
             refused += 1
             assert lang != "auto", kfl
             continue
         expected = counted(gillnet, kfl, bucket, *spelling)
         for name, run in engines.items():
-            if name == "spark" and i >= len(TEN) + 6:
+            if name == "spark" and i >= len(TEN) + 4:
                 continue  # a statement takes it a second
             table = ("--table", "entries") if name == "spark" else ()
-            text = statement(gillnet, kfl, bucket, "--dialect", name, "--count", *spelling, *table)
+            if name == "duckdb":
+                text = first.stdout.strip().removesuffix(";")
+            else:
+                text = statement(gillnet, kfl, bucket, "--dialect", name, "--count", *spelling, *table)
             assert int(run(text)[0][0]) == expected, f"{name}, {kfl}\n{text}"
-    assert refused < 20, "most filters can be said in SQL"
+    assert refused < 15, "most filters can be said in SQL"
 
     # groups, rows, and a span of time
     by = ("--by", "protocol,response.status")
