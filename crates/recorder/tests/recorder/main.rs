@@ -5,6 +5,8 @@
     reason = "what is missing here is a test that fails"
 )]
 
+mod http;
+mod index;
 mod object;
 mod real;
 mod simulation;

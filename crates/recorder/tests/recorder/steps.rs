@@ -1,18 +1,22 @@
 //! Single steps in a world without faults: when is sealed, and what stands in an object.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use gillnet_bucket::layout::{Hour, ObjectName, Part};
 use gillnet_capture::{Interface, LinkType, PacketDirection, turns::Idle};
 use gillnet_entry::Name;
+use gillnet_kfl::Env;
+use gillnet_names::{Names, NamesConfig};
 use gillnet_recorder::{
-    Deps, Frame, Handle, LostBefore, MAX_RULES, NameHistory, RecordedName, RecorderConfig, Rule,
-    RuleId, RuleState, Sealing, Spool, Step, StreamStart, Uploader, Writer,
+    Deps, Dissection, Frame, Handle, LostBefore, MAX_RULES, NameHistory, RecordedName,
+    RecorderConfig, Rule, RuleId, RuleState, Sealing, Spool, Step, StreamStart, Uploader, Writer,
 };
 
+use crate::http::Talk;
+use crate::index;
 use crate::object::{self, Found};
 use crate::world::{Mode, SimBuckets, SimClock, SimFs, World};
 
@@ -72,12 +76,33 @@ impl Desk {
     }
 
     fn open(world: &Arc<World>, config: RecorderConfig, rules: &[Rule]) -> Self {
+        Self::open_with(world, config, rules, None)
+    }
+
+    /// A process that indexes what it records, with its files in a folder that is there.
+    fn indexing(world: &Arc<World>, dir: &Path, run: u64) -> Self {
+        let mut config = config();
+        (config.run, config.data_dir) = (run, dir.to_owned());
+        let dissection = Dissection {
+            env: Arc::new(Env::new(&gillnet_protocols::env())),
+            names: Arc::new(Names::new(NamesConfig::default()).unwrap()),
+            origin: Arc::default(),
+        };
+        Self::open_with(world, config, &[rule("a", "5m")], Some(dissection))
+    }
+
+    fn open_with(
+        world: &Arc<World>,
+        config: RecorderConfig,
+        rules: &[Rule],
+        dissection: Option<Dissection>,
+    ) -> Self {
         let deps = Deps {
             clock: Arc::new(SimClock(Arc::clone(world))),
             fs: Arc::new(SimFs(Arc::clone(world))),
             buckets: Arc::new(SimBuckets(Arc::clone(world))),
             names: Arc::new(History),
-            dissection: None,
+            dissection,
         };
         let spool = Arc::new(Spool::open(config, &deps).unwrap());
         let (mut writer, mut handles) = Writer::new(Arc::clone(&spool));
@@ -184,6 +209,20 @@ impl Desk {
                 _ => None,
             });
         packets.collect()
+    }
+
+    /// The entries in the bucket: run and number of their file, what was asked for, and the answer.
+    fn entries(&self) -> Vec<(u64, u64, Option<u64>, Option<i64>)> {
+        let objects = self.world.state().buckets[DESTINATION].objects.clone();
+        let files = objects.iter().filter_map(|(key, bytes)| {
+            let (part, name) = ObjectName::parse(key)?;
+            (part == Part::Entries).then(|| (name, index::rows(bytes)))
+        });
+        let rows = files.flat_map(|(name, rows)| {
+            let row = move |row: index::Row| (name.run, name.seq, row.request, row.status);
+            rows.into_iter().map(row)
+        });
+        rows.collect()
     }
 
     fn names_of(&self, name: &ObjectName) -> String {
@@ -650,4 +689,85 @@ fn anothers_object_under_our_name_is_left_and_ours_gets_a_new_one() {
     assert_eq!(bucket.foreign.len(), 1);
     drop(state);
     assert_eq!(desk.writer.status().rules[0].counters.conflicts, 1);
+}
+
+/// Hands in the next frames of a connection.
+fn say(desk: &mut Desk, talk: &mut Talk, frames: u64) {
+    let bit = desk.id("a").bit();
+    for _ in 0..frames {
+        let (data, _) = talk.next(LinkType::Ethernet, talk.frames);
+        let (link, direction) = (LinkType::Ethernet, PacketDirection::Out);
+        let frame = Frame {
+            ts: desk.world.state().wall,
+            iface: 0,
+            link,
+            direction,
+            wire_len: data.len() as u32,
+            data: &data,
+        };
+        assert!(desk.handle.frame(1, bit, &frame));
+    }
+    desk.drain();
+}
+
+#[test]
+fn what_waited_when_a_process_died_is_an_entry_of_its_run() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("spool")).unwrap();
+    let world = World::new(0);
+    let mut desk = Desk::indexing(&world, dir.path(), 7);
+    let mut talk = Talk::new(1);
+    desk.begin(desk.id("a"), 1, None);
+    // a request and its answer, and a request that waits in a log that is in the bucket
+    say(&mut desk, &mut talk, 6);
+    desk.flush();
+    assert_eq!(desk.entries(), [(7, 1, Some(3), Some(200))]);
+    drop(desk);
+    // that there is another run now changes nothing
+    let mut desk = Desk::indexing(&world, dir.path(), 8);
+    let bit = desk.id("a").bit();
+    desk.begin(desk.id("a"), 2, None);
+    desk.frame(bit, 2, 60);
+    desk.flush();
+    let behind = (1 << 40) + 1;
+    let mut entries = desk.entries();
+    entries.sort_unstable();
+    assert_eq!(
+        entries,
+        [(7, 1, Some(3), Some(200)), (7, behind, Some(5), None)]
+    );
+    assert!(desk.spool.is_empty());
+    drop(desk);
+    let desk = Desk::indexing(&world, dir.path(), 9);
+    assert_eq!(
+        desk.writer.status().spool_bytes,
+        0,
+        "nothing is held of run 7 and 8"
+    );
+}
+
+#[test]
+fn an_answer_that_was_in_an_open_log_is_one_entry_with_a_request_that_was_sealed() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("spool")).unwrap();
+    let world = World::new(0);
+    let mut desk = Desk::indexing(&world, dir.path(), 7);
+    let mut talk = Talk::new(1);
+    desk.begin(desk.id("a"), 1, None);
+    say(&mut desk, &mut talk, 4);
+    desk.flush();
+    assert_eq!(desk.entries(), []);
+    say(&mut desk, &mut talk, 2);
+    drop(desk);
+    let mut desk = Desk::indexing(&world, dir.path(), 8);
+    desk.upload();
+    let mut entries = desk.entries();
+    entries.sort_unstable();
+    assert_eq!(
+        entries,
+        [
+            (7, 2, Some(3), Some(200)),
+            (7, (1 << 40) + 2, Some(5), None)
+        ]
+    );
 }
