@@ -271,6 +271,7 @@ enum Doing {
     Create,
     Get,
     List,
+    Delete,
 }
 
 impl Doing {
@@ -278,6 +279,7 @@ impl Doing {
         match self {
             Self::Create => ("storage.objects.create", "roles/storage.objectCreator"),
             Self::Get => ("storage.objects.get", "roles/storage.objectViewer"),
+            Self::Delete => ("storage.objects.delete", "roles/storage.objectUser"),
             Self::List => ("storage.objects.list", "roles/storage.objectViewer"),
         }
     }
@@ -343,7 +345,7 @@ impl GcsBucket {
             403 => BucketError::new(ErrorKind::Forbidden, place, format!("{account} lacks {permission} there{detail}")).mend(format!(
                 "give it the role: gcloud storage buckets add-iam-policy-binding gs://{bucket} --member serviceAccount:ACCOUNT --role {role}"
             )),
-            404 if matches!(doing, Doing::Get) && !body.contains("bucket does not exist") && !body.contains("NoSuchBucket") => {
+            404 if matches!(doing, Doing::Get | Doing::Delete) && !body.contains("bucket does not exist") && !body.contains("NoSuchBucket") => {
                 BucketError::new(ErrorKind::NotFound, place, "there is no such object")
             }
             404 => BucketError::new(ErrorKind::NoBucket, format!("gs://{bucket}"), format!("there is no such bucket{detail}"))
@@ -505,6 +507,17 @@ impl Bucket for GcsBucket {
             if token.is_none() {
                 return Ok(());
             }
+        }
+    }
+
+    fn delete(&self, key: &str) -> Result<(), BucketError> {
+        let (store, path) = (Arc::clone(&self.store), self.path(key)?);
+        let request =
+            async move { tokio::time::timeout(READ_TIMEOUT * 4, store.delete(&path)).await };
+        match self.wait(request).ok_or_else(|| self.stopped(key))? {
+            Ok(Ok(()) | Err(object_store::Error::NotFound { .. })) => Ok(()),
+            Ok(Err(error)) => Err(self.fault(Doing::Delete, key, &error)),
+            Err(_) => Err(self.too_slow(key)),
         }
     }
 

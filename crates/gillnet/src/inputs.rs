@@ -287,6 +287,21 @@ fn bucket(source: &str) -> anyhow::Result<Option<Destination>> {
     Ok(None)
 }
 
+/// The recordings at a place: a bucket, or a folder.
+pub fn recordings(
+    place: &str,
+    access: &Access,
+    config: &Config,
+) -> anyhow::Result<Arc<dyn Bucket>> {
+    let url = match place.contains("://") {
+        true => place.to_owned(),
+        false => std::path::absolute(place)?.display().to_string(),
+    };
+    let destination = Destination::parse(&url).map_err(exit::usage)?;
+    let credentials = credentials(access, config)?;
+    connect(&destination, &credentials, BucketAccess::Read).map_err(exit::unreachable)
+}
+
 /// As whom buckets are read.
 fn credentials(access: &Access, config: &Config) -> anyhow::Result<Credentials> {
     let key = match &access.key_file {

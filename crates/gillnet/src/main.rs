@@ -6,6 +6,7 @@ mod backend;
 mod cache;
 mod cli;
 mod columns;
+mod compact;
 mod config;
 mod console;
 mod debug;
@@ -24,6 +25,7 @@ mod scripting;
 mod scripts;
 mod serve;
 mod tap;
+mod verify;
 mod worker;
 
 use clap::Parser;
@@ -40,6 +42,8 @@ fn main() -> ExitCode {
         cli::Command::Kfl(args) => kfl::run(&cli.shared, args),
         cli::Command::Scripts(args) => scripts::run(&cli.shared, args),
         cli::Command::Console(args) => console::run(&cli.shared, args),
+        cli::Command::Verify(args) => verify::run(&cli.shared, args),
+        cli::Command::Compact(args) => compact::run(&cli.shared, args),
         cli::Command::Debug(args) => debug::run(&cli.shared, args),
         cli::Command::Tap(args) => tap::run(&cli.shared, args),
         cli::Command::Worker(args) => worker::run(&cli.shared, args),

@@ -63,7 +63,9 @@ impl Summary {
     pub fn outcome(&self) -> anyhow::Result<()> {
         match &self.failed {
             Some(failed) => Err(anyhow::anyhow!("{failed}")),
-            None if self.counters.frames == 0 && !self.faults.is_empty() => {
+            None if self.counters.frames + self.counters.entries == 0
+                && !self.faults.is_empty() =>
+            {
                 Err(anyhow::anyhow!("no frame could be read (see above)"))
             }
             None => Ok(()),
@@ -242,8 +244,7 @@ impl Indexed {
             Ok(cost) => tracing::debug!(rows = cost.rows, bytes = cost.bytes, "an index was read"),
             Err(error) => {
                 tracing::warn!("{error}");
-                summary.failed = Some(error.to_string());
-                return Some(false);
+                summary.faults.push(error.to_string());
             }
         }
         Some(goes_on)

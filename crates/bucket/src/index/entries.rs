@@ -2,15 +2,22 @@
 
 use std::sync::Arc;
 
-use arrow_array::{RecordBatch, UInt32Array};
-use arrow_schema::{Field, Schema};
+use arrow_array::cast::AsArray;
+use arrow_array::types::TimestampNanosecondType;
+use arrow_array::{RecordBatch, UInt32Array, new_null_array};
+use arrow_schema::{Field, FieldRef, Schema};
+use arrow_select::concat::concat_batches;
 use arrow_select::take::take_record_batch;
 use gillnet_entry::Entry;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
 use parquet::file::metadata::SortingColumn;
 use parquet::schema::types::ColumnPath;
 
 use super::columns::{BASE, Builder, Own, own};
-use super::{Error, Footer, properties, writer};
+use super::{Error, Footer, FooterOf, Remote, file, properties};
+use crate::Bucket;
 
 /// Which of a protocol's columns people look single values up in, by the ends of their names.
 const LOOKED_UP: [&str; 3] = [".path", ".url", ".name"];
@@ -130,6 +137,26 @@ impl EntriesWriter {
     }
 }
 
+/// All rows of a file, and what its footer says.
+///
+/// # Errors
+/// Where the file can't be read.
+pub(crate) fn read_entries(
+    bucket: &Arc<dyn Bucket>,
+    key: &str,
+    size: u64,
+) -> Result<(Vec<RecordBatch>, FooterOf), Error> {
+    let remote = Remote::open(bucket, key, size)?;
+    let metadata = ArrowReaderMetadata::load(&remote, ArrowReaderOptions::new())?;
+    let footer = FooterOf::read(&metadata)?;
+    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(remote, metadata);
+    let mut batches = vec![RecordBatch::new_empty(reader.schema().clone())];
+    for rows in reader.build()? {
+        batches.push(rows?);
+    }
+    Ok((batches, footer))
+}
+
 /// The rows of one file.
 #[derive(Clone, Debug)]
 pub struct Entries {
@@ -152,6 +179,61 @@ impl Default for Entries {
 }
 
 impl Entries {
+    /// The rows of several files, in the order of time. A column that one of them lacks is null there.
+    ///
+    /// # Errors
+    /// Where a column has another type in another file, or is not one of ours.
+    pub(crate) fn merge(files: &[RecordBatch]) -> Result<Self, Error> {
+        let mut fields: Vec<FieldRef> = Vec::new();
+        for schema in files.iter().map(RecordBatch::schema) {
+            let mut behind = 0;
+            for field in schema.fields() {
+                match fields.iter().position(|known| known.name() == field.name()) {
+                    Some(at) => behind = at + 1,
+                    None => {
+                        fields.insert(
+                            behind,
+                            Arc::new(Field::new(field.name(), field.data_type().clone(), true)),
+                        );
+                        behind += 1;
+                    }
+                }
+            }
+        }
+        let schema = Arc::new(Schema::new(fields));
+        let mut all = Vec::new();
+        for rows in files {
+            let column = |field: &FieldRef| match rows.column_by_name(field.name()) {
+                Some(column) => Arc::clone(column),
+                None => new_null_array(field.data_type(), rows.num_rows()),
+            };
+            let columns = schema.fields().iter().map(column).collect();
+            all.push(RecordBatch::try_new(Arc::clone(&schema), columns)?);
+        }
+        let mut rows = concat_batches(&schema, &all)?;
+        drop(all);
+        let times = rows.column_by_name("timestamp").and_then(|column| {
+            let column = column.as_primitive_opt::<TimestampNanosecondType>()?;
+            Some(column.values().to_vec())
+        });
+        let times = times.ok_or_else(|| Error::Damaged("it has no times".to_owned()))?;
+        if !times.is_sorted() {
+            let mut order: Vec<u32> = (0..u32::try_from(times.len()).unwrap_or(u32::MAX)).collect();
+            order.sort_by_key(|row| times.get(*row as usize));
+            rows = take_record_batch(&rows, &UInt32Array::from(order))?;
+        }
+        let base = |name: &str| BASE.iter().find(|column| column.name == name);
+        let names = schema.fields().iter().map(|field| field.name().clone());
+        let looked_up = names.filter(|name| match base(name) {
+            Some(column) => column.looked_up,
+            None => LOOKED_UP.iter().any(|end| name.ends_with(end)),
+        });
+        Ok(Self {
+            rows,
+            looked_up: looked_up.collect(),
+        })
+    }
+
     /// The file.
     ///
     /// # Errors
@@ -168,8 +250,6 @@ impl Entries {
             let path = ColumnPath::new(vec![name.clone()]);
             properties = properties.set_column_bloom_filter_enabled(path, true);
         }
-        let mut out = writer(self.rows.schema(), properties, footer.key_values("entries"))?;
-        out.write(&self.rows)?;
-        Ok(out.into_inner()?)
+        file(&self.rows, properties, footer.key_values("entries"))
     }
 }

@@ -7,11 +7,13 @@
 
 mod columns;
 mod entries;
+mod footer;
 mod query;
 mod remote;
 mod stored;
 mod streams;
 
+use arrow_array::RecordBatch;
 use gillnet_entry::Origin;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
@@ -20,10 +22,15 @@ use parquet::file::properties::{
     EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion,
 };
 
+pub(crate) use entries::read_entries;
 pub use entries::{Entries, EntriesWriter};
+pub(crate) use footer::{FooterOf, check_sum};
 pub use query::{Cost, EntriesFile, Found, Question, on_rows};
+pub(crate) use remote::Remote;
 pub use stored::KnownProtocol;
-pub use streams::{Range, StreamRow, StreamsWriter, find_stream};
+pub(crate) use stored::known_message as known_text;
+pub(crate) use streams::read_streams;
+pub use streams::{FoundAt, Range, StreamRow, StreamsWriter, find_stream};
 
 use crate::layout::ObjectName;
 
@@ -77,6 +84,9 @@ pub enum Error {
     /// It has no version.
     #[error("the index is none of Gillnet's")]
     Foreign,
+    /// Its bytes are not those that were written.
+    #[error("the index is damaged: {0}")]
+    Damaged(String),
 }
 
 impl Footer<'_> {
@@ -90,6 +100,7 @@ impl Footer<'_> {
             ..
         } = self.name;
         let mut all = vec![
+            (footer::SUM, footer::ZEROS.to_owned()),
             ("gillnet.version", VERSION.to_string()),
             ("gillnet.kind", kind.to_owned()),
             ("gillnet.cluster", cluster.clone()),
@@ -102,6 +113,9 @@ impl Footer<'_> {
             ("gillnet.nodeIp", self.origin.node_ip.clone()),
             ("gillnet.backend", self.origin.backend.to_owned()),
         ];
+        if self.name.replaces.is_some() {
+            all.push(("gillnet.replaces", footer::replaces(self.name)));
+        }
         if !self.beside.is_empty() {
             let beside = self.beside.iter().map(|file| {
                 serde_json::json!({ "key": file.key, "size": file.size, "sha256": file.sha256 })
@@ -129,12 +143,16 @@ fn properties() -> WriterPropertiesBuilder {
         .set_created_by(concat!("gillnet ", env!("CARGO_PKG_VERSION")).to_owned())
 }
 
-/// A writer into memory.
-fn writer(
-    schema: arrow_schema::SchemaRef,
+/// A file of these rows, whose footer has its own checksum.
+fn file(
+    rows: &RecordBatch,
     properties: WriterPropertiesBuilder,
     footer: Vec<KeyValue>,
-) -> Result<ArrowWriter<Vec<u8>>, Error> {
+) -> Result<Vec<u8>, Error> {
     let properties = properties.set_key_value_metadata(Some(footer)).build();
-    Ok(ArrowWriter::try_new(Vec::new(), schema, Some(properties))?)
+    let mut out = ArrowWriter::try_new(Vec::new(), rows.schema(), Some(properties))?;
+    out.write(rows)?;
+    let mut file = out.into_inner()?;
+    footer::fill_sum(&mut file);
+    Ok(file)
 }

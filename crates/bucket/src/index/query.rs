@@ -11,13 +11,13 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
 use parquet::bloom_filter::Sbbf;
-use parquet::file::metadata::{KeyValue, PageIndexPolicy, RowGroupMetaData};
+use parquet::file::metadata::{PageIndexPolicy, RowGroupMetaData};
 use parquet::file::statistics::Statistics;
 
 use super::columns::BASE;
 use super::remote::Remote;
 use super::stored::{Batch, KIND, KnownProtocol, NamePool, file_column};
-use super::{Error, VERSION};
+use super::{Error, FooterOf};
 use crate::Bucket;
 use crate::packets::StreamId;
 
@@ -116,14 +116,8 @@ impl EntriesFile {
         let remote = Remote::open(bucket, key, size)?;
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
         let metadata = ArrowReaderMetadata::load(&remote, options)?;
-        let pairs = metadata.metadata().file_metadata().key_value_metadata();
-        let version = |pair: &&KeyValue| pair.key == "gillnet.version";
-        let version = pairs.into_iter().flatten().find(version);
-        match version.and_then(|pair| pair.value.as_ref()?.parse().ok()) {
-            Some(version) if version <= VERSION => Ok(Self { remote, metadata }),
-            Some(version) => Err(Error::Later(version)),
-            None => Err(Error::Foreign),
-        }
+        FooterOf::read(&metadata)?;
+        Ok(Self { remote, metadata })
     }
 
     /// Whether it has all columns that a filter reads: those of fields that are new here it has not.

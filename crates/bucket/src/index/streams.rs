@@ -4,16 +4,18 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::Int64Type;
+use arrow_array::types::{Int64Type, TimestampNanosecondType};
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::{Field, Schema};
 use gillnet_entry::Value;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
 
 use super::columns::{Builder, Type, int};
 use super::remote::Remote;
-use super::{Error, Footer, properties, writer};
+use super::{Error, Footer, FooterOf, file, properties};
 use crate::Bucket;
 use crate::packets::StreamId;
 
@@ -43,7 +45,7 @@ pub struct StreamRow {
     pub first: i64,
     /// Latest time of a packet.
     pub last: i64,
-    /// Whether an earlier object has its beginning.
+    /// Whether an earlier object (or row) has its beginning.
     pub continued_before: bool,
     /// Whether it went on when the object was sealed.
     pub continued_after: bool,
@@ -149,13 +151,15 @@ impl StreamsWriter {
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         let arrays = self.columns.iter_mut().map(Builder::finish).collect();
         let batch = RecordBatch::try_new(Arc::clone(&schema), arrays)?;
-        let mut out = writer(schema, properties(), footer.key_values("streams"))?;
-        out.write(&batch)?;
-        Ok(out.into_inner()?)
+        file(&batch, properties(), footer.key_values("streams"))
     }
 }
 
-/// Where a stream is in an object, by the object's file: where the first member ends, and the bytes of the stream's.
+/// Where the first member of an object ends, and the ranges that a stream is in.
+pub type FoundAt = (u64, Vec<std::ops::Range<u64>>);
+
+/// Where a stream is in an object, by the object's file: where the first member ends, and the bytes of the stream's, in
+/// one range or, where the object replaces others, in several.
 ///
 /// # Errors
 /// Where the file can't be read.
@@ -164,7 +168,7 @@ pub fn find_stream(
     key: &str,
     size: u64,
     id: StreamId,
-) -> Result<Option<(u64, std::ops::Range<u64>)>, Error> {
+) -> Result<Option<FoundAt>, Error> {
     let remote = Remote::open(bucket, key, size)?;
     let reader = ParquetRecordBatchReaderBuilder::try_new(remote)?;
     let schema = reader.parquet_schema();
@@ -172,7 +176,7 @@ pub fn find_stream(
     let columns = schema.columns().iter().enumerate();
     let leaves = columns.filter(|(_, column)| asked.contains(&column.name()));
     let mask = ProjectionMask::leaves(schema, leaves.map(|(at, _)| at));
-    let (mut head, mut found) = (u64::MAX, None);
+    let (mut head, mut found) = (u64::MAX, Vec::<std::ops::Range<u64>>::new());
     for rows in reader.with_projection(mask).build()? {
         let rows = rows?;
         let int = |name: &str, row: usize| -> Option<u64> {
@@ -193,9 +197,88 @@ pub fn find_stream(
             head = head.min(offset);
             let udp = transports.is_some_and(|of| of.is_valid(row) && of.value(row) == "udp");
             if (StreamId { number, udp }) == id {
-                found = Some(offset..offset.saturating_add(length));
+                found.push(offset..offset.saturating_add(length));
             }
         }
     }
-    Ok(found.map(|range| (head, range)))
+    found.sort_by_key(|range| range.start);
+    // small streams share members, and so may two parts of one
+    found.dedup_by(|next, last| {
+        let joined = next.start <= last.end;
+        if joined {
+            last.end = last.end.max(next.end);
+        }
+        joined
+    });
+    Ok((!found.is_empty()).then_some((head, found)))
+}
+
+/// All rows of a file, in its order.
+///
+/// # Errors
+/// Where the file can't be read, or a row lacks what every row has.
+pub(crate) fn read_streams(
+    bucket: &Arc<dyn Bucket>,
+    key: &str,
+    size: u64,
+) -> Result<Vec<StreamRow>, Error> {
+    let remote = Remote::open(bucket, key, size)?;
+    let metadata = ArrowReaderMetadata::load(&remote, ArrowReaderOptions::new())?;
+    FooterOf::read(&metadata)?;
+    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(remote, metadata);
+    let mut all = Vec::new();
+    for rows in reader.build()? {
+        let rows = rows?;
+        for row in 0..rows.num_rows() {
+            let read = row_of(&rows, row);
+            all.push(
+                read.ok_or_else(|| Error::Damaged("a row lacks what every row has".to_owned()))?,
+            );
+        }
+    }
+    Ok(all)
+}
+
+fn row_of(rows: &RecordBatch, row: usize) -> Option<StreamRow> {
+    let int = |name: &str| -> Option<i64> {
+        let column = rows.column_by_name(name)?.as_primitive_opt::<Int64Type>()?;
+        column.is_valid(row).then(|| column.value(row))
+    };
+    let uint = |name: &str| -> Option<u64> { int(name)?.try_into().ok() };
+    let time = |name: &str| -> Option<i64> {
+        let column = rows.column_by_name(name)?;
+        let column = column.as_primitive_opt::<TimestampNanosecondType>()?;
+        column.is_valid(row).then(|| column.value(row))
+    };
+    let text = |name: &str| -> Option<&str> {
+        let column = rows.column_by_name(name)?.as_string_opt::<i32>()?;
+        column.is_valid(row).then(|| column.value(row))
+    };
+    let flag = |name: &str| -> Option<bool> {
+        let column = rows.column_by_name(name)?.as_boolean_opt()?;
+        column.is_valid(row).then(|| column.value(row))
+    };
+    let end = |ip: &str, port: &str| -> Option<(IpAddr, u16)> {
+        Some((text(ip)?.parse().ok()?, int(port)?.try_into().ok()?))
+    };
+    let ends = end("src.ip", "src.port").zip(end("dst.ip", "dst.port"));
+    Some(StreamRow {
+        id: StreamId {
+            number: uint("stream")?,
+            udp: text("transport")? == "udp",
+        },
+        ends: ends.map(|(src, dst)| [src, dst]),
+        range: Range {
+            offset: uint("offset")?,
+            length: uint("length")?,
+        },
+        packets: uint("packets")?,
+        bytes: uint("bytes")?,
+        first: time("first")?,
+        last: time("last")?,
+        continued_before: flag("continuedBefore")?,
+        continued_after: flag("continuedAfter")?,
+        missing: uint("missingPackets")?,
+        truncated_before: time("truncatedBefore"),
+    })
 }

@@ -204,6 +204,7 @@ impl LogHead {
             node: self.node.clone(),
             run: self.run,
             seq: self.seq,
+            replaces: None,
         }
     }
 

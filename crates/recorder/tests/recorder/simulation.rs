@@ -882,7 +882,7 @@ fn id_of(packet: &Found) -> u64 {
     u64::from_be_bytes(packet.data[packet.data.len() - 8..].try_into().unwrap())
 }
 
-fn interfaces() -> [Interface; 3] {
+pub(crate) fn interfaces() -> [Interface; 3] {
     [LinkType::Ethernet, LinkType::LinuxSll2, LinkType::Raw].map(|link| Interface {
         name: format!("eth-{}", link.dlt()),
         link,

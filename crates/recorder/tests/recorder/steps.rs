@@ -22,9 +22,24 @@ use crate::world::{Mode, SimBuckets, SimClock, SimFs, World};
 
 const SECOND: u64 = 1_000_000_000;
 const HOUR: u64 = 3600 * SECOND;
-const DESTINATION: &str = "gs://b";
+pub(crate) const DESTINATION: &str = "gs://b";
 
 struct History;
+
+/// As Kubeshark writes it.
+struct Snapshots;
+
+impl NameHistory for Snapshots {
+    fn history(&self, ends: &[(IpAddr, u16)], _: &[RecordedName], from: i64, _: i64) -> Vec<u8> {
+        let names = ends.iter().map(|(ip, _)| {
+            let name = serde_json::json!({ "FullAddress": format!("pod-{ip}"), "Namespace": "" });
+            (ip.to_string(), name)
+        });
+        let names: serde_json::Map<_, _> = names.collect();
+        let since = (from / SECOND as i64).to_string();
+        serde_json::json!({ since: names }).to_string().into_bytes()
+    }
+}
 
 impl NameHistory for History {
     fn history(
@@ -42,11 +57,11 @@ impl NameHistory for History {
     }
 }
 
-struct Desk {
-    world: Arc<World>,
+pub(crate) struct Desk {
+    pub(crate) world: Arc<World>,
     spool: Arc<Spool>,
     writer: Writer,
-    handle: Handle,
+    pub(crate) handle: Handle,
     uploader: Uploader,
     idle: Idle,
 }
@@ -80,9 +95,10 @@ impl Desk {
     }
 
     /// A process that indexes what it records, with its files in a folder that is there.
-    fn indexing(world: &Arc<World>, dir: &Path, run: u64) -> Self {
+    pub(crate) fn indexing(world: &Arc<World>, dir: &Path, run: u64) -> Self {
         let mut config = config();
         (config.run, config.data_dir) = (run, dir.to_owned());
+        config.object_size = 300_000;
         let dissection = Dissection {
             env: Arc::new(Env::new(&gillnet_protocols::env())),
             names: Arc::new(Names::new(NamesConfig::default()).unwrap()),
@@ -101,7 +117,10 @@ impl Desk {
             clock: Arc::new(SimClock(Arc::clone(world))),
             fs: Arc::new(SimFs(Arc::clone(world))),
             buckets: Arc::new(SimBuckets(Arc::clone(world))),
-            names: Arc::new(History),
+            names: match dissection {
+                Some(_) => Arc::new(Snapshots),
+                None => Arc::new(History),
+            },
             dissection,
         };
         let spool = Arc::new(Spool::open(config, &deps).unwrap());
@@ -133,7 +152,7 @@ impl Desk {
         Self::open(&world, config(), rules)
     }
 
-    fn id(&self, name: &str) -> RuleId {
+    pub(crate) fn id(&self, name: &str) -> RuleId {
         self.writer
             .rules()
             .into_iter()
@@ -142,7 +161,7 @@ impl Desk {
             .0
     }
 
-    fn begin(&mut self, rule: RuleId, number: u64, lost_before: Option<LostBefore>) {
+    pub(crate) fn begin(&mut self, rule: RuleId, number: u64, lost_before: Option<LostBefore>) {
         self.handle.begin(rule, &start(number, lost_before));
     }
 
@@ -168,7 +187,7 @@ impl Desk {
         self.frame_at(ts, rules, stream, len)
     }
 
-    fn drain(&mut self) {
+    pub(crate) fn drain(&mut self) {
         self.writer.drain();
         self.handle.flush_batch();
         self.writer.drain();
@@ -189,7 +208,7 @@ impl Desk {
         while self.uploader.step(false) == Step::Tried {}
     }
 
-    fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         self.drain();
         self.writer.close_all();
         self.upload();
