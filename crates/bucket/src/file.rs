@@ -167,6 +167,24 @@ impl Bucket for FileBucket {
         }
     }
 
+    fn delete(&self, key: &str) -> Result<(), BucketError> {
+        let path = self.path(key)?;
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() == Io::NotFound && self.root.exists() => Ok(()),
+            Err(error) => Err(self.fault(&path, &error)),
+            Ok(()) => {
+                // folders are there for their files alone
+                let above = path.ancestors().skip(1);
+                for folder in above.take_while(|folder| *folder != self.root) {
+                    if fs::remove_dir(folder).is_err() {
+                        break;
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
     fn place(&self, key: &str) -> String {
         if key.is_empty() {
             self.root.display().to_string()

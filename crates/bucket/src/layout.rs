@@ -8,7 +8,7 @@
 //! names/cluster=C/recording=R/date=YYYY-MM-DD/hour=HH/NODE_RUN_SEQ/name_resolution_history.json
 //! ```
 //!
-//! `RUN` has 16 hexadecimal digits, `SEQ` at least 10 decimal ones, so that names sort as they were
+//! Where an object replaces others, `SEQ` says which ([`Replaces`]). `RUN` has 16 hexadecimal digits, `SEQ` at least 10 decimal ones, so that names sort as they were
 //! made. In cluster, rule and node everything but letters, digits, dash, underscore and dot is
 //! written as %XX.
 
@@ -167,8 +167,87 @@ pub struct ObjectName {
     pub node: String,
     /// Random number of the process that recorded it.
     pub run: u64,
-    /// Number of the object in its run; never used twice in it.
+    /// Number of the object in its run; never used twice in it. Of one that replaces others, the least of theirs.
     pub seq: u64,
+    /// The objects that it was made of, and replaces: of the same hour, node and run.
+    pub replaces: Option<Replaces>,
+}
+
+/// Which objects another replaces, as its name says: `c<generation>.<numbers>`. The numbers are counted from the
+/// object's own, in ascending ranges: `c1.0-2.5` of object 7 says 7, 8, 9 and 12.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Replaces {
+    generation: u32,
+    /// First and last of each range, ascending and apart, from 0 on.
+    ranges: Vec<(u64, u64)>,
+}
+
+impl Replaces {
+    /// Replaces the objects of these numbers, ascending. `None` where there are none.
+    #[must_use]
+    pub fn new(generation: u32, seqs: impl IntoIterator<Item = u64>) -> Option<(u64, Self)> {
+        let mut seqs = seqs.into_iter();
+        let first = seqs.next()?;
+        let mut ranges = vec![(0, 0)];
+        for seq in seqs {
+            let at = seq.checked_sub(first)?;
+            match ranges.last_mut() {
+                Some(last) if at == last.1 + 1 => last.1 = at,
+                Some(last) if at > last.1 => ranges.push((at, at)),
+                _ => return None,
+            }
+        }
+        Some((first, Self { generation, ranges }))
+    }
+
+    /// Which attempt it is: the higher one counts where two replace the same.
+    #[must_use]
+    pub fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    fn has(&self, at: u64) -> bool {
+        let behind = self.ranges.partition_point(|(first, _)| *first <= at);
+        let range = behind.checked_sub(1).and_then(|at| self.ranges.get(at));
+        range.is_some_and(|(_, last)| at <= *last)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (generation, numbers) = text.split_once('.')?;
+        let mut ranges: Vec<(u64, u64)> = Vec::new();
+        for range in numbers.split('.') {
+            let (first, last) = range.split_once('-').unwrap_or((range, range));
+            let (first, last) = (plain(first)?, plain(last)?);
+            let least = ranges.last().map_or(0, |(_, last)| last.saturating_add(1));
+            if first < least || last < first || ranges.is_empty() && first != 0 {
+                return None;
+            }
+            ranges.push((first, last));
+        }
+        Some(Self {
+            generation: plain(generation)?.try_into().ok()?,
+            ranges,
+        })
+    }
+}
+
+impl fmt::Display for Replaces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "c{}", self.generation)?;
+        self.ranges.iter().try_for_each(|(first, last)| {
+            if first == last {
+                write!(f, ".{first}")
+            } else {
+                write!(f, ".{first}-{last}")
+            }
+        })
+    }
+}
+
+/// A number as it is written here: digits alone, no zeros in front.
+fn plain(text: &str) -> Option<u64> {
+    let number: u64 = text.parse().ok()?;
+    (number.to_string() == text).then_some(number)
 }
 
 /// Which file of an object a key names.
@@ -186,6 +265,26 @@ pub enum Part {
 }
 
 impl ObjectName {
+    /// `NODE_RUN_SEQ`: the last part of its keys, without their ends.
+    pub(crate) fn file(&self) -> String {
+        let whole = self.to_string();
+        whole.rsplit('/').next().unwrap_or_default().to_owned()
+    }
+
+    /// The objects that it replaces, as [`ObjectName::file`] shows them.
+    pub(crate) fn replaced(&self) -> impl Iterator<Item = String> {
+        let ranges = self.replaces.iter().flat_map(|of| &of.ranges);
+        let seqs = ranges.flat_map(|(first, last)| *first..=*last);
+        seqs.map(|at| {
+            let plain = Self {
+                seq: self.seq.saturating_add(at),
+                replaces: None,
+                ..self.clone()
+            };
+            plain.file()
+        })
+    }
+
     /// Key of the object with the packets, in the usual format.
     #[must_use]
     pub fn packets_key(&self) -> String {
@@ -250,6 +349,10 @@ impl ObjectName {
         }
         let mut name = last.rsplitn(3, '_');
         let (seq, run, node) = (name.next()?, name.next()?, name.next()?);
+        let (seq, replaces) = match seq.split_once('c') {
+            Some((seq, replaces)) => (seq, Some(Replaces::parse(replaces)?)),
+            None => (seq, None),
+        };
         let found = Self {
             cluster: unescape(cluster.strip_prefix("cluster=")?)?,
             recording: unescape(recording.strip_prefix("recording=")?)?,
@@ -257,8 +360,35 @@ impl ObjectName {
             node: unescape(node)?,
             run: parse_run(run)?,
             seq: parse_seq(seq)?,
+            replaces,
         };
         Some((part, found))
+    }
+
+    /// What names have in common that may replace each other: those of one hour and run of a node.
+    pub(crate) fn is_beside(&self, other: &Self) -> bool {
+        let of = |name: &Self| (name.run, name.hour);
+        of(self) == of(other)
+            && self.node == other.node
+            && self.recording == other.recording
+            && self.cluster == other.cluster
+    }
+
+    /// Whether it replaces another, if it counts.
+    #[must_use]
+    pub fn replaces(&self, other: &Self) -> bool {
+        let has = |seq: u64| {
+            let at = seq.checked_sub(self.seq);
+            at.is_some_and(|at| self.replaces.as_ref().is_some_and(|of| of.has(at)))
+        };
+        self.is_beside(other)
+            && match &other.replaces {
+                None => has(other.seq),
+                Some(of) => {
+                    let ends = of.ranges.iter().flat_map(|(first, last)| [first, last]);
+                    self != other && ends.map(|at| other.seq.saturating_add(*at)).any(has)
+                }
+            }
     }
 }
 
@@ -272,13 +402,15 @@ impl fmt::Display for ObjectName {
             node,
             run,
             seq,
+            replaces,
         } = self;
         let (cluster, recording) = (escape(cluster), escape(recording));
         let recorder = recorder(node, *run);
         write!(
             f,
             "cluster={cluster}/recording={recording}/{hour}/{recorder}_{seq:010}"
-        )
+        )?;
+        replaces.iter().try_for_each(|of| of.fmt(f))
     }
 }
 
@@ -366,6 +498,48 @@ mod tests {
             node: node.into(),
             run,
             seq,
+            replaces: None,
+        }
+    }
+
+    #[test]
+    fn a_name_says_what_its_object_replaces() {
+        let of = |seqs: &[u64]| {
+            let (seq, replaces) = Replaces::new(2, seqs.iter().copied()).unwrap();
+            ObjectName {
+                replaces: Some(replaces),
+                ..name("c", "r", 0, "n_1", 0xab, seq)
+            }
+        };
+        let compacted = of(&[7, 8, 9, 12, 1 << 41]);
+        assert_eq!(
+            compacted.entries_key(),
+            "entries/cluster=c/recording=r/date=1970-01-01/hour=00/n_1_00000000000000ab_0000000007c2.0-2.5.2199023255545.parquet"
+        );
+        for key in [
+            compacted.packets_key(),
+            compacted.names_key(),
+            compacted.streams_key(),
+        ] {
+            let found = ObjectName::parse(&key).unwrap().1;
+            assert_eq!(found, compacted, "{key}");
+        }
+        for seq in 0..20 {
+            let plain = name("c", "r", 0, "n_1", 0xab, seq);
+            assert_eq!(compacted.replaces(&plain), [7, 8, 9, 12].contains(&seq));
+            assert!(!plain.replaces(&compacted));
+        }
+        let elsewhere = name("c", "r", 3_600_000_000_000, "n_1", 0xab, 8);
+        assert!(!compacted.replaces(&elsewhere) && !compacted.replaces(&compacted));
+        assert!(compacted.replaces(&of(&[1, 2, 8])) && !compacted.replaces(&of(&[1, 10, 13])));
+        assert_eq!(Replaces::new(1, [3, 3]), None);
+        for bad in [
+            "c", "c1", "c1.", "c1.1", "c1.0-", "c1.0.0", "c1.0-2.1", "c1.00", "c.0", "c-1.0",
+        ] {
+            let key = compacted
+                .streams_key()
+                .replace("c2.0-2.5.2199023255545", bad);
+            assert_eq!(ObjectName::parse(&key), None, "{bad}");
         }
     }
 

@@ -8,6 +8,7 @@
 //! - [`Recordings`] opens what is there, grouped by the process that recorded it.
 
 mod cloud;
+pub mod compact;
 mod connect;
 mod credentials;
 mod destination;
@@ -17,7 +18,9 @@ pub mod index;
 pub mod layout;
 pub mod packets;
 mod recordings;
+mod replaced;
 mod store;
+pub mod verify;
 
 pub use cloud::{
     aws::{aws_domain, aws_identity},
@@ -35,3 +38,12 @@ pub use recordings::{
     Group, GroupIndex, Origin, Progress, RecordedSource, Recordings, Selected, Selection, StreamSet,
 };
 pub use store::{Body, Bucket, ObjectMeta};
+
+/// Bytes in hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut out, byte| {
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}

@@ -2,7 +2,7 @@
 
 use std::{ops::Range, path::Path, time::SystemTime};
 
-use crate::{BucketError, PutError};
+use crate::{BucketError, ErrorKind, PutError};
 
 /// What is put.
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +62,15 @@ pub trait Bucket: Send + Sync {
     /// # Errors
     /// Where the bucket can't be listed; `each` may have been called before.
     fn list(&self, prefix: &str, each: &mut dyn FnMut(ObjectMeta)) -> Result<(), BucketError>;
+
+    /// Deletes an object; nothing where there is none. Compaction alone does it.
+    ///
+    /// # Errors
+    /// Where the account may not, or this kind of bucket can't.
+    fn delete(&self, key: &str) -> Result<(), BucketError> {
+        let message = "nothing can be deleted there";
+        Err(BucketError::new(ErrorKind::Other, self.place(key), message))
+    }
 
     /// What errors and logs call the object: its URL.
     fn place(&self, key: &str) -> String;

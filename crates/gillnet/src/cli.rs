@@ -81,6 +81,10 @@ pub enum Command {
     Scripts(crate::scripts::ScriptsArgs),
     /// Print the console of a running Gillnet's scripts
     Console(crate::console::ConsoleArgs),
+    /// Check that all that is in a bucket is whole and says the same
+    Verify(crate::verify::VerifyArgs),
+    /// Make few large objects of the many small ones of closed hours
+    Compact(crate::compact::CompactArgs),
     /// Show what crosses the boxes of the pipeline for a capture
     Debug(DebugArgs),
 }
@@ -544,7 +548,8 @@ impl QueryArgs {
     }
 }
 
-fn moment(text: &str) -> anyhow::Result<i64> {
+/// A moment as people write it, in ns since the epoch.
+pub fn moment(text: &str) -> anyhow::Result<i64> {
     if let Ok(at) = text.parse::<jiff::Timestamp>() {
         return Ok(i64::try_from(at.as_nanosecond())?);
     }

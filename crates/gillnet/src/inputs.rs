@@ -414,3 +414,19 @@ fn read(
     };
     connect(destination, &credentials, BucketAccess::Read).map_err(exit::unreachable)
 }
+
+/// The recordings at a place: a bucket, or a folder.
+pub fn recordings(
+    place: &str,
+    access: &Access,
+    config: &Config,
+) -> anyhow::Result<Arc<dyn Bucket>> {
+    match place.contains("://") {
+        true => readable(place, access, config),
+        false => readable(
+            &std::path::absolute(place)?.display().to_string(),
+            access,
+            config,
+        ),
+    }
+}

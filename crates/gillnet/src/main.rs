@@ -6,6 +6,7 @@ mod backend;
 mod cache;
 mod cli;
 mod columns;
+mod compact;
 mod config;
 mod console;
 mod debug;
@@ -28,6 +29,7 @@ mod serve;
 mod snapshot;
 mod sql;
 mod tap;
+mod verify;
 mod worker;
 
 use clap::Parser;
@@ -47,6 +49,8 @@ fn main() -> ExitCode {
         cli::Command::Kfl(args) => kfl::run(&cli.shared, args),
         cli::Command::Scripts(args) => scripts::run(&cli.shared, args),
         cli::Command::Console(args) => console::run(&cli.shared, args),
+        cli::Command::Verify(args) => verify::run(&cli.shared, args),
+        cli::Command::Compact(args) => compact::run(&cli.shared, args),
         cli::Command::Debug(args) => debug::run(&cli.shared, args),
         cli::Command::Snapshot(args) => snapshot::run(&cli.shared, args),
         cli::Command::Pcapdump(args) => snapshot::dump(&cli.shared, args),

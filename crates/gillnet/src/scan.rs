@@ -80,7 +80,9 @@ impl Summary {
     pub fn outcome(&self) -> anyhow::Result<()> {
         match &self.failed {
             Some(failed) => Err(anyhow::anyhow!("{failed}")),
-            None if self.counters.frames == 0 && !self.faults.is_empty() => {
+            None if self.counters.frames + self.counters.entries == 0
+                && !self.faults.is_empty() =>
+            {
                 Err(anyhow::anyhow!("no frame could be read (see above)"))
             }
             None => Ok(()),
@@ -353,8 +355,7 @@ impl Indexed {
             Ok(cost) => told(cost),
             Err(error) => {
                 tracing::warn!("{error}");
-                summary.failed = Some(error.to_string());
-                return Asked::Ended;
+                summary.faults.push(error.to_string());
             }
         }
         match goes_on {

@@ -349,6 +349,12 @@ impl Shard {
         there
     }
 
+    /// The numbers of the streams that run: those of which something may still come.
+    pub fn running(&self) -> impl Iterator<Item = u64> {
+        let states = self.streams.states.iter().flatten();
+        states.map(|state| state.about.stream)
+    }
+
     /// Whether the consumer has enough.
     pub fn has_enough(&self) -> bool {
         self.streams.outlet.enough

@@ -87,16 +87,19 @@ impl AtWork {
         if is_due {
             self.due = due(&self.rule, wall, now);
         }
-        for at in (0..self.logs.len()).rev() {
-            if is_due || over.is_some_and(|hour| self.logs[at].head.hour < hour) {
+        let mut at = 0;
+        while let Some(log) = self.logs.get(at) {
+            if is_due || over.is_some_and(|hour| log.head.hour < hour) {
                 self.write(spool, at, true);
+            } else {
+                at += 1;
             }
         }
     }
 
     pub(crate) fn close_all(&mut self, spool: &Spool) {
-        for at in (0..self.logs.len()).rev() {
-            self.write(spool, at, true);
+        while !self.logs.is_empty() {
+            self.write(spool, 0, true);
         }
     }
 
@@ -133,7 +136,22 @@ impl AtWork {
 
     /// Writes what is pending of a log; takes it out and hands it on where it is to be closed or
     /// can't go on. The streams of which frames were lost.
+    ///
+    /// Those that were begun before one that is closed are closed first, so that what is read of one after the other is
+    /// read in the order of its arrival.
     pub(crate) fn write(&mut self, spool: &Spool, at: usize, close: bool) -> Vec<u64> {
+        let mut lost = Vec::new();
+        if close {
+            for _ in 0..at {
+                lost.append(&mut self.write_one(spool, 0, true));
+            }
+        }
+        let at = if close { 0 } else { at };
+        lost.append(&mut self.write_one(spool, at, close));
+        lost
+    }
+
+    fn write_one(&mut self, spool: &Spool, at: usize, close: bool) -> Vec<u64> {
         let log = &mut self.logs[at];
         if log.pending() == 0 && !close {
             return Vec::new();

@@ -45,13 +45,15 @@ impl std::fmt::Debug for Dissection {
 /// The entries of an object, each in the hour of its own time.
 pub(crate) type ByHour = Vec<(Hour, Entries)>;
 
+/// Whose entries are read together: a run's, of a rule.
+pub(crate) type Key = (u64, String);
+
 /// Dissects what rules keep, one log of a rule after the other.
 pub(crate) struct Dissector {
     with: Dissection,
     /// Folder for what is read from.
     dir: PathBuf,
-    /// By run and rule.
-    readers: HashMap<(u64, String), Reader>,
+    readers: HashMap<Key, Reader>,
 }
 
 impl Dissector {
@@ -74,7 +76,7 @@ impl Dissector {
         head: &LogHead,
         feed: impl FnOnce(&mut Reader),
     ) -> Option<ByHour> {
-        let key = (head.run, head.rule.clone());
+        let key = head.key();
         let known = self.readers.remove(&key);
         let made = known.map_or_else(|| Reader::new(&self.with, &self.dir, head), Ok);
         let rows = made.and_then(|mut reader| {
@@ -89,20 +91,37 @@ impl Dissector {
         said(&head.rule, rows)
     }
 
-    /// What is still held where nothing more comes: the entries that wait for something, each rule's with the head of
-    /// its last log.
-    pub(crate) fn finish(&mut self) -> Vec<(LogHead, ByHour)> {
-        let readers = std::mem::take(&mut self.readers).into_values();
-        let rest = readers.filter_map(|mut reader| {
-            let rows = reader.rows(|reader| reader.shard.finish());
-            Some((reader.head.clone(), said(&reader.head.rule, rows)?))
-        });
-        rest.filter(|(_, rows)| !rows.is_empty()).collect()
+    /// Ends what is read together: the entries that still wait for something, with the head of the last log. `None`
+    /// where there are none.
+    pub(crate) fn finish(&mut self, key: &Key) -> Option<(LogHead, ByHour)> {
+        let mut reader = self.readers.remove(key)?;
+        let rows = reader.rows(|reader| reader.shard.finish());
+        let rows = said(&reader.head.rule, rows)?;
+        (!rows.is_empty()).then_some((reader.head, rows))
     }
 
-    /// Whether it may hold something.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.readers.is_empty()
+    /// What it may hold entries of.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.readers.keys()
+    }
+
+    pub(crate) fn knows(&self, key: &Key) -> bool {
+        self.readers.contains_key(key)
+    }
+
+    /// Forgets what is read together.
+    pub(crate) fn forget(&mut self, key: &Key) {
+        self.readers.remove(key);
+    }
+
+    /// A log was read as the `turn`th. From which turn on all logs are needed to read again what may still come of
+    /// them: that in which the first stream began that runs. `None` where none runs.
+    pub(crate) fn needs(&mut self, key: &Key, turn: u64) -> Option<u64> {
+        let reader = self.readers.get_mut(key)?;
+        let began = std::mem::take(&mut reader.began);
+        let since = |stream| (stream, began.get(&stream).copied().unwrap_or(turn));
+        reader.began = reader.shard.running().map(since).collect();
+        reader.began.values().min().copied()
     }
 }
 
@@ -123,6 +142,8 @@ pub(crate) struct Reader {
     /// The stream of the frame that is read, and since when it is whole.
     stream: Arc<(AtomicU64, AtomicI64)>,
     frames: u32,
+    /// The streams that run, each with the turn of the log that it began in.
+    began: HashMap<u64, u64>,
 }
 
 impl Reader {
@@ -161,6 +182,7 @@ impl Reader {
             head: head.clone(),
             stream,
             frames: 0,
+            began: HashMap::new(),
         })
     }
 

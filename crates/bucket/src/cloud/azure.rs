@@ -109,6 +109,7 @@ impl Vendor for Azure {
             Doing::Create => ("create blobs", "c", "Storage Blob Data Contributor"),
             Doing::Get => ("read blobs", "r", "Storage Blob Data Reader"),
             Doing::List => ("list blobs", "l", "Storage Blob Data Reader"),
+            Doing::Delete => ("delete blobs", "d", "Storage Blob Data Contributor"),
         };
         Some(match (answer.status, answer.code) {
             (status, code) if status == 401 || NOT_LET_IN.contains(&code) || detail.contains("failed to authenticate") => {
@@ -121,7 +122,7 @@ impl Vendor for Azure {
             (403, _) => BucketError::new(ErrorKind::Forbidden, place, format!("{who} may not {right} there{detail}")).mend(format!(
                 "give it the role \"{role}\" on the container {container} of the account {account}, or a signature with the permission {letter}"
             )),
-            (404, code) if doing != Doing::Get || code == "ContainerNotFound" => {
+            (404, code) if !doing.is_of_object() || code == "ContainerNotFound" => {
                 BucketError::new(ErrorKind::NoBucket, self.place.as_str(), format!("there is no such container{detail}")).mend(format!(
                     "see its name, or make it: az storage container create --account-name {account} --name {container}"
                 ))

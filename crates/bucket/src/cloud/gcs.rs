@@ -190,6 +190,7 @@ fn permission(doing: Doing) -> (&'static str, &'static str) {
         Doing::Create => ("storage.objects.create", "roles/storage.objectCreator"),
         Doing::Get => ("storage.objects.get", "roles/storage.objectViewer"),
         Doing::List => ("storage.objects.list", "roles/storage.objectViewer"),
+        Doing::Delete => ("storage.objects.delete", "roles/storage.objectUser"),
     }
 }
 
@@ -202,7 +203,7 @@ impl Vendor for Gcs {
         let (account, detail) = (&self.account, answer.detail());
         let (permission, role) = permission(doing);
         let bucket_is_missing = || {
-            doing != Doing::Get
+            !doing.is_of_object()
                 || answer.body.contains("bucket does not exist")
                 || answer.code == "NoSuchBucket"
         };

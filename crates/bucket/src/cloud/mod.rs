@@ -107,6 +107,14 @@ pub(crate) enum Doing {
     Create,
     Get,
     List,
+    Delete,
+}
+
+impl Doing {
+    /// Whether it is about one object that should be there, so that "not found" may be said of it.
+    pub(crate) fn is_of_object(self) -> bool {
+        matches!(self, Doing::Get | Doing::Delete)
+    }
 }
 
 /// An answer that is no success.
@@ -265,7 +273,7 @@ impl CloudBucket {
             408 | 429 | 500 | 502..=599 => plain(ErrorKind::Unavailable, place),
             _ => match self.vendor.explain(doing, &place, &answer) {
                 Some(error) => error,
-                None if status == 404 && doing == Doing::Get => {
+                None if status == 404 && doing.is_of_object() => {
                     BucketError::new(ErrorKind::NotFound, place, "there is no such object")
                 }
                 None => plain(ErrorKind::Other, place),
@@ -429,6 +437,14 @@ impl Bucket for CloudBucket {
             if token.is_none() {
                 return Ok(());
             }
+        }
+    }
+
+    fn delete(&self, key: &str) -> Result<(), BucketError> {
+        let (store, path) = (Arc::clone(&self.objects), self.path(key)?);
+        match self.ask(Doing::Delete, key, async move { store.delete(&path).await }) {
+            Err(fault) if fault.kind != ErrorKind::NotFound => Err(fault),
+            _ => Ok(()),
         }
     }
 

@@ -134,6 +134,7 @@ impl Vendor for S3 {
             Doing::Create => ("s3:PutObject", format!("{}/*", self.arn)),
             Doing::Get => ("s3:GetObject", format!("{}/*", self.arn)),
             Doing::List => ("s3:ListBucket", self.arn.clone()),
+            Doing::Delete => ("s3:DeleteObject", format!("{}/*", self.arn)),
         };
         Some(match (answer.status, answer.code) {
             (_, code) if NOT_LET_IN.contains(&code) => {
@@ -173,7 +174,7 @@ impl Vendor for S3 {
                     "allow {action} on {arn} in a policy of that account or of the bucket"
                 ))
             }
-            (404, code) if doing != Doing::Get || code == "NoSuchBucket" => BucketError::new(
+            (404, code) if !doing.is_of_object() || code == "NoSuchBucket" => BucketError::new(
                 ErrorKind::NoBucket,
                 self.place.as_str(),
                 format!("there is no such bucket{detail}"),

@@ -8,17 +8,22 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, TimestampNanosecondType, UInt32Type};
 use arrow_array::{Array, ArrayRef, DictionaryArray, RecordBatch, UInt32Array, new_null_array};
-use arrow_schema::{Field, Schema, SchemaRef};
-use arrow_select::take::take;
+use arrow_schema::{Field, FieldRef, Schema, SchemaRef};
+use arrow_select::concat::concat_batches;
+use arrow_select::take::{take, take_record_batch};
 use foldhash::fast::RandomState;
 use gillnet_entry::{End, Entry, Name, ProtocolInfo, Transport};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
 use parquet::basic::Encoding;
 use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::WriterPropertiesBuilder;
 use parquet::schema::types::ColumnPath;
 
 use super::columns::{BASE, Base, Builder, Own, own};
-use super::{Error, Footer, properties, writer};
+use super::{Error, Footer, FooterOf, Remote, file, properties};
+use crate::Bucket;
 
 /// Which of a protocol's columns people look single values up in, by the ends of their names.
 const LOOKED_UP: [&str; 3] = [".path", ".url", ".name"];
@@ -261,6 +266,26 @@ fn fields(columns: impl Iterator<Item = (String, super::columns::Type)>) -> Sche
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
+/// All rows of a file, and what its footer says.
+///
+/// # Errors
+/// Where the file can't be read.
+pub(crate) fn read_entries(
+    bucket: &Arc<dyn Bucket>,
+    key: &str,
+    size: u64,
+) -> Result<(Vec<RecordBatch>, FooterOf), Error> {
+    let remote = Remote::open(bucket, key, size)?;
+    let metadata = ArrowReaderMetadata::load(&remote, ArrowReaderOptions::new())?;
+    let footer = FooterOf::read(&metadata)?;
+    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(remote, metadata);
+    let mut batches = vec![RecordBatch::new_empty(reader.schema().clone())];
+    for rows in reader.build()? {
+        batches.push(rows?);
+    }
+    Ok((batches, footer))
+}
+
 /// The rows of one file.
 #[derive(Clone, Debug)]
 pub struct Entries {
@@ -283,6 +308,65 @@ impl Default for Entries {
 }
 
 impl Entries {
+    /// The rows of several files. A column that one of them lacks is null there.
+    ///
+    /// # Errors
+    /// Where a column has another type in another file, or is not one of ours.
+    pub(crate) fn merge(files: &[RecordBatch]) -> Result<Self, Error> {
+        let mut fields: Vec<FieldRef> = Vec::new();
+        for schema in files.iter().map(RecordBatch::schema) {
+            let mut behind = 0;
+            for field in schema.fields() {
+                match fields.iter().position(|known| known.name() == field.name()) {
+                    Some(at) => behind = at + 1,
+                    None => {
+                        fields.insert(
+                            behind,
+                            Arc::new(Field::new(field.name(), field.data_type().clone(), true)),
+                        );
+                        behind += 1;
+                    }
+                }
+            }
+        }
+        let schema = Arc::new(Schema::new(fields));
+        let mut all = Vec::new();
+        for rows in files {
+            let column = |field: &FieldRef| match rows.column_by_name(field.name()) {
+                Some(column) => Arc::clone(column),
+                None => new_null_array(field.data_type(), rows.num_rows()),
+            };
+            let columns = schema.fields().iter().map(column).collect();
+            all.push(RecordBatch::try_new(Arc::clone(&schema), columns)?);
+        }
+        let rows = concat_batches(&schema, &all)?;
+        drop(all);
+        let damaged = |what: &str| Error::Damaged(what.to_owned());
+        let times = rows.column_by_name("timestamp").and_then(|column| {
+            let column = column.as_primitive_opt::<TimestampNanosecondType>()?;
+            Some(column.values().to_vec())
+        });
+        let times = times.ok_or_else(|| damaged("it has no times"))?;
+        let names = rows.column_by_name("protocol");
+        let names = names.and_then(|column| column.as_string_opt::<i32>());
+        let names = names.ok_or_else(|| damaged("it has no protocols"))?;
+        // in the order of their first rows
+        let mut of_protocol: Vec<(&str, Vec<u32>)> = Vec::new();
+        for (row, name) in (0..).zip(names) {
+            let name = name.unwrap_or_default();
+            match of_protocol.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, rows)) => rows.push(row),
+                None => of_protocol.push((name, vec![row])),
+            }
+        }
+        let mut parts = Vec::new();
+        for (_, mut order) in of_protocol {
+            order.sort_by_key(|row| times.get(*row as usize));
+            parts.push(take_record_batch(&rows, &UInt32Array::from(order))?);
+        }
+        Ok(Self { schema, parts })
+    }
+
     /// The file: row groups of one protocol each, so that a question that can't be about a protocol passes over it.
     ///
     /// # Errors
@@ -318,16 +402,8 @@ impl Entries {
                 );
             }
         }
-        let mut out = writer(
-            Arc::clone(&self.schema),
-            properties,
-            footer.key_values("entries"),
-        )?;
-        for part in &self.parts {
-            out.write(part)?;
-            out.flush()?;
-        }
-        Ok(out.into_inner()?)
+        let (schema, footer) = (Arc::clone(&self.schema), footer.key_values("entries"));
+        file(schema, &self.parts, properties, footer)
     }
 }
 

@@ -8,6 +8,7 @@
 mod answered;
 mod columns;
 mod entries;
+mod footer;
 mod prune;
 mod query;
 mod remote;
@@ -15,20 +16,27 @@ mod sql;
 mod stored;
 mod streams;
 
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
 use gillnet_entry::Origin;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::metadata::{KeyValue, ParquetMetaData};
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{
     EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion,
 };
 
 pub use answered::answered;
+pub(crate) use entries::read_entries;
 pub use entries::{Entries, EntriesWriter};
+pub(crate) use footer::{FooterOf, check_sum};
 pub use query::{Cost, EntriesFile, Found, Question, has_column, on_rows};
+pub(crate) use remote::Remote;
 pub use sql::{EntriesTable, PARTITIONS, PLACE};
 pub use stored::KnownProtocol;
+pub(crate) use stored::known_message as known_text;
+pub(crate) use streams::read_streams;
 pub use streams::{Range, StreamPlace, StreamRow, StreamsWriter, stream_places};
 
 use crate::layout::ObjectName;
@@ -83,6 +91,9 @@ pub enum Error {
     /// It has no version.
     #[error("the index is none of Gillnet's")]
     Foreign,
+    /// Its bytes are not those that were written.
+    #[error("the index is damaged: {0}")]
+    Damaged(String),
 }
 
 impl Footer<'_> {
@@ -96,6 +107,7 @@ impl Footer<'_> {
             ..
         } = self.name;
         let mut all = vec![
+            (footer::SUM, footer::ZEROS.to_owned()),
             ("gillnet.version", VERSION.to_string()),
             ("gillnet.kind", kind.to_owned()),
             ("gillnet.cluster", cluster.clone()),
@@ -108,6 +120,9 @@ impl Footer<'_> {
             ("gillnet.nodeIp", self.origin.node_ip.clone()),
             ("gillnet.backend", self.origin.backend.to_owned()),
         ];
+        if self.name.replaces.is_some() {
+            all.push(("gillnet.replaces", footer::replaces(self.name)));
+        }
         if !self.beside.is_empty() {
             let beside = self.beside.iter().map(|file| {
                 serde_json::json!({ "key": file.key, "size": file.size, "sha256": file.sha256 })
@@ -118,18 +133,6 @@ impl Footer<'_> {
         all.into_iter()
             .map(|(key, value)| KeyValue::new(key.to_owned(), value))
             .collect()
-    }
-}
-
-/// Whether a file is of a version that is known here.
-fn check_version(metadata: &ParquetMetaData) -> Result<(), Error> {
-    let pairs = metadata.file_metadata().key_value_metadata();
-    let version = |pair: &&KeyValue| pair.key == "gillnet.version";
-    let version = pairs.into_iter().flatten().find(version);
-    match version.and_then(|pair| pair.value.as_ref()?.parse().ok()) {
-        Some(version) if version <= VERSION => Ok(()),
-        Some(version) => Err(Error::Later(version)),
-        None => Err(Error::Foreign),
     }
 }
 
@@ -147,20 +150,24 @@ fn properties() -> WriterPropertiesBuilder {
         .set_created_by(concat!("gillnet ", env!("CARGO_PKG_VERSION")).to_owned())
 }
 
-/// A writer into memory.
-fn writer(
-    schema: arrow_schema::SchemaRef,
+/// A file of these rows, a row group or more each part, whose footer has its own checksum.
+fn file(
+    schema: SchemaRef,
+    parts: &[RecordBatch],
     properties: WriterPropertiesBuilder,
     footer: Vec<KeyValue>,
-) -> Result<ArrowWriter<Vec<u8>>, Error> {
+) -> Result<Vec<u8>, Error> {
     let properties = properties.set_key_value_metadata(Some(footer)).build();
     // the types are Parquet's own: Arrow's words for them would be a good part of a small file
     let options = ArrowWriterOptions::new()
         .with_properties(properties)
         .with_skip_arrow_metadata(true);
-    Ok(ArrowWriter::try_new_with_options(
-        Vec::new(),
-        schema,
-        options,
-    )?)
+    let mut out = ArrowWriter::try_new_with_options(Vec::new(), schema, options)?;
+    for part in parts {
+        out.write(part)?;
+        out.flush()?;
+    }
+    let mut file = out.into_inner()?;
+    footer::fill_sum(&mut file);
+    Ok(file)
 }

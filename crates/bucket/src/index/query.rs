@@ -18,7 +18,7 @@ use super::columns::BASE;
 use super::prune::Prune;
 use super::remote::Remote;
 use super::stored::{Batch, KIND, KnownProtocol, NamePool, file_column};
-use super::{Error, check_version};
+use super::{Error, FooterOf};
 use crate::Bucket;
 use crate::packets::StreamId;
 
@@ -117,7 +117,7 @@ impl EntriesFile {
     pub fn open(bucket: &Arc<dyn Bucket>, key: &str, size: u64) -> Result<Self, Error> {
         let remote = Remote::open(bucket, key, size)?;
         let metadata = ArrowReaderMetadata::load(&remote, ArrowReaderOptions::new())?;
-        check_version(metadata.metadata())?;
+        FooterOf::read(&metadata)?;
         Ok(Self { remote, metadata })
     }
 

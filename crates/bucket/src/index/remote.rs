@@ -18,7 +18,7 @@ const NEAR: u64 = 64 << 10;
 
 /// An object, of which what was fetched is kept while it is read. A clone is the same.
 #[derive(Clone)]
-pub(super) struct Remote(Arc<Inner>);
+pub(crate) struct Remote(Arc<Inner>);
 
 struct Inner {
     bucket: Arc<dyn Bucket>,
@@ -31,7 +31,7 @@ struct Inner {
 
 impl Remote {
     /// Fetches the end of an object.
-    pub(super) fn open(bucket: &Arc<dyn Bucket>, key: &str, size: u64) -> Result<Self> {
+    pub(crate) fn open(bucket: &Arc<dyn Bucket>, key: &str, size: u64) -> Result<Self> {
         let remote = Self(Arc::new(Inner {
             bucket: Arc::clone(bucket),
             key: key.to_owned(),
@@ -44,12 +44,12 @@ impl Remote {
     }
 
     /// Bytes fetched so far.
-    pub(super) fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.0.read.load(Ordering::Relaxed)
     }
 
     /// Fetches ranges, those that are near to each other as one.
-    pub(super) fn fetch_all(&self, mut ranges: Vec<Range<u64>>) -> Result<()> {
+    pub(crate) fn fetch_all(&self, mut ranges: Vec<Range<u64>>) -> Result<()> {
         ranges.sort_by_key(|range| range.start);
         let mut joined: Vec<Range<u64>> = Vec::new();
         for range in ranges {
@@ -65,7 +65,7 @@ impl Remote {
     }
 
     /// Forgets what was fetched, but for the end.
-    pub(super) fn forget(&self) {
+    pub(crate) fn forget(&self) {
         self.lock().truncate(1);
     }
 

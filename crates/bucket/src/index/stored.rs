@@ -375,7 +375,7 @@ fn fault(kind: &str, msg: &str) -> Option<Fault> {
 
 /// A message that lives as long as the process: there are few of them, each as often as it is in the code of a
 /// dissector.
-fn known_message(text: &str) -> &'static str {
+pub(crate) fn known_message(text: &str) -> &'static str {
     static KNOWN: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
     const MOST: usize = 1000;
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);

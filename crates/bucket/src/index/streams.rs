@@ -9,11 +9,13 @@ use arrow_array::{Array, RecordBatch};
 use arrow_schema::{Field, Schema};
 use gillnet_entry::Value;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
 
 use super::columns::{Builder, Type, int};
 use super::remote::Remote;
-use super::{Error, Footer, check_version, properties, writer};
+use super::{Error, Footer, FooterOf, file, properties};
 use crate::Bucket;
 use crate::packets::StreamId;
 
@@ -43,7 +45,7 @@ pub struct StreamRow {
     pub first: i64,
     /// Latest time of a packet.
     pub last: i64,
-    /// Whether an earlier object has its beginning.
+    /// Whether an earlier object (or row) has its beginning.
     pub continued_before: bool,
     /// Whether it went on when the object was sealed.
     pub continued_after: bool,
@@ -149,9 +151,12 @@ impl StreamsWriter {
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         let arrays = self.columns.iter_mut().map(Builder::finish).collect();
         let batch = RecordBatch::try_new(Arc::clone(&schema), arrays)?;
-        let mut out = writer(schema, properties(), footer.key_values("streams"))?;
-        out.write(&batch)?;
-        Ok(out.into_inner()?)
+        file(
+            batch.schema(),
+            std::slice::from_ref(&batch),
+            properties(),
+            footer.key_values("streams"),
+        )
     }
 }
 
@@ -186,8 +191,9 @@ pub fn stream_places(
     each: &mut dyn FnMut(&StreamPlace),
 ) -> Result<(), Error> {
     let remote = Remote::open(bucket, key, size)?;
-    let reader = ParquetRecordBatchReaderBuilder::try_new(remote.clone())?;
-    check_version(reader.metadata())?;
+    let metadata = ArrowReaderMetadata::load(&remote, ArrowReaderOptions::new())?;
+    FooterOf::read(&metadata)?;
+    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(remote.clone(), metadata);
     let schema = reader.parquet_schema();
     let asked = [
         "stream",
@@ -255,4 +261,74 @@ pub fn stream_places(
         }
     }
     Ok(())
+}
+
+/// All rows of a file, in its order.
+///
+/// # Errors
+/// Where the file can't be read, or a row lacks what every row has.
+pub(crate) fn read_streams(
+    bucket: &Arc<dyn Bucket>,
+    key: &str,
+    size: u64,
+) -> Result<Vec<StreamRow>, Error> {
+    let remote = Remote::open(bucket, key, size)?;
+    let metadata = ArrowReaderMetadata::load(&remote, ArrowReaderOptions::new())?;
+    FooterOf::read(&metadata)?;
+    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(remote, metadata);
+    let mut all = Vec::new();
+    for rows in reader.build()? {
+        let rows = rows?;
+        for row in 0..rows.num_rows() {
+            let read = row_of(&rows, row);
+            all.push(
+                read.ok_or_else(|| Error::Damaged("a row lacks what every row has".to_owned()))?,
+            );
+        }
+    }
+    Ok(all)
+}
+
+fn row_of(rows: &RecordBatch, row: usize) -> Option<StreamRow> {
+    let int = |name: &str| -> Option<i64> {
+        let column = rows.column_by_name(name)?.as_primitive_opt::<Int64Type>()?;
+        column.is_valid(row).then(|| column.value(row))
+    };
+    let uint = |name: &str| -> Option<u64> { int(name)?.try_into().ok() };
+    let time = |name: &str| -> Option<i64> {
+        let column = rows.column_by_name(name)?;
+        let column = column.as_primitive_opt::<TimestampNanosecondType>()?;
+        column.is_valid(row).then(|| column.value(row))
+    };
+    let text = |name: &str| -> Option<&str> {
+        let column = rows.column_by_name(name)?.as_string_opt::<i32>()?;
+        column.is_valid(row).then(|| column.value(row))
+    };
+    let flag = |name: &str| -> Option<bool> {
+        let column = rows.column_by_name(name)?.as_boolean_opt()?;
+        column.is_valid(row).then(|| column.value(row))
+    };
+    let end = |ip: &str, port: &str| -> Option<(IpAddr, u16)> {
+        Some((text(ip)?.parse().ok()?, int(port)?.try_into().ok()?))
+    };
+    let ends = end("src.ip", "src.port").zip(end("dst.ip", "dst.port"));
+    Some(StreamRow {
+        id: StreamId {
+            number: uint("stream")?,
+            udp: text("transport")? == "udp",
+        },
+        ends: ends.map(|(src, dst)| [src, dst]),
+        range: Range {
+            offset: uint("offset")?,
+            length: uint("length")?,
+        },
+        packets: uint("packets")?,
+        bytes: uint("bytes")?,
+        first: time("first")?,
+        last: time("last")?,
+        continued_before: flag("continuedBefore")?,
+        continued_after: flag("continuedAfter")?,
+        missing: uint("missingPackets")?,
+        truncated_before: time("truncatedBefore"),
+    })
 }

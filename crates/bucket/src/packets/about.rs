@@ -89,7 +89,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// The totals in a section's comment; `None` where it is none of ours.
-pub(super) fn parse_totals(comment: &str) -> Option<Totals> {
+pub(crate) fn parse_totals(comment: &str) -> Option<Totals> {
     let mut rest = comment.strip_prefix("gillnet ")?;
     let (mut packets, mut streams, mut first, mut last) = (None, None, None, None);
     while let Some((name, after)) = rest.split_once('=') {
@@ -282,6 +282,7 @@ mod tests {
             node: "n\n1".into(),
             run: 0xab,
             seq: 7,
+            replaces: None,
         };
         let totals = Totals {
             packets: 3,
@@ -316,6 +317,7 @@ mod tests {
             node: String::new(),
             run: 0,
             seq: 0,
+            replaces: None,
         };
         let kfl = "ä".repeat(60_000);
         let line = About {

@@ -10,8 +10,12 @@
 mod about;
 mod member;
 mod read;
+mod walk;
 mod write;
 
+pub(crate) use about::parse_totals;
 pub use about::{About, Cause, Missing, StreamId, StreamStart, Totals};
+pub(crate) use member::Packer;
 pub use read::{HEAD_BYTES, Unpacker, read_about};
+pub(crate) use walk::{Block, Blocks, Member, Members};
 pub use write::{Packet, PacketWriter, Placed, Written};

@@ -79,7 +79,7 @@ impl GroupIndex {
     /// Shows the entries that match or may match, each once; `each` says whether to go on.
     ///
     /// # Errors
-    /// Where a file can't be read to its end.
+    /// The first file that can't be read to its end; what is in the others was shown all the same.
     pub fn ask(
         &self,
         question: &Question<'_>,
@@ -88,6 +88,7 @@ impl GroupIndex {
         let mut seen: HashSet<(StreamId, u32)> = HashSet::new();
         let mut cost = Cost::default();
         let mut goes_on = true;
+        let mut failure = None;
         for (place, file) in &self.files {
             let asked = file.ask(question, &mut |found| {
                 if !self.repeats || seen.insert((found.stream, found.index)) {
@@ -95,15 +96,21 @@ impl GroupIndex {
                 }
                 goes_on
             });
-            let of_file = asked.map_err(|error| failed(place, &error))?;
-            cost.bytes += of_file.bytes;
-            cost.rows += of_file.rows;
+            match asked {
+                Ok(of_file) => {
+                    cost.bytes += of_file.bytes;
+                    cost.rows += of_file.rows;
+                }
+                Err(error) => {
+                    failure.get_or_insert_with(|| failed(place, &error));
+                }
+            }
             if !goes_on {
                 break;
             }
         }
         Progress::add(&self.progress.objects_done, self.objects);
         Progress::add(&self.progress.bytes_done, self.bytes);
-        Ok(cost)
+        failure.map_or(Ok(cost), Err)
     }
 }

@@ -19,6 +19,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::SystemTime,
 };
 
 use gillnet_capture::Source;
@@ -32,6 +33,7 @@ use crate::{
     Access, Bucket, BucketError, Credentials, Destination, ErrorKind, ObjectMeta, connect,
     layout::{FORMAT_KEY, NAME_HISTORY, ObjectName, PacketFormat, Part, SNAPSHOTS, TimeRange},
     packets::{Missing, StreamId},
+    replaced::Replaced,
 };
 
 /// The version of the layout that is known here.
@@ -226,7 +228,7 @@ impl Recordings {
 }
 
 /// A bucket written by a later version can't be trusted to be understood.
-fn check_format(bucket: &dyn Bucket) -> Result<(), BucketError> {
+pub(crate) fn check_format(bucket: &dyn Bucket) -> Result<(), BucketError> {
     let text = bucket.get(FORMAT_KEY)?;
     let version = serde_json::from_slice::<serde_json::Value>(&text)
         .ok()
@@ -261,13 +263,21 @@ impl Object {
     fn is_bare(&self) -> bool {
         PacketFormat::of_key(&self.key) == Some(PacketFormat::Pcap)
     }
+
+    fn meta(self) -> ObjectMeta {
+        ObjectMeta {
+            key: self.key,
+            size: self.size,
+            modified: SystemTime::UNIX_EPOCH,
+        }
+    }
 }
 
 /// The files of one process.
 #[derive(Default)]
 struct Recorded {
     packets: Vec<Object>,
-    names: Vec<ObjectMeta>,
+    names: Vec<Object>,
     streams: Vec<Object>,
     entries: Vec<Object>,
 }
@@ -333,12 +343,32 @@ impl Found {
         match part {
             Part::Packets => recorded.packets.push(object(meta)),
             Part::Entries => recorded.entries.push(object(meta)),
-            Part::Names => recorded.names.push(meta),
+            Part::Names => recorded.names.push(object(meta)),
             Part::Streams => recorded.streams.push(object(meta)),
         }
     }
 
-    fn groups(self, shared: &Arc<Shared>) -> Result<Vec<Group>, BucketError> {
+    /// Leaves out what compaction has replaced, and what it has not finished.
+    fn leave_replaced(&mut self) {
+        let files = self
+            .recorded
+            .values()
+            .flat_map(|recorded| &recorded.entries);
+        let replaced = Replaced::of(files.map(|file| (Part::Entries, &file.name)));
+        for recorded in self.recorded.values_mut() {
+            for files in [
+                &mut recorded.packets,
+                &mut recorded.names,
+                &mut recorded.streams,
+                &mut recorded.entries,
+            ] {
+                files.retain(|file| !replaced.hides(&file.name));
+            }
+        }
+    }
+
+    fn groups(mut self, shared: &Arc<Shared>) -> Result<Vec<Group>, BucketError> {
+        self.leave_replaced();
         let progress = &shared.progress;
         let mut groups = Vec::new();
         for (origin, recorded) in self.recorded {
@@ -353,7 +383,7 @@ impl Found {
             );
             groups.push(Group {
                 origin,
-                names: Names::Objects(recorded.names),
+                names: Names::Objects(recorded.names.into_iter().map(Object::meta).collect()),
                 content: Content::Objects(objects),
                 streams: recorded.streams,
                 entries: recorded.entries,

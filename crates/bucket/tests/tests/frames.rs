@@ -97,6 +97,7 @@ pub(crate) fn name(recording: &str, node: &str, run: u64, seq: u64, ts: i64) -> 
         node: node.into(),
         run,
         seq,
+        replaces: None,
     }
 }
 

@@ -9,13 +9,15 @@ use rand::{RngExt, SeedableRng};
 
 use super::sealed::{Part, Progress, Sidecar};
 use super::{RETRY_MAX, RETRY_MIN, Spool, backoff};
-use crate::dissect::ByHour;
+use crate::dissect::{ByHour, Key};
 use crate::queue::lock;
 use crate::status::{Counters, Fault};
 
 /// A log that waits to be sealed.
 pub(crate) struct Closed {
     pub(crate) id: String,
+    /// Its run and rule, where its head could be read.
+    pub(crate) key: Option<Key>,
     pub(crate) path: PathBuf,
     pub(crate) bytes: u64,
     /// Its upload begins within this time (nanoseconds), so that nodes don't come all at once.
@@ -24,24 +26,55 @@ pub(crate) struct Closed {
     pub(crate) committed: Option<Box<Sidecar>>,
     /// Its entries, where they were read already: the frames behind it may have been, too.
     pub(crate) entries: Option<ByHour>,
+    /// As the how manieth its entries were read.
+    pub(crate) turn: Option<u64>,
     pub(crate) failures: u32,
     /// Monotonic time from which it is to be sealed.
     pub(crate) not_before: u64,
 }
 
 impl Closed {
-    pub(crate) fn new(id: String, path: PathBuf, bytes: u64, spread: u64, now: u64) -> Self {
+    pub(crate) fn new(
+        (id, key): (String, Option<Key>),
+        path: PathBuf,
+        bytes: u64,
+        spread: u64,
+        now: u64,
+    ) -> Self {
         Self {
             id,
+            key,
             path,
             bytes,
             spread,
             committed: None,
             entries: None,
+            turn: None,
             failures: 0,
             not_before: now,
         }
     }
+}
+
+/// How sealing entries without packets is.
+#[derive(Default)]
+pub(crate) struct Rest {
+    /// How often it failed.
+    pub(crate) failures: u32,
+    /// Monotonic time from which it is tried again.
+    pub(crate) not_before: u64,
+    /// They were written, and the logs that they are read from could not be removed yet.
+    pub(crate) written: Option<(Key, Option<Sidecar>)>,
+}
+
+/// A sealed log that is held, see [`super::held`].
+#[derive(Clone)]
+pub(crate) struct Held {
+    pub(crate) key: Key,
+    /// As the how manieth its entries were read.
+    pub(crate) turn: u64,
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: u64,
 }
 
 /// A sealed object that is not in the bucket yet.
@@ -61,6 +94,9 @@ pub(crate) struct Object {
 /// See the module.
 pub(crate) struct Inventory {
     pub(crate) closed: VecDeque<Closed>,
+    /// In the order of their turns.
+    pub(crate) held: Vec<Held>,
+    pub(crate) rest: Rest,
     /// A log is being sealed.
     pub(crate) sealing: bool,
     /// Oldest first.
@@ -76,6 +112,8 @@ impl Inventory {
     pub(crate) fn new(seed: u64) -> Self {
         Self {
             closed: VecDeque::new(),
+            held: Vec::new(),
+            rest: Rest::default(),
             sealing: false,
             objects: VecDeque::new(),
             bytes: 0,
@@ -272,7 +310,7 @@ impl Spool {
             let Some(object) = state.find(&upload.id) else {
                 return;
             };
-            let name = self.new_name(&object.side.head);
+            let name = object.side.other_name(self.config.run, &self.next_seq);
             object.side.rename(&name);
             tracing::error!(key = upload.key, %name, "another object has this name in the bucket; stored under a new one");
             object.side.clone()

@@ -4,6 +4,7 @@
 //! spool/lock                               held by the process that writes here
 //! spool/reserve                            room for sealing and noting when the disk is full
 //! spool/active/<run>_<seq>.log             records as they come            ── closed ──► sealing
+//! spool/active/<run>_<seq>.<turn>.held     sealed, and may be read again
 //! spool/sealed/<run>_<seq>.pcapng.gz       packets, grouped by stream  ┐
 //! spool/sealed/<run>_<seq>.streams         where each stream is        │
 //! spool/sealed/<run>_<seq>.names           what addresses meant        ├─► uploaded, then removed
@@ -20,6 +21,7 @@
 //! sidecar; files without either are left-overs.
 
 mod active;
+mod held;
 mod inventory;
 mod recover;
 mod replay;
@@ -31,8 +33,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-
-use gillnet_bucket::layout::ObjectName;
 
 pub(crate) use active::{ActiveLog, Cause, Written};
 use inventory::{Closed, Inventory};
@@ -81,6 +81,8 @@ pub struct Spool {
     config: RecorderConfig,
     folders: Folders,
     next_seq: AtomicU64,
+    /// The turn of the next log whose entries are read.
+    next_turn: AtomicU64,
     state: Mutex<Inventory>,
     /// No time is left to rest, or to spread uploads.
     hurry: AtomicBool,
@@ -150,6 +152,7 @@ impl Spool {
             config,
             folders,
             next_seq: AtomicU64::new(1),
+            next_turn: AtomicU64::new(1),
             hurry: AtomicBool::new(false),
             sealer: Bell::default(),
             uploader: Arc::default(),
@@ -216,9 +219,10 @@ impl Spool {
             return;
         }
         let now = self.clock.monotonic();
+        let id = (head.id(), Some(head.key()));
         lock(&self.state)
             .closed
-            .push_back(Closed::new(head.id(), path, bytes, spread, now));
+            .push_back(Closed::new(id, path, bytes, spread, now));
         self.sealer.ring();
     }
 
@@ -245,6 +249,9 @@ impl Spool {
         let mut state = lock(&self.state);
         let mut at = 0;
         while state.bytes + bytes > limit {
+            if self.let_go_oldest(&mut state) {
+                continue;
+            }
             let Some(object) = state.oldest_idle(&mut at) else {
                 return false;
             };
@@ -268,21 +275,8 @@ impl Spool {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         let state = lock(&self.state);
-        let rest = self.is_hurried() && self.has_rest();
-        state.closed.is_empty() && state.objects.is_empty() && !state.sealing && !rest
-    }
-
-    /// Whether entries may still wait for something; they are sealed when nothing more comes.
-    fn has_rest(&self) -> bool {
-        let nothing = |dissector: &Mutex<Dissector>| {
-            // in use: not yet
-            dissector
-                .try_lock()
-                .is_ok_and(|dissector| dissector.is_empty())
-        };
-        self.dissector
-            .as_ref()
-            .is_some_and(|dissector| !nothing(dissector))
+        let idle = state.closed.is_empty() && state.objects.is_empty() && !state.sealing;
+        idle && !self.has_rest(&state)
     }
 
     /// Calls with the counters.
@@ -297,15 +291,6 @@ impl Spool {
 
     pub(crate) fn config(&self) -> &RecorderConfig {
         &self.config
-    }
-
-    fn new_name(&self, head: &LogHead) -> ObjectName {
-        let seq = self.next_seq.fetch_add(1, Ordering::Relaxed);
-        ObjectName {
-            run: self.config.run,
-            seq,
-            ..head.object_name()
-        }
     }
 
     /// Removes an object's files: the sidecar first, without which the others are left-overs.

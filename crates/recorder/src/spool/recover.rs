@@ -8,10 +8,14 @@ use super::Spool;
 use super::active::LOG;
 use super::inventory::Closed;
 use super::sealed::{SIDECAR, Sidecar, UNFINISHED};
+use crate::dissect::Key;
 use crate::queue::lock;
 
 /// Files of a folder, with their sizes.
 type Files = BTreeMap<String, u64>;
+
+/// A log: its id, its run and rule, its path and length.
+type Log = ((String, Option<Key>), PathBuf, u64);
 
 impl Spool {
     /// Takes in the sealed objects and the logs of earlier runs, and removes left-overs.
@@ -33,6 +37,7 @@ impl Spool {
             }
         }
         let logs = self.recover_logs(&objects)?;
+        self.recover_held(&objects)?;
         let (now, spread) = (self.clock.monotonic(), self.config.spread());
         let mut state = lock(&self.state);
         if logs.len() + objects.len() > 0 {
@@ -89,11 +94,8 @@ impl Spool {
         Ok(objects)
     }
 
-    /// The logs of earlier runs: id, path and length.
-    fn recover_logs(
-        &self,
-        objects: &[(String, Sidecar)],
-    ) -> io::Result<Vec<(String, PathBuf, u64)>> {
+    /// The logs of earlier runs: id with run and rule, path and length.
+    fn recover_logs(&self, objects: &[(String, Sidecar)]) -> io::Result<Vec<Log>> {
         let sealed: HashSet<&str> = objects.iter().map(|(id, _)| id.as_str()).collect();
         let mut found = self.fs.list(&self.folders.active)?;
         found.sort();
@@ -103,10 +105,13 @@ impl Spool {
             match name.strip_suffix(LOG) {
                 // sealed already: the log must be gone, also after a loss of power, before the
                 // object is uploaded and its sidecar removed
-                Some(id) if sealed.contains(id) => self.fs.remove(&path)?,
+                Some(id) if sealed.contains(id) => self.put_away_found(id, &path)?,
                 // it is made again, whole
                 Some(_) if self.replay.is_some() => self.fs.remove(&path)?,
-                Some(id) => logs.push((id.to_owned(), path, bytes)),
+                Some(id) => {
+                    let key = self.head_of(&path)?.map(|head| head.key());
+                    logs.push(((id.to_owned(), key), path, bytes));
+                }
                 None => {}
             }
         }

@@ -16,11 +16,11 @@ use gillnet_bucket::packets::{
 use gillnet_capture::{Interface, LinkType, turns::Idle};
 use sha2::{Digest, Sha256};
 
-use super::inventory::Closed;
+use super::inventory::{Closed, Inventory};
 use super::sealed::{Part, PartFile, SIDECAR, Sidecar};
 use super::{RETRY_MAX, RETRY_MIN, Spool, backoff};
 use crate::clock::{HOUR, SECOND};
-use crate::dissect::{Dissector, Reader};
+use crate::dissect::{Dissector, Key, Reader};
 use crate::fs::{File, View, is_full};
 use crate::queue::lock;
 use crate::record::{self, Frame, LogHead, Record, RecordedName, StreamStart};
@@ -35,6 +35,9 @@ const REST: u64 = 2;
 const MAX_REST: u64 = SECOND / 1000;
 /// Where a log has waited so long (nanoseconds), it does not rest any more.
 const PATIENCE: u64 = 10 * SECOND;
+
+/// A log that failed so often is sealed out of its turn, whatever that does to entries.
+const OUT_OF_TURN: u32 = 8;
 
 /// What [`Spool::seal_next`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,38 +56,27 @@ impl Spool {
     /// Seals one log; what it compresses, `idle` does while that is in time. Never by two threads at a time.
     pub fn seal_next(&self, idle: Option<&Idle>) -> Sealing {
         let now = self.clock.monotonic();
-        let mut closed = {
+        let (at, mut closed) = {
             let mut state = lock(&self.state);
-            let Some(at) = state
-                .closed
-                .iter()
-                .position(|closed| closed.not_before <= now)
-            else {
-                let until = state.closed.iter().map(|closed| closed.not_before).min();
-                if until.is_none() && self.is_hurried() {
-                    state.sealing = true;
+            let at = match self.next_closed(&state, now) {
+                Ok(at) => at,
+                Err(Some(until)) => return Sealing::Until(until),
+                Err(None) => {
                     drop(state);
-                    let sealed = self.seal_rest();
-                    lock(&self.state).sealing = false;
-                    self.uploader.ring();
-                    if !sealed && self.replay.is_some() {
-                        return Sealing::Failed;
-                    }
+                    return self.seal_rest();
                 }
-                return until.map_or(Sealing::Nothing, Sealing::Until);
             };
             let Some(closed) = state.closed.remove(at) else {
                 return Sealing::Nothing;
             };
             state.sealing = true;
-            closed
+            (at, closed)
         };
         let result = self.seal(&mut closed, idle);
         let mut state = lock(&self.state);
         state.sealing = false;
         match result {
             Ok(side) => {
-                state.bytes = state.bytes.saturating_sub(closed.bytes);
                 if let Some(side) = side {
                     state.bytes += side.bytes();
                     state.counters.rule(&side.head.rule).spool_fault = None;
@@ -106,10 +98,30 @@ impl Spool {
                 closed.failures += 1;
                 let wait = backoff(closed.failures, RETRY_MIN, RETRY_MAX);
                 closed.not_before = now + state.spread(wait);
-                state.closed.push_back(closed);
+                let at = at.min(state.closed.len());
+                state.closed.insert(at, closed);
                 Sealing::Failed
             }
         }
+    }
+
+    /// The next log to seal: its place, or when there is one. Those of a rule come one after the other, since entries of
+    /// one are read with those of the next, but for one that fails and fails.
+    fn next_closed(&self, state: &Inventory, now: u64) -> Result<usize, Option<u64>> {
+        let mut waiting: Vec<&Key> = Vec::new();
+        let mut until: Option<u64> = None;
+        for (at, closed) in state.closed.iter().enumerate() {
+            let key = closed.key.as_ref().filter(|_| self.dissector.is_some());
+            if key.is_some_and(|key| waiting.contains(&key)) {
+                continue;
+            }
+            if closed.not_before <= now {
+                return Ok(at);
+            }
+            until = Some(until.unwrap_or(u64::MAX).min(closed.not_before));
+            waiting.extend(key.filter(|_| closed.failures < OUT_OF_TURN));
+        }
+        Err(until)
     }
 
     /// Whether sealing may not rest.
@@ -124,8 +136,14 @@ impl Spool {
 
     /// The rule that a log is of, as its head says.
     fn rule_of(&self, closed: &Closed) -> Option<String> {
-        let log = self.fs.open(&closed.path).ok()?.view().ok()?;
-        Some(head(log.bytes())?.rule)
+        Some(self.head_of(&closed.path).ok()??.rule)
+    }
+
+    /// The head of a log, where it has one.
+    pub(super) fn head_of(&self, path: &Path) -> io::Result<Option<LogHead>> {
+        let log = self.fs.open(path)?.view()?;
+        let head = head(log.bytes());
+        readable(&*log).map(|()| head)
     }
 
     /// Makes the object of a log and removes the log. `None` where there is no frame in it.
@@ -136,25 +154,34 @@ impl Spool {
             }
             closed.committed = None;
         }
-        let log = match self.fs.open(&closed.path) {
+        let mut log = match self.fs.open(&closed.path) {
             // removed although the removal said that it failed
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            other => other?.view()?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.uncount(closed.bytes);
+                return Ok(None);
+            }
+            other => other?,
         };
+        if self.dissector.is_some() {
+            // it may be read again after its object counts: also after a loss of power all of it
+            log.sync()?;
+            self.fs.sync_dir(&self.folders.active)?;
+        }
+        let log = log.view()?;
         let mut pace = Pace::new(self, idle);
-        let index = self.read(closed, log.bytes(), &mut pace);
-        readable(&*log)?;
+        let index = self.read(closed, &*log, &mut pace)?;
         if index.cut > 0 {
             tracing::warn!(log = %closed.path.display(), bytes = index.cut, "the log's end is torn and was cut off");
         }
         let Some(head) = index.head.as_ref().filter(|_| index.totals.packets > 0) else {
             self.fs.remove(&closed.path)?;
+            self.uncount(closed.bytes);
             return Ok(None);
         };
         if let Some(replay) = &self.replay
             && replay.is_sealed(&closed.id, index.totals)?
         {
-            self.remove_log(closed)?;
+            self.put_away(closed)?;
             return Ok(None);
         }
         let entries = closed.entries.as_deref().unwrap_or_default();
@@ -168,17 +195,31 @@ impl Spool {
         if let Some(replay) = &self.replay {
             self.with_reserve(|| replay.note(&*self.fs, &closed.id, Some(index.totals)))?;
         }
-        self.remove_log(closed)?;
+        self.put_away(closed)?;
         Ok(Some(side))
     }
 
     /// What is in a log; and its entries, at the first time.
-    fn read(&self, closed: &mut Closed, log: &[u8], pace: &mut Pace<'_>) -> Index {
+    fn read(&self, closed: &mut Closed, log: &dyn View, pace: &mut Pace<'_>) -> io::Result<Index> {
         let mut index = None;
-        if let (Some(dissector), None, Some(head)) = (&self.dissector, &closed.entries, head(log)) {
-            let entries = lock(dissector).read(&head, |reader| {
-                index = Some(Index::read(log, Some(reader), pace));
+        let head = head(log.bytes());
+        if let (Some(dissector), None, Some(head)) = (&self.dissector, &closed.entries, head) {
+            let mut dissector = lock(dissector);
+            if !dissector.knows(&head.key())
+                && let Err(error) = self.read_held(&mut dissector, &head.key(), pace)
+                && closed.failures < OUT_OF_TURN
+            {
+                return Err(error);
+            }
+            closed.turn = Some(self.next_turn());
+            let entries = dissector.read(&head, |reader| {
+                index = Some(Index::read(log.bytes(), Some(reader), pace));
             });
+            if let Err(error) = readable(log) {
+                // it is read again, behind the same logs as now
+                dissector.forget(&head.key());
+                return Err(error);
+            }
             // what has a file of its own hour is indexed, and that is written last
             let own = head.object_name().hour;
             closed.entries = entries.map(|mut entries| {
@@ -189,58 +230,8 @@ impl Spool {
                 entries
             });
         }
-        index.unwrap_or_else(|| Index::read(log, None, pace))
-    }
-
-    /// Seals entries that have no packets of their own: those that still waited for something when nothing more came.
-    /// Whether all of them are.
-    fn seal_rest(&self) -> bool {
-        let Some(dissector) = &self.dissector else {
-            return true;
-        };
-        let rest = lock(dissector).finish();
-        let mut whole = true;
-        for (head, entries) in rest {
-            let name = self.new_name(&head);
-            let head = LogHead {
-                run: name.run,
-                seq: name.seq,
-                ..head
-            };
-            let id = head.id();
-            if let Some(replay) = &self.replay
-                && replay
-                    .is_sealed(&id, Totals::default())
-                    .is_ok_and(|sealed| sealed)
-            {
-                continue;
-            }
-            let sealed = self.with_reserve(|| {
-                let files = self.write_entries(&id, &head, &entries, &[])?;
-                self.fs.sync_dir(&self.folders.sealed)?;
-                let side = Sidecar::new(head.clone(), self.clock.now(), 0, files);
-                side.write(&*self.fs, &self.folders.sealed, &id)?;
-                if let Some(replay) = &self.replay {
-                    replay.note(&*self.fs, &id, Some(Totals::default()))?;
-                }
-                Ok(side)
-            });
-            match sealed {
-                Ok(side) => {
-                    let now = self.clock.monotonic();
-                    let mut state = lock(&self.state);
-                    state.bytes += side.bytes();
-                    state.push(id, side, now, 0);
-                    drop(state);
-                    self.uploader.ring();
-                }
-                Err(error) => {
-                    whole = false;
-                    tracing::warn!(rule = head.rule, %error, "the index of the last entries can't be written; their packets are sealed");
-                }
-            }
-        }
-        whole
+        let index = index.unwrap_or_else(|| Index::read(log.bytes(), None, pace));
+        readable(log).map(|()| index)
     }
 
     /// Ends a sealing that failed after its sidecar may have been put in place. `false` where it
@@ -250,21 +241,12 @@ impl Spool {
         match Sidecar::read(&*self.fs, &sidecar) {
             Ok(_) => {
                 self.fs.sync_dir(&self.folders.sealed)?;
-                self.remove_log(closed)?;
+                self.put_away(closed)?;
                 Ok(true)
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }
-    }
-
-    /// Removes a log whose object is sealed: for good, before the object is uploaded.
-    fn remove_log(&self, closed: &Closed) -> io::Result<()> {
-        match self.fs.remove(&closed.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        self.fs.sync_dir(&self.folders.active)
     }
 
     /// Writes the files of an object, and puts them on the disk.
@@ -312,7 +294,7 @@ impl Spool {
     }
 
     /// Writes the index of entries, a file an hour. `beside`: the object's files so far.
-    fn write_entries(
+    pub(super) fn write_entries(
         &self,
         id: &str,
         head: &LogHead,
@@ -529,7 +511,7 @@ impl Stream {
 
 /// What is in a log, and where.
 #[derive(Default)]
-struct Index {
+pub(super) struct Index {
     head: Option<LogHead>,
     streams: Vec<Stream>,
     /// Interfaces that frames name, in the order of their first frames, each with its link type.
@@ -544,7 +526,7 @@ struct Index {
 
 impl Index {
     /// Reads a log; its frames are given to `reader`, too, in the order of their arrival.
-    fn read(log: &[u8], mut reader: Option<&mut Reader>, pace: &mut Pace<'_>) -> Self {
+    pub(super) fn read(log: &[u8], mut reader: Option<&mut Reader>, pace: &mut Pace<'_>) -> Self {
         let mut index = Self::default();
         let mut by_number = HashMap::default();
         let mut described: HashMap<u32, Interface> = HashMap::new();
@@ -709,7 +691,7 @@ impl Index {
 }
 
 /// When sealing rests, and who compresses.
-struct Pace<'a> {
+pub(super) struct Pace<'a> {
     spool: &'a Spool,
     /// Who compresses in idle time; `None` once there is no more time for that.
     idle: Option<&'a Idle>,
@@ -719,7 +701,7 @@ struct Pace<'a> {
 }
 
 impl<'a> Pace<'a> {
-    fn new(spool: &'a Spool, idle: Option<&'a Idle>) -> Self {
+    pub(super) fn new(spool: &'a Spool, idle: Option<&'a Idle>) -> Self {
         Self {
             spool,
             idle: idle.filter(|_| !spool.is_pressed()),
@@ -747,7 +729,7 @@ impl<'a> Pace<'a> {
 }
 
 /// What was read as zeros because the disk did not give it is neither a torn end nor a frame.
-fn readable(log: &dyn View) -> io::Result<()> {
+pub(super) fn readable(log: &dyn View) -> io::Result<()> {
     if log.is_whole() {
         Ok(())
     } else {
@@ -756,7 +738,7 @@ fn readable(log: &dyn View) -> io::Result<()> {
 }
 
 /// What stands first in a log.
-fn head(log: &[u8]) -> Option<LogHead> {
+pub(super) fn head(log: &[u8]) -> Option<LogHead> {
     let (_, bytes) = LogReader::new(log).next()?;
     match record::decode(bytes)? {
         Record::Head(head) => Some(*head),

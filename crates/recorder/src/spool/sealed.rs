@@ -3,11 +3,13 @@
 use std::borrow::Cow;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use gillnet_bucket::layout::{Hour, ObjectName, PacketFormat};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::HOUR;
+use crate::dissect::Key;
 use crate::fs::{Fs, write_through};
 use crate::record::LogHead;
 
@@ -19,6 +21,11 @@ const MAX_SIDECAR: usize = 1 << 20;
 pub(crate) const SIDECAR: &str = ".json";
 /// End of the name of one that is being written.
 pub(crate) const UNFINISHED: &str = ".tmp";
+
+/// A log's number is below this. An object that is made when the numbers of its run are no more known (another process
+/// may have used them) has that of a log that nobody else has, and laps above it: an odd number of them where it holds
+/// the entries that waited behind the log.
+pub(super) const LAP: u64 = 1 << 40;
 
 /// How far a file of an object is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,6 +140,22 @@ impl Sidecar {
         self.files.iter().map(|file| file.size).sum()
     }
 
+    /// A name that nobody has had, of the run that recorded it: an object gets one where another's object has its own.
+    /// `run` is the present one, whose `next` number is known.
+    pub(crate) fn other_name(&self, run: u64, next: &AtomicU64) -> ObjectName {
+        let seq = if self.head.run == run {
+            next.fetch_add(1, Ordering::Relaxed)
+        } else {
+            let keys = self.files.iter().map(|file| ObjectName::parse(&file.key));
+            let last = keys.flatten().map(|(_, name)| name.seq).max();
+            last.unwrap_or(self.head.seq).saturating_add(2 * LAP)
+        };
+        ObjectName {
+            seq,
+            ..self.head.object_name()
+        }
+    }
+
     /// Gives other names to what is not in the bucket yet.
     pub(crate) fn rename(&mut self, name: &ObjectName) {
         for file in self
@@ -189,7 +212,13 @@ impl LogHead {
             node: self.node.clone(),
             run: self.run,
             seq: self.seq,
+            replaces: None,
         }
+    }
+
+    /// Whose entries are read together.
+    pub(crate) fn key(&self) -> Key {
+        (self.run, self.rule.clone())
     }
 
     /// What its files are called on the node. Never used twice.

@@ -5,6 +5,9 @@
     reason = "what is missing here is a test that fails"
 )]
 
+mod compaction;
+mod http;
+mod index;
 mod object;
 mod real;
 mod simulation;

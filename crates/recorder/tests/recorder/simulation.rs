@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::panic::catch_unwind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,18 +14,21 @@ use std::time::Duration;
 use gillnet_bucket::layout::{FORMAT_KEY, Hour, ObjectName, Part};
 use gillnet_capture::{Interface, LinkType, PacketDirection};
 use gillnet_entry::Name;
+use gillnet_kfl::Env;
+use gillnet_names::{Names, NamesConfig};
 use gillnet_recorder::{
-    Deps, Error, Frame, Handle, NameHistory, RecordedName, RecorderConfig, Rule, RuleId,
-    RuleStatus, Schedule, Sealing, Spool, Status, Step, StreamStart, Uploader, Writer,
+    Deps, Dissection, Error, Frame, Handle, NameHistory, RecordedName, RecorderConfig, Rule,
+    RuleId, RuleStatus, Schedule, Sealing, Spool, Status, Step, StreamStart, Uploader, Writer,
 };
 use rand::RngExt;
 
+use crate::http::{self, Says, Talk};
+use crate::index::{self, Row};
 use crate::object::{self, Found};
 use crate::world::{Events, Mode, SimBuckets, SimClock, SimFs, World};
 
 const SCHEDULES: u64 = 1000;
 const HOUR: i64 = 3_600_000_000_000;
-const DIR: &str = "/data";
 const DESTINATIONS: [&str; 2] = ["gs://one", "gs://two/x"];
 /// What every run of all schedules meets; else they would check nothing.
 const MUST_HAPPEN: &[&str] = &[
@@ -52,6 +55,9 @@ const MUST_HAPPEN: &[&str] = &[
     "clock step",
     "rule removed",
     "late hour",
+    "entry",
+    "entry of two objects",
+    "entries without packets",
 ];
 
 struct History;
@@ -72,6 +78,9 @@ impl NameHistory for History {
 #[derive(Clone, Debug)]
 struct Offered {
     stream: u64,
+    /// Its place among the frames of its stream.
+    nth: u64,
+    says: Says,
     ts: i64,
     link: LinkType,
     data: Vec<u8>,
@@ -100,6 +109,8 @@ struct Life {
     uploaders: Vec<Uploader>,
     /// Streams that go on, with the rules that keep them.
     streams: Vec<(u64, u128)>,
+    /// What was said in them.
+    talks: BTreeMap<u64, Talk>,
     /// Taken by the queue, perhaps not yet written.
     queued: Vec<(RuleId, u64)>,
     refused_frames: u64,
@@ -121,6 +132,9 @@ struct Run {
     power: bool,
     faults: f64,
     full_disks: bool,
+    /// What the entries of an index are read with, where there is one; and where.
+    dissection: Option<Dissection>,
+    dir: tempfile::TempDir,
 }
 
 impl Run {
@@ -128,7 +142,10 @@ impl Run {
         let world = World::new(seed);
         let mut state = world.state();
         let rng = &mut state.rng;
-        let mut config = RecorderConfig::new(PathBuf::from(DIR), "c".into(), "n".into(), 0);
+        // the simulated disk has the same paths as the real one, which has the rings that entries are read from
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("spool")).unwrap();
+        let mut config = RecorderConfig::new(PathBuf::from(dir.path()), "c".into(), "n".into(), 0);
         config.object_size = rng.random_range(1500..12_000);
         config.spool_limit = if rng.random_bool(0.3) {
             rng.random_range(2..6) * config.object_size
@@ -150,6 +167,11 @@ impl Run {
         });
         let rules = rules.collect();
         let power = rng.random_bool(0.3);
+        let dissection = rng.random_bool(0.3).then(|| Dissection {
+            env: Arc::new(Env::new(&gillnet_protocols::env())),
+            names: Arc::new(Names::new(NamesConfig::default()).unwrap()),
+            origin: Arc::default(),
+        });
         let faults = if rng.random_bool(0.5) { 0.02 } else { 0.0 };
         let full_disks = rng.random_bool(0.3);
         // one that may only create can't tell another's object from its own after a lost answer
@@ -182,6 +204,8 @@ impl Run {
             power,
             faults,
             full_disks,
+            dissection,
+            dir,
         }
     }
 
@@ -202,7 +226,7 @@ impl Run {
                 fs: Arc::new(SimFs(Arc::clone(&self.world))),
                 buckets: Arc::new(SimBuckets(Arc::clone(&self.world))),
                 names: Arc::new(History),
-                dissection: None,
+                dissection: self.dissection.clone(),
             };
             match Spool::open(self.config.clone(), &deps) {
                 Ok(spool) => {
@@ -226,6 +250,7 @@ impl Run {
                         handle,
                         uploaders,
                         streams,
+                        talks: BTreeMap::new(),
                         queued,
                         refused_frames: 0,
                         dropped_before: BTreeMap::new(),
@@ -296,6 +321,7 @@ impl Run {
             };
             self.frame(life, &rules, stream, kept);
             if self.random(|rng| rng.random_bool(0.05)) {
+                life.talks.remove(&stream);
                 life.handle.end(stream);
                 life.streams.retain(|(number, _)| *number != stream);
             }
@@ -311,7 +337,7 @@ impl Run {
         ];
         let start = StreamStart {
             number,
-            udp: number.is_multiple_of(3),
+            udp: self.dissection.is_none() && number.is_multiple_of(3),
             ends,
             lost_before: None,
         };
@@ -329,15 +355,18 @@ impl Run {
             };
             life.handle.name(number, ends[0], &name, 0);
             life.streams.push((number, kept));
+            life.talks.insert(number, Talk::new(number));
         }
     }
 
     fn frame(&mut self, life: &mut Life, rules: &[(RuleId, Rule)], stream: u64, kept: u128) {
         let id = self.next_id;
         self.next_id += 1;
+        let indexed = self.dissection.is_some();
         let (late, len, iface) = self.random(|rng| {
             (
-                rng.random_bool(0.02),
+                // what comes in another order than it was sent is another matter
+                !indexed && rng.random_bool(0.02),
                 rng.random_range(16..300),
                 rng.random_range(0..3_u32),
             )
@@ -346,10 +375,20 @@ impl Run {
             self.event("late hour");
         }
         let ts = self.world.state().wall + id as i64 - if late { HOUR } else { 0 };
-        let mut data: Vec<u8> = id.to_be_bytes().into();
-        data.extend((data.len()..len).map(|at| (at as u64 ^ id) as u8));
         let link = interfaces()[iface as usize].link;
-        let (direction, wire_len) = (PacketDirection::In, len as u32 + 7);
+        let talk = life.talks.get_mut(&stream).unwrap();
+        let nth = talk.frames;
+        let (mut data, says) = if indexed {
+            talk.next(link, id)
+        } else {
+            (
+                (0..len as u64).map(|at| (at ^ id) as u8).collect(),
+                Says::Nothing,
+            )
+        };
+        // behind what the packet is, so that it is found again
+        data.extend(id.to_be_bytes());
+        let (direction, wire_len) = (PacketDirection::In, data.len() as u32 + 7);
         if !life.handle.frame(
             stream,
             kept,
@@ -370,6 +409,8 @@ impl Run {
             id,
             Offered {
                 stream,
+                nth,
+                says,
                 ts,
                 link,
                 data,
@@ -425,7 +466,7 @@ impl Run {
     /// What is in the sealed objects on the disk is safe from now on.
     fn note_sealed(&mut self) {
         let state = self.world.state();
-        let dir = Path::new(DIR).join("spool/sealed");
+        let dir = self.dir.path().join("spool/sealed");
         for name in state.names(&dir) {
             let Some(id) = name
                 .strip_suffix(".json")
@@ -439,13 +480,16 @@ impl Run {
                 .ledgers
                 .entry(side["head"]["rule"].as_str().unwrap().to_owned())
                 .or_default();
+            self.seen.insert(id.to_owned());
+            if side["packets"] == 0 {
+                continue;
+            }
             let packed = state
                 .content(&dir.join(format!("{id}.pcapng.gz")))
                 .expect("the packets of a sealed object");
             ledger
                 .sealed
                 .extend(object::packets(&packed).iter().map(id_of));
-            self.seen.insert(id.to_owned());
         }
     }
 
@@ -494,7 +538,7 @@ impl Run {
         let time = [100_000_000, 1_000_000_000, 20_000_000_000, 90_000_000_000]
             [state.rng.random_range(0..4)];
         state.advance(time);
-        if state.chance(0.03) {
+        if self.dissection.is_none() && state.chance(0.03) {
             let step = if state.chance(0.5) { HOUR } else { -HOUR };
             state.wall += step;
             state.events.add("clock step");
@@ -558,6 +602,29 @@ impl Run {
     /// Everything works again: what is in the spool gets to the bucket, and nothing is left.
     fn finish(&mut self, mut life: Life) {
         self.world.state().heal();
+        self.empty(&mut life);
+        self.bury(life);
+        // of what waits in the memory of a process that dies now, another start makes entries
+        let mut life = self.start();
+        self.empty(&mut life);
+        self.bury(life);
+        // another start removes left-overs, and finds nothing
+        let life = self.start();
+        assert!(life.spool.is_empty());
+        assert_eq!(life.writer.status().spool_bytes, 0);
+        let state = self.world.state();
+        for folder in ["spool/active", "spool/sealed"] {
+            assert_eq!(
+                state.names(&self.dir.path().join(folder)),
+                Vec::<String>::new()
+            );
+        }
+        assert_eq!(state.violations, Vec::<String>::new());
+        drop(state);
+        self.check();
+    }
+
+    fn empty(&mut self, life: &mut Life) {
         for round in 0.. {
             assert!(
                 round < 2000,
@@ -568,10 +635,10 @@ impl Run {
                 .state()
                 .advance(1_000_000_000 << (round / 16).min(8));
             life.spool.mend_reserve();
-            self.drain(&mut life);
+            self.drain(life);
             life.writer.tick();
             life.writer.close_all();
-            while self.seal(&life) == Sealing::Done {}
+            while self.seal(life) == Sealing::Done {}
             for uploader in &mut life.uploaders {
                 while uploader.step(false) == Step::Tried {}
             }
@@ -579,27 +646,15 @@ impl Run {
                 break;
             }
         }
-        self.bury(life);
-        // another start removes left-overs, and finds nothing
-        let life = self.start();
-        assert!(life.spool.is_empty());
-        assert_eq!(life.writer.status().spool_bytes, 0);
-        let state = self.world.state();
-        for folder in ["spool/active", "spool/sealed"] {
-            assert_eq!(
-                state.names(&Path::new(DIR).join(folder)),
-                Vec::<String>::new()
-            );
-        }
-        assert_eq!(state.violations, Vec::<String>::new());
-        drop(state);
-        self.check();
     }
 
     fn check(&self) {
         let state = self.world.state();
         let mut found: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
+        let mut entries: BTreeMap<String, Vec<(ObjectName, Row)>> = BTreeMap::new();
+        let mut objects: BTreeMap<(String, u64), ObjectName> = BTreeMap::new();
         let (mut packets, mut names, mut foreign) = (BTreeSet::new(), BTreeSet::new(), 0);
+        let mut wanting = BTreeSet::new();
         for bucket in state.buckets.values() {
             foreign += bucket.foreign.len();
             for (key, bytes) in bucket
@@ -609,15 +664,36 @@ impl Run {
             {
                 match ObjectName::parse(key) {
                     Some((Part::Packets, name)) => {
-                        self.check_object(
-                            &name,
-                            bytes,
-                            found.entry(name.recording.clone()).or_default(),
-                        );
+                        let found = found.entry(name.recording.clone()).or_default();
+                        let before = found.clone();
+                        self.check_object(&name, bytes, found);
+                        for id in found.difference(&before) {
+                            objects.insert((name.recording.clone(), *id), name.clone());
+                        }
                         packets.insert(name);
                     }
                     Some((Part::Names, name)) => {
                         names.insert(name);
+                    }
+                    Some((Part::Streams, _)) if self.dissection.is_some() => {
+                        if bucket.foreign.is_empty() {
+                            index::check_beside(bytes, &bucket.objects);
+                        }
+                    }
+                    Some((Part::Entries, name)) if self.dissection.is_some() => {
+                        if bucket.foreign.is_empty() {
+                            index::check_beside(bytes, &bucket.objects);
+                        }
+                        if !bucket.objects.contains_key(&name.packets_key()) {
+                            wanting.insert(name.clone());
+                        }
+                        let rows = index::rows(bytes)
+                            .into_iter()
+                            .map(|row| (name.clone(), row));
+                        entries
+                            .entry(name.recording.clone())
+                            .or_default()
+                            .extend(rows);
                     }
                     other => assert!(other.is_none() && key == FORMAT_KEY, "{key}"),
                 }
@@ -638,6 +714,96 @@ impl Run {
                 found.get(rule).unwrap_or(&BTreeSet::new()),
                 self.power,
             );
+        }
+        drop(state);
+        for _ in wanting {
+            self.event("entries without packets");
+        }
+        if self.dissection.is_some() {
+            // where logs could be held as long as they are needed, and all that was made of them is there
+            let all = given_up == 0 && foreign == 0 && self.config.spool_limit == 1 << 30;
+            for (rule, found) in &found {
+                let rows = entries.remove(rule).unwrap_or_default();
+                self.check_entries(rule, found, &objects, &rows, all);
+            }
+        }
+    }
+
+    /// Each request is one entry, of the run that recorded it and in its own hour; where it was answered in time, with
+    /// the answer.
+    fn check_entries(
+        &self,
+        rule: &str,
+        found: &BTreeSet<u64>,
+        objects: &BTreeMap<(String, u64), ObjectName>,
+        rows: &[(ObjectName, Row)],
+        all: bool,
+    ) {
+        let mut by_request: BTreeMap<u64, &Row> = BTreeMap::new();
+        for (name, row) in rows {
+            assert_eq!(
+                Hour::of(row.ts),
+                name.hour,
+                "{rule}: an entry in another hour"
+            );
+            let Some(id) = row.request else { continue };
+            assert!(
+                found.contains(&id) || !all,
+                "{rule}: request {id} has an entry and no packet"
+            );
+            let before = by_request.insert(id, row);
+            assert!(
+                before.is_none(),
+                "{rule}: request {id} is an entry twice: {before:?}, {row:?}; power {}, limit {}",
+                self.power,
+                self.config.spool_limit
+            );
+            if let Some(object) = objects.get(&(rule.to_owned(), id)) {
+                assert_eq!(
+                    name.run, object.run,
+                    "{rule}: request {id} is an entry of another run"
+                );
+            }
+            self.event("entry");
+        }
+        let mut streams: BTreeMap<u64, Vec<(u64, &Offered)>> = BTreeMap::new();
+        for id in found {
+            let frame = &self.frames[id];
+            streams.entry(frame.stream).or_default().push((*id, frame));
+        }
+        let whole = |frames: &Vec<(u64, &Offered)>| {
+            (0..).zip(frames).all(|(nth, (_, frame))| frame.nth == nth)
+        };
+        for frames in streams.values().filter(|frames| all && whole(frames)) {
+            for (at, (id, frame)) in frames.iter().enumerate() {
+                if frame.says != Says::Request {
+                    continue;
+                }
+                let row = by_request.get(id);
+                let row = row.unwrap_or_else(|| {
+                    let object = |id: &u64| objects.get(&(rule.to_owned(), *id));
+                    let frames: Vec<_> = frames
+                        .iter()
+                        .map(|(id, of)| (id, of.says, object(id)))
+                        .collect();
+                    let of_stream = |(_, row): &&(ObjectName, Row)| row.stream == frame.stream;
+                    let rows: Vec<_> = rows.iter().filter(of_stream).collect();
+                    panic!(
+                        "{rule}: request {id} is no entry; stream {}: {frames:?}; {rows:#?}",
+                        frame.stream
+                    )
+                });
+                let answer = frames.get(at + 1).map(|(_, frame)| *frame);
+                let answer = answer.filter(|answer| answer.says == Says::Answer);
+                if answer.is_some_and(|answer| answer.ts - frame.ts < http::IN_TIME) {
+                    assert_eq!(row.status, Some(200), "{rule}: request {id} was answered");
+                    assert_eq!(row.stream, frame.stream);
+                    let object = |at: usize| objects.get(&(rule.to_owned(), frames[at].0));
+                    if object(at) != object(at + 1) {
+                        self.event("entry of two objects");
+                    }
+                }
+            }
         }
     }
 
@@ -713,10 +879,10 @@ impl Life {
 }
 
 fn id_of(packet: &Found) -> u64 {
-    u64::from_be_bytes(packet.data[..8].try_into().unwrap())
+    u64::from_be_bytes(packet.data[packet.data.len() - 8..].try_into().unwrap())
 }
 
-fn interfaces() -> [Interface; 3] {
+pub(crate) fn interfaces() -> [Interface; 3] {
     [LinkType::Ethernet, LinkType::LinuxSll2, LinkType::Raw].map(|link| Interface {
         name: format!("eth-{}", link.dlt()),
         link,

@@ -1,26 +1,45 @@
 //! Single steps in a world without faults: when is sealed, and what stands in an object.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use gillnet_bucket::layout::{Hour, ObjectName, Part};
 use gillnet_capture::{Interface, LinkType, PacketDirection, turns::Idle};
 use gillnet_entry::Name;
+use gillnet_kfl::Env;
+use gillnet_names::{Names, NamesConfig};
 use gillnet_recorder::{
-    Deps, Frame, Handle, LostBefore, MAX_RULES, NameHistory, RecordedName, RecorderConfig, Rule,
-    RuleId, RuleState, Sealing, Spool, Step, StreamStart, Uploader, Writer,
+    Deps, Dissection, Frame, Handle, LostBefore, MAX_RULES, NameHistory, RecordedName,
+    RecorderConfig, Rule, RuleId, RuleState, Sealing, Spool, Step, StreamStart, Uploader, Writer,
 };
 
+use crate::http::Talk;
+use crate::index;
 use crate::object::{self, Found};
 use crate::world::{Mode, SimBuckets, SimClock, SimFs, World};
 
 const SECOND: u64 = 1_000_000_000;
 const HOUR: u64 = 3600 * SECOND;
-const DESTINATION: &str = "gs://b";
+pub(crate) const DESTINATION: &str = "gs://b";
 
 struct History;
+
+/// As Kubeshark writes it.
+struct Snapshots;
+
+impl NameHistory for Snapshots {
+    fn history(&self, ends: &[(IpAddr, u16)], _: &[RecordedName], from: i64, _: i64) -> Vec<u8> {
+        let names = ends.iter().map(|(ip, _)| {
+            let name = serde_json::json!({ "FullAddress": format!("pod-{ip}"), "Namespace": "" });
+            (ip.to_string(), name)
+        });
+        let names: serde_json::Map<_, _> = names.collect();
+        let since = (from / SECOND as i64).to_string();
+        serde_json::json!({ since: names }).to_string().into_bytes()
+    }
+}
 
 impl NameHistory for History {
     fn history(
@@ -38,11 +57,11 @@ impl NameHistory for History {
     }
 }
 
-struct Desk {
-    world: Arc<World>,
+pub(crate) struct Desk {
+    pub(crate) world: Arc<World>,
     spool: Arc<Spool>,
     writer: Writer,
-    handle: Handle,
+    pub(crate) handle: Handle,
     uploader: Uploader,
     idle: Idle,
 }
@@ -72,12 +91,37 @@ impl Desk {
     }
 
     fn open(world: &Arc<World>, config: RecorderConfig, rules: &[Rule]) -> Self {
+        Self::open_with(world, config, rules, None)
+    }
+
+    /// A process that indexes what it records, with its files in a folder that is there.
+    pub(crate) fn indexing(world: &Arc<World>, dir: &Path, run: u64) -> Self {
+        let mut config = config();
+        (config.run, config.data_dir) = (run, dir.to_owned());
+        config.object_size = 300_000;
+        let dissection = Dissection {
+            env: Arc::new(Env::new(&gillnet_protocols::env())),
+            names: Arc::new(Names::new(NamesConfig::default()).unwrap()),
+            origin: Arc::default(),
+        };
+        Self::open_with(world, config, &[rule("a", "5m")], Some(dissection))
+    }
+
+    fn open_with(
+        world: &Arc<World>,
+        config: RecorderConfig,
+        rules: &[Rule],
+        dissection: Option<Dissection>,
+    ) -> Self {
         let deps = Deps {
             clock: Arc::new(SimClock(Arc::clone(world))),
             fs: Arc::new(SimFs(Arc::clone(world))),
             buckets: Arc::new(SimBuckets(Arc::clone(world))),
-            names: Arc::new(History),
-            dissection: None,
+            names: match dissection {
+                Some(_) => Arc::new(Snapshots),
+                None => Arc::new(History),
+            },
+            dissection,
         };
         let spool = Arc::new(Spool::open(config, &deps).unwrap());
         let (mut writer, mut handles) = Writer::new(Arc::clone(&spool));
@@ -108,7 +152,7 @@ impl Desk {
         Self::open(&world, config(), rules)
     }
 
-    fn id(&self, name: &str) -> RuleId {
+    pub(crate) fn id(&self, name: &str) -> RuleId {
         self.writer
             .rules()
             .into_iter()
@@ -117,7 +161,7 @@ impl Desk {
             .0
     }
 
-    fn begin(&mut self, rule: RuleId, number: u64, lost_before: Option<LostBefore>) {
+    pub(crate) fn begin(&mut self, rule: RuleId, number: u64, lost_before: Option<LostBefore>) {
         self.handle.begin(rule, &start(number, lost_before));
     }
 
@@ -143,7 +187,7 @@ impl Desk {
         self.frame_at(ts, rules, stream, len)
     }
 
-    fn drain(&mut self) {
+    pub(crate) fn drain(&mut self) {
         self.writer.drain();
         self.handle.flush_batch();
         self.writer.drain();
@@ -164,7 +208,7 @@ impl Desk {
         while self.uploader.step(false) == Step::Tried {}
     }
 
-    fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         self.drain();
         self.writer.close_all();
         self.upload();
@@ -184,6 +228,20 @@ impl Desk {
                 _ => None,
             });
         packets.collect()
+    }
+
+    /// The entries in the bucket: run and number of their file, what was asked for, and the answer.
+    fn entries(&self) -> Vec<(u64, u64, Option<u64>, Option<i64>)> {
+        let objects = self.world.state().buckets[DESTINATION].objects.clone();
+        let files = objects.iter().filter_map(|(key, bytes)| {
+            let (part, name) = ObjectName::parse(key)?;
+            (part == Part::Entries).then(|| (name, index::rows(bytes)))
+        });
+        let rows = files.flat_map(|(name, rows)| {
+            let row = move |row: index::Row| (name.run, name.seq, row.request, row.status);
+            rows.into_iter().map(row)
+        });
+        rows.collect()
     }
 
     fn names_of(&self, name: &ObjectName) -> String {
@@ -650,4 +708,85 @@ fn anothers_object_under_our_name_is_left_and_ours_gets_a_new_one() {
     assert_eq!(bucket.foreign.len(), 1);
     drop(state);
     assert_eq!(desk.writer.status().rules[0].counters.conflicts, 1);
+}
+
+/// Hands in the next frames of a connection.
+fn say(desk: &mut Desk, talk: &mut Talk, frames: u64) {
+    let bit = desk.id("a").bit();
+    for _ in 0..frames {
+        let (data, _) = talk.next(LinkType::Ethernet, talk.frames);
+        let (link, direction) = (LinkType::Ethernet, PacketDirection::Out);
+        let frame = Frame {
+            ts: desk.world.state().wall,
+            iface: 0,
+            link,
+            direction,
+            wire_len: data.len() as u32,
+            data: &data,
+        };
+        assert!(desk.handle.frame(1, bit, &frame));
+    }
+    desk.drain();
+}
+
+#[test]
+fn what_waited_when_a_process_died_is_an_entry_of_its_run() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("spool")).unwrap();
+    let world = World::new(0);
+    let mut desk = Desk::indexing(&world, dir.path(), 7);
+    let mut talk = Talk::new(1);
+    desk.begin(desk.id("a"), 1, None);
+    // a request and its answer, and a request that waits in a log that is in the bucket
+    say(&mut desk, &mut talk, 6);
+    desk.flush();
+    assert_eq!(desk.entries(), [(7, 1, Some(3), Some(200))]);
+    drop(desk);
+    // that there is another run now changes nothing
+    let mut desk = Desk::indexing(&world, dir.path(), 8);
+    let bit = desk.id("a").bit();
+    desk.begin(desk.id("a"), 2, None);
+    desk.frame(bit, 2, 60);
+    desk.flush();
+    let behind = (1 << 40) + 1;
+    let mut entries = desk.entries();
+    entries.sort_unstable();
+    assert_eq!(
+        entries,
+        [(7, 1, Some(3), Some(200)), (7, behind, Some(5), None)]
+    );
+    assert!(desk.spool.is_empty());
+    drop(desk);
+    let desk = Desk::indexing(&world, dir.path(), 9);
+    assert_eq!(
+        desk.writer.status().spool_bytes,
+        0,
+        "nothing is held of run 7 and 8"
+    );
+}
+
+#[test]
+fn an_answer_that_was_in_an_open_log_is_one_entry_with_a_request_that_was_sealed() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("spool")).unwrap();
+    let world = World::new(0);
+    let mut desk = Desk::indexing(&world, dir.path(), 7);
+    let mut talk = Talk::new(1);
+    desk.begin(desk.id("a"), 1, None);
+    say(&mut desk, &mut talk, 4);
+    desk.flush();
+    assert_eq!(desk.entries(), []);
+    say(&mut desk, &mut talk, 2);
+    drop(desk);
+    let mut desk = Desk::indexing(&world, dir.path(), 8);
+    desk.upload();
+    let mut entries = desk.entries();
+    entries.sort_unstable();
+    assert_eq!(
+        entries,
+        [
+            (7, 2, Some(3), Some(200)),
+            (7, (1 << 40) + 2, Some(5), None)
+        ]
+    );
 }

@@ -242,7 +242,7 @@ impl State {
         self.events.add("power lost");
     }
 
-    fn deliver_late(&mut self, destination: &str, all: bool) {
+    pub(crate) fn deliver_late(&mut self, destination: &str, all: bool) {
         let Some(bucket) = self.buckets.get_mut(destination) else {
             return;
         };
@@ -582,7 +582,8 @@ impl Bucket for SimBucket {
         }
         let bytes = match body {
             Body::Bytes(bytes) => bytes.to_vec(),
-            Body::File(path) => match state.content(path) {
+            // what a compaction makes is on the real disk
+            Body::File(path) => match state.content(path).or_else(|| std::fs::read(path).ok()) {
                 Some(bytes) => bytes,
                 None => {
                     return Err(PutError::Refused(
@@ -702,8 +703,31 @@ impl Bucket for SimBucket {
         Ok(all[from..to].to_vec())
     }
 
-    fn list(&self, _: &str, _: &mut dyn FnMut(ObjectMeta)) -> Result<(), BucketError> {
-        Err(self.fault(ErrorKind::Forbidden, "may not list"))
+    fn list(&self, prefix: &str, each: &mut dyn FnMut(ObjectMeta)) -> Result<(), BucketError> {
+        // whether it may be read at all
+        self.read("", |_| ())?;
+        let objects = self.world.state().buckets[&self.destination]
+            .objects
+            .clone();
+        for (key, bytes) in objects.iter().filter(|(key, _)| key.starts_with(prefix)) {
+            each(ObjectMeta {
+                key: key.clone(),
+                size: bytes.len() as u64,
+                modified: SystemTime::UNIX_EPOCH,
+            });
+        }
+        Ok(())
+    }
+
+    fn delete(&self, key: &str) -> Result<(), BucketError> {
+        self.read(key, |_| ())?;
+        let state = &mut *self.world.state();
+        let bucket = state.buckets.get_mut(&self.destination).unwrap();
+        bucket.objects.remove(key);
+        if state.lives().is_err() {
+            return Err(self.fault(ErrorKind::Unavailable, "it died before the answer came"));
+        }
+        Ok(())
     }
 
     fn place(&self, key: &str) -> String {

@@ -1,0 +1,418 @@
+//! Makes few large objects of many small ones, and removes what these have replaced.
+//!
+//! Works on one hour of one node's run at a time, after the hour is closed. What is made gets a name that says what it
+//! replaces ([`crate::layout::Replaces`]), and counts when its last file is there; until then everybody reads the
+//! objects that it is made of. These are deleted by a later run, when nobody reads by an old listing any more. So a
+//! crash at any point leaves each entry and packet there once.
+
+mod entries;
+mod names;
+mod packets;
+mod put;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use sha2::{Digest, Sha256};
+
+use crate::index::{Beside, Footer, StreamRow, StreamsWriter, read_streams};
+use crate::layout::{Hour, ObjectName, Part, Replaces};
+use crate::replaced::Replaced;
+use crate::{Body, Bucket, BucketError, ErrorKind};
+
+/// Objects are made up to about this size (bytes of packets, packed): a reader unpacks one at a time.
+const PACKED: u64 = 64 << 20;
+/// And with about so much index: its rows are in memory while they are sorted.
+const INDEX: u64 = 16 << 20;
+/// A name is one part of a path: file systems have 255 bytes for it.
+const NAME: usize = 240;
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Only hours that ended at or before this moment (ns since the Unix epoch).
+    pub before: i64,
+    /// What was replaced longer ago is deleted.
+    pub grace: Duration,
+    /// The time by which that is told.
+    pub now: SystemTime,
+    /// Only say what would be done.
+    pub dry_run: bool,
+    /// Waits before something is tried again.
+    pub rest: fn(Duration),
+}
+
+/// Something that was done, or is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Objects became one.
+    Made {
+        /// Its name.
+        name: ObjectName,
+        /// How many it replaces.
+        of: u64,
+    },
+    /// A file that nobody reads any more was deleted.
+    Deleted {
+        /// Its key.
+        key: String,
+    },
+    /// Something was left as it is.
+    Left {
+        /// The first of the objects.
+        name: ObjectName,
+        /// Why.
+        why: String,
+    },
+}
+
+/// What was done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    /// Objects made.
+    pub made: u64,
+    /// Objects that they replace.
+    pub replaced: u64,
+    /// Files deleted.
+    pub deleted: u64,
+    /// Files that are replaced, and wait until the time of grace is over.
+    pub waiting: u64,
+    /// What was left as it is because of a fault.
+    pub left: u64,
+}
+
+/// A file as it is listed.
+#[derive(Clone, Debug)]
+struct File {
+    part: Part,
+    name: ObjectName,
+    key: String,
+    size: u64,
+    modified: SystemTime,
+}
+
+/// The files of an object in one hour.
+#[derive(Clone, Debug, Default)]
+struct Source {
+    seq: u64,
+    packets: Option<File>,
+    streams: Option<File>,
+    names: Option<File>,
+    entries: Option<File>,
+}
+
+impl Source {
+    fn bytes(&self) -> u64 {
+        self.packets.as_ref().map_or(0, |file| file.size)
+    }
+
+    fn index(&self) -> u64 {
+        let files = [&self.streams, &self.entries];
+        files.into_iter().flatten().map(|file| file.size).sum()
+    }
+
+    /// Whether all is there that is needed of it.
+    fn is_whole(&self) -> bool {
+        let streams = self.packets.is_some() == self.streams.is_some();
+        self.entries.is_some() && streams && (self.packets.is_some() || self.names.is_none())
+    }
+}
+
+/// Why objects could not be made one.
+enum Failed {
+    /// They stay as they are.
+    Left(String),
+    /// The bucket does not do what it should: nothing more is tried.
+    Bucket(BucketError),
+}
+
+impl From<BucketError> for Failed {
+    fn from(error: BucketError) -> Self {
+        match error.kind {
+            ErrorKind::NotFound => Self::Left(error.to_string()),
+            _ => Self::Bucket(error),
+        }
+    }
+}
+
+impl From<std::io::Error> for Failed {
+    fn from(error: std::io::Error) -> Self {
+        Self::Left(error.to_string())
+    }
+}
+
+impl From<crate::index::Error> for Failed {
+    fn from(error: crate::index::Error) -> Self {
+        Self::Left(error.to_string())
+    }
+}
+
+/// Compacts a bucket.
+///
+/// # Errors
+/// Where it can't be listed, read, written or, of what was replaced, deleted. What was done before counts, and the next
+/// run goes on from there.
+pub fn compact(
+    bucket: &Arc<dyn Bucket>,
+    options: &Options,
+    says: &mut dyn FnMut(&Step),
+) -> Result<Done, BucketError> {
+    let mut files = Vec::new();
+    bucket.list("", &mut |meta| {
+        if let Some((part, name)) = ObjectName::parse(&bucket.place(&meta.key)) {
+            let (key, size, modified) = (meta.key, meta.size, meta.modified);
+            files.push(File {
+                part,
+                name,
+                key,
+                size,
+                modified,
+            });
+        }
+    })?;
+    let replaced = Replaced::of(files.iter().map(|file| (file.part, &file.name)));
+    let mut places: BTreeMap<_, Vec<File>> = BTreeMap::new();
+    for file in files {
+        let ObjectName {
+            cluster,
+            recording,
+            hour,
+            node,
+            run,
+            ..
+        } = file.name.clone();
+        if hour.end() <= options.before {
+            let place = (hour, cluster, recording, node, run);
+            places.entry(place).or_default().push(file);
+        }
+    }
+    let mut work = Work {
+        bucket,
+        options,
+        says,
+        done: Done::default(),
+    };
+    while let Some((_, files)) = places.pop_first() {
+        work.delete(&files, &replaced)?;
+        work.merge(&files, &replaced)?;
+    }
+    Ok(work.done)
+}
+
+struct Work<'w> {
+    bucket: &'w Arc<dyn Bucket>,
+    options: &'w Options,
+    says: &'w mut dyn FnMut(&Step),
+    done: Done,
+}
+
+impl Work<'_> {
+    /// Deletes what was replaced, or left unfinished, longer ago than the time of grace.
+    fn delete(&mut self, files: &[File], replaced: &Replaced) -> Result<(), BucketError> {
+        let old = |file: &File| {
+            let age = self.options.now.duration_since(file.modified);
+            age.is_ok_and(|age| age >= self.options.grace)
+        };
+        for file in files.iter().filter(|file| replaced.hides(&file.name)) {
+            // since when it is replaced: since the other's last file is there
+            let by = |other: &&File| other.part == Part::Entries && other.name.replaces(&file.name);
+            let since = files
+                .iter()
+                .filter(by)
+                .find(|other| !replaced.hides(&other.name));
+            if !old(since.unwrap_or(file)) {
+                self.done.waiting += 1;
+                continue;
+            }
+            if !self.options.dry_run {
+                self.bucket.delete(&file.key)?;
+            }
+            self.done.deleted += 1;
+            (self.says)(&Step::Deleted {
+                key: file.key.clone(),
+            });
+        }
+        Ok(())
+    }
+
+    fn merge(&mut self, files: &[File], replaced: &Replaced) -> Result<(), BucketError> {
+        let mut sources: BTreeMap<u64, Source> = BTreeMap::new();
+        let plain = files.iter().filter(|file| file.name.replaces.is_none());
+        for file in plain.filter(|file| !replaced.hides(&file.name)) {
+            let source = sources.entry(file.name.seq).or_default();
+            source.seq = file.name.seq;
+            let place = match file.part {
+                Part::Packets => &mut source.packets,
+                Part::Streams => &mut source.streams,
+                Part::Names => &mut source.names,
+                Part::Entries => &mut source.entries,
+            };
+            *place = Some(file.clone());
+        }
+        let Some(any) = files.first().map(|file| &file.name) else {
+            return Ok(());
+        };
+        let whole = sources.into_values().filter(Source::is_whole);
+        for batch in batches(any, whole.collect()) {
+            let seqs = batch.iter().map(|source| source.seq);
+            let others = files.iter().filter_map(|file| file.name.replaces.as_ref());
+            // higher than any that was tried here, so that its name is never used again
+            let generation = others.map(Replaces::generation).max().unwrap_or(0) + 1;
+            let Some((seq, replaces)) = Replaces::new(generation, seqs) else {
+                continue;
+            };
+            let name = ObjectName {
+                seq,
+                replaces: Some(replaces),
+                ..any.clone()
+            };
+            let of = batch.len() as u64;
+            let made = match self.options.dry_run {
+                true => Ok(()),
+                false => self.make(&name, &batch),
+            };
+            match made {
+                Ok(()) => {
+                    self.done.made += 1;
+                    self.done.replaced += of;
+                    (self.says)(&Step::Made { name, of });
+                }
+                Err(Failed::Left(why)) => {
+                    self.done.left += 1;
+                    (self.says)(&Step::Left { name, why });
+                }
+                Err(Failed::Bucket(error)) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes one object of several.
+    fn make(&self, name: &ObjectName, sources: &[Source]) -> Result<(), Failed> {
+        let bucket = self.bucket;
+        let merged = entries::read(bucket, sources)?;
+        let origin = &merged.origin;
+        let mut beside: Vec<Beside> = Vec::new();
+        let put = |key: String, body: Body<'_>, size: u64, sum: &[u8]| -> Result<Beside, Failed> {
+            let sha256 = crate::hex(sum);
+            put::put(&**bucket, &key, body, size, &sha256, self.options.rest)?;
+            Ok(Beside { key, size, sha256 })
+        };
+        let with_packets: Vec<_> = sources
+            .iter()
+            .filter(|source| source.packets.is_some())
+            .collect();
+        if !with_packets.is_empty() {
+            let mut rows = Vec::new();
+            for source in &with_packets {
+                let Some(file) = &source.streams else {
+                    continue;
+                };
+                rows.push(read_streams(bucket, &file.key, file.size)?);
+            }
+            let scratch = tempfile::NamedTempFile::new()?;
+            let (written, rows) =
+                packets::write(&**bucket, name, &merged.kfl, &with_packets, rows, &scratch)?;
+            beside.push(put(
+                name.packets_key(),
+                Body::File(scratch.path()),
+                written.packed,
+                &written.sha256,
+            )?);
+            drop(scratch);
+            let streams = streams(name, &merged.kfl, origin, &beside, &rows)?;
+            let sum = Sha256::digest(&streams);
+            beside.push(put(
+                name.streams_key(),
+                Body::Bytes(&streams),
+                streams.len() as u64,
+                &sum,
+            )?);
+            if let Some(names) = names::merge(&**bucket, &with_packets)? {
+                let sum = Sha256::digest(&names);
+                beside.push(put(
+                    name.names_key(),
+                    Body::Bytes(&names),
+                    names.len() as u64,
+                    &sum,
+                )?);
+            }
+        }
+        let footer = Footer {
+            name,
+            kfl: &merged.kfl,
+            origin,
+            beside: &beside,
+        };
+        let entries = merged.rows.file(&footer)?;
+        let sum = Sha256::digest(&entries);
+        put(
+            name.entries_key(),
+            Body::Bytes(&entries),
+            entries.len() as u64,
+            &sum,
+        )?;
+        Ok(())
+    }
+}
+
+fn streams(
+    name: &ObjectName,
+    kfl: &str,
+    origin: &gillnet_entry::Origin,
+    beside: &[Beside],
+    rows: &[StreamRow],
+) -> Result<Vec<u8>, crate::index::Error> {
+    let mut file = StreamsWriter::new();
+    rows.iter().for_each(|row| file.add(row));
+    file.finish(&Footer {
+        name,
+        kfl,
+        origin,
+        beside,
+    })
+}
+
+/// Which objects become one: in the order of their numbers, as many as fit; of a single one nothing is made.
+fn batches(any: &ObjectName, sources: Vec<Source>) -> Vec<Vec<Source>> {
+    let mut out: Vec<Vec<Source>> = Vec::new();
+    let (mut bytes, mut index) = (0, 0);
+    for source in sources {
+        if source.bytes() > PACKED / 2 || source.index() > INDEX / 2 {
+            continue;
+        }
+        bytes += source.bytes();
+        index += source.index();
+        let fits = out.last().is_some_and(|batch: &Vec<Source>| {
+            let seqs = batch.iter().map(|source| source.seq).chain([source.seq]);
+            let named = Replaces::new(u32::MAX, seqs).is_some_and(|(seq, replaces)| {
+                let replaces = Some(replaces);
+                let name = ObjectName {
+                    seq,
+                    replaces,
+                    ..any.clone()
+                };
+                name.file().len() <= NAME
+            });
+            named && bytes <= PACKED && index <= INDEX
+        });
+        if fits {
+            if let Some(batch) = out.last_mut() {
+                batch.push(source);
+            }
+        } else {
+            (bytes, index) = (source.bytes(), source.index());
+            out.push(vec![source]);
+        }
+    }
+    out.retain(|batch| batch.len() > 1);
+    out
+}
+
+/// The hours that are closed at a moment (ns): those that ended so long before that no recorder uploads to them.
+#[must_use]
+pub fn closed(now: i64) -> i64 {
+    const LATE: i64 = 2 * 3_600_000_000_000;
+    Hour::of(now.saturating_sub(LATE)).start()
+}

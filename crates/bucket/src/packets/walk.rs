@@ -1,0 +1,217 @@
+//! A packet object member by member, and the blocks in a member: for those who check and copy objects.
+
+use std::io::{self, ErrorKind};
+
+use sha2::{Digest, Sha256};
+
+use super::member::{HEAD_LEN, Opener, sizes};
+use crate::Bucket;
+
+/// Bytes asked for at a time.
+const CHUNK: u64 = 1 << 20;
+
+/// A gzip member of an object.
+#[derive(Debug, Default)]
+pub(crate) struct Member {
+    /// Where in the object it begins.
+    pub(crate) offset: u64,
+    /// As it is stored.
+    pub(crate) packed: Vec<u8>,
+    /// Whole blocks of pcapng.
+    pub(crate) blocks: Vec<u8>,
+}
+
+impl Member {
+    pub(crate) fn end(&self) -> u64 {
+        self.offset + self.packed.len() as u64
+    }
+}
+
+/// Reads a range of an object, member by member; holds one, and a chunk of the object.
+pub(crate) struct Members<'b> {
+    bucket: &'b dyn Bucket,
+    key: &'b str,
+    at: u64,
+    end: u64,
+    chunk: Vec<u8>,
+    chunk_at: u64,
+    opener: Opener,
+    hash: Sha256,
+}
+
+impl<'b> Members<'b> {
+    pub(crate) fn new(bucket: &'b dyn Bucket, key: &'b str, range: std::ops::Range<u64>) -> Self {
+        Self {
+            bucket,
+            key,
+            at: range.start,
+            end: range.end,
+            chunk: Vec::new(),
+            chunk_at: range.start,
+            opener: Opener::new(),
+            hash: Sha256::new(),
+        }
+    }
+
+    /// SHA-256 of what was read, in hexadecimal.
+    pub(crate) fn sum(self) -> String {
+        crate::hex(&self.hash.finalize())
+    }
+
+    /// Reads the next member; `false` at the end.
+    ///
+    /// # Errors
+    /// Where the object can't be read, or what follows is no member of ours, or a damaged one.
+    pub(crate) fn next(&mut self, member: &mut Member) -> io::Result<bool> {
+        member.packed.clear();
+        member.blocks.clear();
+        member.offset = self.at;
+        if self.at >= self.end {
+            return Ok(false);
+        }
+        self.take(HEAD_LEN as u64, &mut member.packed)?;
+        let invalid = |why: &str| io::Error::new(ErrorKind::InvalidData, why);
+        let sizes = member.packed.first_chunk().and_then(sizes);
+        let sizes = sizes.ok_or_else(|| invalid("what should be a gzip member of ours is none"))?;
+        self.take(
+            u64::from(sizes.packed) - HEAD_LEN as u64,
+            &mut member.packed,
+        )?;
+        let mut rest = member.packed.get(HEAD_LEN..).unwrap_or_default();
+        self.opener.open(sizes, &mut rest, &mut member.blocks)?;
+        Ok(true)
+    }
+
+    fn take(&mut self, length: u64, to: &mut Vec<u8>) -> io::Result<()> {
+        let short = || {
+            io::Error::new(
+                ErrorKind::UnexpectedEof,
+                "the object is cut short inside a gzip member",
+            )
+        };
+        if self.at + length > self.end {
+            return Err(short());
+        }
+        let end = self.at + length;
+        while self.at < end {
+            if self.at >= self.chunk_at + self.chunk.len() as u64 {
+                let until = self.end.min(self.at + CHUNK);
+                self.chunk = self
+                    .bucket
+                    .get_range(self.key, self.at..until)
+                    .map_err(io::Error::other)?;
+                self.chunk_at = self.at;
+                if self.chunk.is_empty() {
+                    return Err(short());
+                }
+            }
+            let from = (self.at - self.chunk_at) as usize;
+            let until = self.chunk.len().min((end - self.chunk_at) as usize);
+            let part = self.chunk.get(from..until).unwrap_or_default();
+            self.hash.update(part);
+            to.extend_from_slice(part);
+            self.at += part.len() as u64;
+        }
+        Ok(())
+    }
+}
+
+/// A block of pcapng.
+#[derive(Debug)]
+pub(crate) enum Block<'m> {
+    /// A section begins; with what it says of itself.
+    Section(Option<&'m str>),
+    /// An interface, the whole block.
+    Interface(&'m [u8]),
+    /// A packet.
+    Packet(PacketBlock<'m>),
+    /// Any other.
+    Other,
+}
+
+/// What is needed of a packet's block.
+#[derive(Debug)]
+pub(crate) struct PacketBlock<'m> {
+    /// Its interface, and where in the member's blocks that number stands.
+    pub(crate) iface: u32,
+    pub(crate) iface_at: usize,
+    /// Nanoseconds since the Unix epoch, as our interfaces say.
+    pub(crate) ts: i64,
+    pub(crate) captured: u32,
+    pub(crate) comment: Option<&'m str>,
+}
+
+/// Goes through the blocks of a member.
+pub(crate) struct Blocks<'m> {
+    bytes: &'m [u8],
+    at: usize,
+}
+
+impl<'m> Blocks<'m> {
+    pub(crate) fn new(bytes: &'m [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    fn block(&mut self) -> Option<Block<'m>> {
+        let rest = self.bytes.get(self.at..)?;
+        let word = |at: usize| Some(u32::from_le_bytes(*rest.get(at..)?.first_chunk()?));
+        let (kind, length) = (word(0)?, word(4)? as usize);
+        let again = length
+            .checked_sub(4)
+            .filter(|_| length >= 12 && length % 4 == 0)?;
+        if word(again)? as usize != length {
+            return None;
+        }
+        let body = rest.get(8..again)?;
+        let iface_at = self.at + 8;
+        self.at += length;
+        Some(match kind {
+            0x0a0d_0d0a => Block::Section(comment(body.get(16..)?)),
+            1 => Block::Interface(rest.get(..length)?),
+            6 => {
+                let captured = word(20)?;
+                let options = body.get(20 + (captured as usize).next_multiple_of(4)..)?;
+                Block::Packet(PacketBlock {
+                    iface: word(8)?,
+                    iface_at,
+                    ts: (i64::from(word(12)?) << 32) | i64::from(word(16)?),
+                    captured,
+                    comment: comment(options),
+                })
+            }
+            _ => Block::Other,
+        })
+    }
+}
+
+impl<'m> Iterator for Blocks<'m> {
+    type Item = io::Result<Block<'m>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.at >= self.bytes.len() {
+            return None;
+        }
+        let block = self.block().ok_or_else(|| {
+            let at = self.at;
+            self.at = self.bytes.len();
+            let why = format!("what should be a block of pcapng at byte {at} of a member is none");
+            io::Error::new(ErrorKind::InvalidData, why)
+        });
+        Some(block)
+    }
+}
+
+/// The first comment among options.
+fn comment(mut options: &[u8]) -> Option<&str> {
+    const COMMENT: u16 = 1;
+    loop {
+        let (code, rest) = options.split_first_chunk::<2>()?;
+        let (size, rest) = rest.split_first_chunk::<2>()?;
+        let size = usize::from(u16::from_le_bytes(*size));
+        match u16::from_le_bytes(*code) {
+            0 => return None,
+            COMMENT => return std::str::from_utf8(rest.get(..size)?).ok(),
+            _ => options = rest.get(size.next_multiple_of(4)..)?,
+        }
+    }
+}

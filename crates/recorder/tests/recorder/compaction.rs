@@ -1,0 +1,263 @@
+//! Compaction that dies at random points, over a bucket that fails: what is in it stays there once, and whole.
+//!
+//! `GILLNET_SIM_SEED=n` plays one schedule again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use gillnet_bucket::compact::{Done, Options, Step, compact};
+use gillnet_bucket::index::{KnownProtocol, Question, on_rows};
+use gillnet_bucket::layout::TimeRange;
+use gillnet_bucket::verify::{Checked, Finding, Watch, verify};
+use gillnet_bucket::{Bucket, Recordings};
+use gillnet_capture::{Event, LinkType, PacketDirection};
+use gillnet_entry::Origin;
+use gillnet_kfl::{Env, compile};
+use gillnet_recorder::{Buckets, Frame};
+use rand::RngExt;
+
+use crate::http::Talk;
+use crate::steps::{DESTINATION, Desk};
+use crate::world::{Mode, SimBuckets, World};
+
+const SCHEDULES: u64 = 12;
+const GRACE: Duration = Duration::from_secs(3600);
+
+/// What is in a bucket for those who read it: frames and entries.
+type Content = (Vec<(Option<u64>, i64, Vec<u8>)>, Vec<(u64, u32, i64)>);
+
+/// Records two hours of connections, long and short ones, on interfaces that come in another order each time.
+fn recorded() -> BTreeMap<String, Vec<u8>> {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("spool")).unwrap();
+    let world = World::new(0);
+    for run in [7, 8] {
+        let mut desk = Desk::indexing(&world, dir.path(), run);
+        desk.handle.interfaces(&crate::simulation::interfaces());
+        let rule = desk.id("a");
+        let mut talks: Vec<(u64, Talk)> = Vec::new();
+        for round in 0..8_u64 {
+            let number = run * 100 + round;
+            desk.begin(rule, number, None);
+            talks.push((number, Talk::new(number)));
+            if round % 3 == 2 {
+                talks.remove(1);
+            }
+            for (number, talk) in &mut talks {
+                // some of them more than a shared member holds
+                let turns = if *number % 100 == 1 && round < 4 {
+                    800
+                } else {
+                    5
+                };
+                for _ in 0..turns {
+                    let iface = ((*number + round) % 3) as u32;
+                    let link =
+                        [LinkType::Ethernet, LinkType::LinuxSll2, LinkType::Raw][iface as usize];
+                    let mut state = world.state();
+                    state.wall += 1000;
+                    let ts = state.wall;
+                    drop(state);
+                    let (data, _) = talk.next(link, ts as u64);
+                    let frame = Frame {
+                        ts,
+                        iface,
+                        link,
+                        direction: PacketDirection::In,
+                        wire_len: data.len() as u32,
+                        data: &data,
+                    };
+                    assert!(desk.handle.frame(*number, rule.bit(), &frame));
+                }
+                desk.drain();
+            }
+            desk.flush();
+            let hour = if round == 4 { 3_600_000_000_000 } else { 0 };
+            world.state().advance(1_000_000_000 + hour);
+        }
+    }
+    // what waited in the end of the second run is made an entry by a third
+    Desk::indexing(&world, dir.path(), 9).flush();
+    let state = world.state();
+    state.buckets[DESTINATION].objects.clone()
+}
+
+struct Heard(Vec<Finding>);
+
+impl Watch for Heard {
+    fn found(&mut self, finding: &Finding) {
+        self.0.push(finding.clone());
+    }
+
+    fn goes_on(&mut self, _: &Checked) {}
+}
+
+fn check(bucket: &Arc<dyn Bucket>) -> Checked {
+    let mut heard = Heard(Vec::new());
+    let checked = verify(bucket, &mut heard).unwrap();
+    assert!(
+        heard.0.is_empty(),
+        "{} findings, such as {:?}",
+        heard.0.len(),
+        heard.0.first()
+    );
+    checked
+}
+
+fn content(bucket: &Arc<dyn Bucket>) -> Content {
+    let cache = tempfile::tempdir().unwrap();
+    let open = || Recordings::of_bucket(Arc::clone(bucket), TimeRange::default(), cache.path());
+    let (mut frames, mut entries) = (Vec::new(), Vec::new());
+    for group in open().unwrap().into_groups() {
+        let mut source = group.into_source().unwrap();
+        loop {
+            let (ts, data) = match source.next().unwrap() {
+                Event::Frame(frame) => (frame.ts, frame.data.to_vec()),
+                Event::Tick(_) => continue,
+                Event::End => break,
+            };
+            frames.push((source.stream().map(|id| id.number), ts, data));
+        }
+    }
+    let env = Env::new(&gillnet_protocols::env());
+    let known = (0..).zip(gillnet_protocols::REGISTRY);
+    let known: Vec<_> = known
+        .map(|(number, protocol)| KnownProtocol {
+            number,
+            schema: protocol.schema,
+            infos: protocol.infos,
+        })
+        .collect();
+    let filter = on_rows(
+        &env,
+        &known,
+        &compile(&env, "", &Default::default()).unwrap(),
+    );
+    for group in open().unwrap().into_groups() {
+        let index = group.index().unwrap().expect("all of it has an index");
+        let question = Question {
+            known: &known,
+            filter: &filter,
+            within: (i64::MIN, i64::MAX),
+            shown: true,
+            origin: &Origin::default(),
+        };
+        let mut each = |found: &gillnet_bucket::index::Found<'_>| {
+            entries.push((found.stream.number, found.index, found.entry.common.ts));
+            true
+        };
+        index.ask(&question, &mut each).unwrap();
+    }
+    frames.sort();
+    entries.sort();
+    (frames, entries)
+}
+
+fn options(now: SystemTime) -> Options {
+    Options {
+        before: i64::MAX,
+        grace: GRACE,
+        now,
+        dry_run: false,
+        rest: |_| (),
+    }
+}
+
+fn play(seed: u64, objects: &BTreeMap<String, Vec<u8>>, whole: &Content) -> u64 {
+    let world = World::new(seed);
+    let flaky = world.state().chance(0.5);
+    let mode = if flaky { Mode::Flaky } else { Mode::Fine };
+    let set = |mode| {
+        let mut state = world.state();
+        state.buckets.entry(DESTINATION.into()).or_default().mode = Some(mode);
+    };
+    set(Mode::Fine);
+    world.state().buckets.get_mut(DESTINATION).unwrap().objects = objects.clone();
+    let bucket = SimBuckets(Arc::clone(&world)).open(DESTINATION).unwrap();
+    let mut crashes = 0;
+    let mut run = |now, rounds: u32| -> Option<Done> {
+        // a bucket that fails at each fifth request lets nobody come to an end
+        let (mode, deaths) = if rounds % 16 < 12 {
+            (mode, 0.8)
+        } else {
+            (Mode::Fine, 0.2)
+        };
+        set(mode);
+        let mut state = world.state();
+        let dies = state.chance(deaths);
+        state.crash_in = dies.then(|| state.rng.random_range(0..250));
+        drop(state);
+        let done = compact(&bucket, &options(now), &mut |step| {
+            let dead = world.state().crashed;
+            assert!(
+                flaky || dead || !matches!(step, Step::Left { .. }),
+                "{step:?}"
+            );
+        });
+        let mut state = world.state();
+        crashes += u64::from(state.crashed);
+        state.restart(false);
+        drop(state);
+        set(Mode::Fine);
+        check(&bucket);
+        done.ok()
+    };
+    // nothing is old enough to be deleted
+    let begun = SystemTime::UNIX_EPOCH;
+    let mut rounds = 0;
+    while run(begun, rounds).is_none_or(|done| done.made + done.left > 0) {
+        rounds += 1;
+        assert!(rounds < 200, "it never comes to an end");
+        assert!(content(&bucket) == *whole, "round {rounds}");
+    }
+    // what was on its way arrives long before the time of grace is over
+    world.state().deliver_late(DESTINATION, true);
+    let later = begun + 2 * GRACE;
+    while run(later, rounds).is_none_or(|done| done.made + done.deleted + done.left > 0) {
+        rounds += 1;
+        assert!(rounds < 400, "it never comes to an end");
+        assert!(content(&bucket) == *whole, "round {rounds}");
+        world.state().deliver_late(DESTINATION, true);
+    }
+    let checked = check(&bucket);
+    assert_eq!(checked.replaced, 0);
+    assert!(content(&bucket) == *whole);
+    let few = (checked.objects as usize) < objects.len() / 2;
+    assert!(
+        few,
+        "{} of {}: {:?}",
+        checked.objects,
+        objects.len(),
+        world.state().buckets[DESTINATION].objects.keys()
+    );
+    crashes
+}
+
+#[test]
+fn compaction_that_dies_loses_and_doubles_nothing() {
+    let objects = recorded();
+    let world = World::new(0);
+    world
+        .state()
+        .buckets
+        .entry(DESTINATION.into())
+        .or_default()
+        .objects = objects.clone();
+    let bucket = SimBuckets(world).open(DESTINATION).unwrap();
+    check(&bucket);
+    let whole = content(&bucket);
+    assert!(whole.0.len() > 1000 && whole.1.len() > 400);
+    if let Ok(seed) = std::env::var("GILLNET_SIM_SEED") {
+        play(seed.parse().unwrap(), &objects, &whole);
+        return;
+    }
+    let mut crashes = 0;
+    for seed in 0..SCHEDULES {
+        let played = std::panic::catch_unwind(|| play(seed, &objects, &whole));
+        crashes += played.unwrap_or_else(|_| {
+            panic!("schedule {seed} failed; GILLNET_SIM_SEED={seed} plays it again alone")
+        });
+    }
+    assert!(crashes > SCHEDULES, "{crashes}");
+}
