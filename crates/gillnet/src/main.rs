@@ -14,6 +14,7 @@ mod identity;
 mod inputs;
 mod kfl;
 mod live;
+mod meter;
 mod output;
 mod own;
 mod printer;
@@ -23,6 +24,7 @@ mod scan;
 mod scripting;
 mod scripts;
 mod serve;
+mod stats;
 mod tap;
 mod worker;
 

@@ -71,29 +71,44 @@ impl Summary {
     }
 }
 
+/// Makes a consumer for a group of recordings.
+pub type MakeConsumer<'m> = &'m mut dyn FnMut() -> Box<dyn Consumer>;
+
 impl Scan<'_> {
     /// Reads all inputs; a new consumer is made for each group of recordings, one after the other.
     pub fn run(
-        mut self,
+        self,
         inputs: &Inputs,
         consumer: &mut dyn FnMut() -> Box<dyn Consumer>,
     ) -> anyhow::Result<Summary> {
+        let span = self.within;
+        let indexed = Indexed::new(self.config, &self.wants, span, self.needs)?;
+        let instead = &mut |group: &Pending, consumer: MakeConsumer<'_>, summary: &mut Summary| {
+            let inner = |indexed: &Indexed| {
+                let inner = consumer();
+                indexed.read(group, &mut Within { inner, span }, summary)
+            };
+            indexed.as_ref().and_then(inner)
+        };
+        self.run_or(inputs, instead, consumer)
+    }
+
+    /// As [`Scan::run`]; `instead` may answer for a group without its packets: whether to go on, or `None` where it can't.
+    pub fn run_or(
+        mut self,
+        inputs: &Inputs,
+        instead: &mut dyn FnMut(&Pending, MakeConsumer<'_>, &mut Summary) -> Option<bool>,
+        consumer: MakeConsumer<'_>,
+    ) -> anyhow::Result<Summary> {
         let mut summary = Summary::default();
         let wants = std::mem::take(&mut self.wants);
-        let indexed = Indexed::new(self.config, &wants, self.within, self.needs)?;
         let plan = Arc::new(Plan::new(wants, 1));
         let named = cli::names(self.config, false);
         for group in inputs.readings()? {
-            if let Some(indexed) = &indexed {
-                let mut within = Within {
-                    inner: consumer(),
-                    span: self.within,
-                };
-                match indexed.read(&group, &mut within, &mut summary) {
-                    Some(true) => continue,
-                    Some(false) => break,
-                    None => {}
-                }
+            match instead(&group, consumer, &mut summary) {
+                Some(true) => continue,
+                Some(false) => break,
+                None => {}
             }
             let group = match self.stream {
                 Some(key) => group.only(key),
@@ -171,6 +186,18 @@ impl Scan<'_> {
     }
 }
 
+/// The protocols that are known here, as an index is asked for them.
+pub fn known() -> Vec<KnownProtocol> {
+    let known = (0..).zip(gillnet_protocols::REGISTRY);
+    known
+        .map(|(number, protocol)| KnownProtocol {
+            number,
+            schema: protocol.schema,
+            infos: protocol.infos,
+        })
+        .collect()
+}
+
 /// What is asked of an index, where that is enough.
 struct Indexed {
     known: Vec<KnownProtocol>,
@@ -194,14 +221,7 @@ impl Indexed {
         if needs == Needs::Packets || needs == Needs::Row && filter.redacts() {
             return Ok(None);
         }
-        let known = (0..).zip(gillnet_protocols::REGISTRY);
-        let known: Vec<_> = known
-            .map(|(number, protocol)| KnownProtocol {
-                number,
-                schema: protocol.schema,
-                infos: protocol.infos,
-            })
-            .collect();
+        let known = known();
         let filter = on_rows(&cli::speech(config)?.env, &known, filter);
         Ok(filter.is_whole().then_some(Indexed {
             known,

@@ -97,8 +97,8 @@ fn reads_common(filter: &RowFilter) -> bool {
 
 /// A file of `entries/`.
 pub struct EntriesFile {
-    remote: Remote,
-    metadata: ArrowReaderMetadata,
+    pub(super) remote: Remote,
+    pub(super) metadata: ArrowReaderMetadata,
 }
 
 impl std::fmt::Debug for EntriesFile {
@@ -248,7 +248,7 @@ impl EntriesFile {
     }
 
     /// Whether a group may have a row that matches.
-    fn may_match(
+    pub(super) fn may_match(
         &self,
         metadata: &RowGroupMetaData,
         question: &Question<'_>,
@@ -336,7 +336,7 @@ fn says<'v>(
     asked.map_or(Tri::No, |asked| filter.test(&asked, arena))
 }
 
-fn column(metadata: &RowGroupMetaData, name: &str) -> Option<usize> {
+pub(super) fn column(metadata: &RowGroupMetaData, name: &str) -> Option<usize> {
     let columns = metadata.columns().iter();
     let mut named = columns.map(|column| column.column_path().parts());
     named.position(|parts| *parts == [name.to_owned()])
@@ -384,7 +384,7 @@ fn may_be(metadata: &RowGroupMetaData, name: &str, bound: &Bound) -> bool {
 }
 
 /// Least and most of a column of integers.
-fn ints(statistics: &Statistics) -> Option<(i64, i64)> {
+pub(super) fn ints(statistics: &Statistics) -> Option<(i64, i64)> {
     match statistics {
         Statistics::Int64(of) => Some((*of.min_opt()?, *of.max_opt()?)),
         _ => None,
