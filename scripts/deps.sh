@@ -1,10 +1,11 @@
 # Installs what demo, tests and benches need. Sourced, not run: deps_apt NAME..., deps_python, deps_emulators, deps_ui,
-# deps_cel_spec.
+# deps_cel_spec, deps_har.
 # Everything is asked for only where it is missing, so that a machine that has it needs no network.
 
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$HOME/.cache/gillnet/target}"
 export GILLNET_VENV="${GILLNET_VENV:-$HOME/.cache/gillnet/venv}"
 export GILLNET_EMULATORS="${GILLNET_EMULATORS:-$HOME/.cache/gillnet/emulators}"
+export GILLNET_HAR="${GILLNET_HAR:-$HOME/.cache/gillnet/har}"
 export GILLNET_CEL_SPEC="${GILLNET_CEL_SPEC:-$HOME/.cache/gillnet/cel-spec-0.6.1/conformance.json}"
 
 say() { printf '\n== %s\n' "$*" >&2; }
@@ -43,6 +44,16 @@ deps_emulators() {
     "$GILLNET_EMULATORS/venv/bin/pip" install --quiet --disable-pip-version-check "${wanted% *}"
     npm install --prefix "$GILLNET_EMULATORS" --no-save --no-audit --no-fund --loglevel=error "${wanted#* }" >/dev/null
     echo "$wanted" >"$GILLNET_EMULATORS/.installed"
+}
+
+# deps_har: a validator of HTTP Archives, at GILLNET_HAR
+deps_har() {
+    local wanted="har-validator@5.1.5"
+    [ "$(cat "$GILLNET_HAR/.installed" 2>/dev/null)" = "$wanted" ] && return
+    say "validator of HTTP Archives"
+    mkdir -p "$GILLNET_HAR"
+    npm install --prefix "$GILLNET_HAR" --no-save --no-audit --no-fund --loglevel=error "$wanted" >/dev/null
+    echo "$wanted" >"$GILLNET_HAR/.installed"
 }
 
 # deps_ui: the dashboard, built anew where its sources changed

@@ -19,10 +19,11 @@ export GILLNET_CAPTURES="${GILLNET_CAPTURES:-$(realpath -m ../shared/captures)}"
 dependencies() {
     set -e
     deps_apt nginx-light dnsmasq-base bind9-dnsutils curl tshark tcpdump iproute2 ethtool procps valgrind python3-venv libcap2-bin tcpreplay wrk hey \
-        kcat util-linux chromium gcc libc6-dev cmake make ca-certificates
+        kcat util-linux chromium default-jre-headless gcc libc6-dev cmake make ca-certificates
     deps_python
     deps_emulators
     deps_cel_spec
+    deps_har
     deps_ui
 }
 ( dependencies ) || { echo "the tests' dependencies cannot be installed" >&2; exit 1; }

@@ -15,6 +15,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 GCS = ROOT / "crates/testkit/gcs"
+EMULATOR = ROOT / "crates/testkit/clouds/emulator.py"
 
 
 def wait_for(what, condition, seconds=60):
@@ -54,8 +55,8 @@ class Host:
 
     def start(self, *command, log=None, env=None, **options):
         out = open(self.folder / log, "ab") if log else subprocess.DEVNULL
-        options = {"stdout": out, "stderr": subprocess.STDOUT, **options}
-        process = subprocess.Popen(self.command(*command), env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL, **options)
+        options = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": subprocess.STDOUT, **options}
+        process = subprocess.Popen(self.command(*command), env={**os.environ, **(env or {})}, **options)
         self.processes.append(process)
         return process
 
@@ -144,12 +145,59 @@ class Gcs:
         return {"STORAGE_EMULATOR_HOST": self.url, "GCS_SA_KEY_JSON": self.keys[account].read_text()}
 
 
-
 @pytest.fixture
 def gcs(host, tmp_path):
     folder = tmp_path / "gcs"
     folder.mkdir()
     return Gcs(host, folder)
+
+
+class Store:
+    """S3 or Azure's storage: an emulator that verifies signatures, with a recorder that may only create and a reader that may
+    get and list."""
+
+    def __init__(self, host, folder, kind):
+        self.host, self.folder, self.kind = host, folder, kind
+        self.url = {"s3": "s3://flights", "azure": "az://flights"}[kind]
+        folder.mkdir()
+        self.start()
+
+    def start(self):
+        command = [sys.executable, EMULATOR, self.kind, "--port", "4443", "--folder", self.folder, "--bucket", "flights"]
+        for permissions in ("c", "rl", "cw"):
+            command += ["--signature", permissions] if self.kind == "azure" else []
+        self.process = self.host.start(*command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=open(f"{self.folder}.log", "ab"))
+        ready = json.loads(self.process.stdout.readline())
+        self.endpoint, self.signatures = ready["url"], ready["signatures"]
+
+    def stop(self):
+        self.process.stdin.close()
+        self.process.wait(30)
+
+    def env(self, account):
+        """Variables of the recorder, the reader, or somebody with a wrong secret."""
+        if self.kind == "s3":
+            key = {"recorder": "AKRECORDERTEST", "reader": "AKREADERREADER", "wrong": "AKREADERREADER"}[account]
+            secret = "wrong-secret" if account == "wrong" else "s3cr3t/of+tests"
+            return {"AWS_ENDPOINT_URL": self.endpoint, "AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret}
+        place = {"AZURE_STORAGE_ACCOUNT": "devstoreaccount1", "AZURE_STORAGE_ENDPOINT": self.endpoint}
+        if account == "wrong":
+            return {**place, "AZURE_STORAGE_KEY": "d3Jvbmctc2VjcmV0"}
+        return {**place, "AZURE_STORAGE_SAS_TOKEN": self.signatures[account == "reader"]}
+
+    def put(self, key, file):
+        """Puts a file as somebody else would."""
+        if self.kind == "s3":
+            code = f"import emulator; assert emulator.s3_ask('PUT', '{self.endpoint}/flights/{key}', open('{file}', 'rb').read()) == 200"
+            self.host.run(sys.executable, "-c", code, env={**os.environ, "PYTHONPATH": str(EMULATOR.parent)})
+        else:
+            url = f"{self.endpoint}/flights/{key}?{self.signatures[2]}"
+            self.host.run("curl", "-sf", "-X", "PUT", "-H", "x-ms-blob-type: BlockBlob", "--data-binary", f"@{file}", url)
+
+
+@pytest.fixture(params=["s3", "azure"])
+def store(request, host, tmp_path):
+    return Store(host, tmp_path / "store", request.param)
 
 
 class Recorder:

@@ -225,12 +225,19 @@ impl fmt::Display for ObjectName {
             run,
             seq,
         } = self;
-        let (cluster, recording, node) = (escape(cluster), escape(recording), escape(node));
+        let (cluster, recording) = (escape(cluster), escape(recording));
+        let recorder = recorder(node, *run);
         write!(
             f,
-            "cluster={cluster}/recording={recording}/{hour}/{node}_{run:016x}_{seq:010}"
+            "cluster={cluster}/recording={recording}/{hour}/{recorder}_{seq:010}"
         )
     }
+}
+
+/// What the names of all objects of a process begin with: `NODE_RUN`.
+#[must_use]
+pub fn recorder(node: &str, run: u64) -> String {
+    format!("{}_{run:016x}", escape(node))
 }
 
 fn parse_run(text: &str) -> Option<u64> {
@@ -264,8 +271,9 @@ fn escape(name: &str) -> String {
     out
 }
 
-/// The reverse of [`escape`]; `None` where it is not hexadecimal after a `%`, or not UTF-8.
-pub(crate) fn unescape(text: &str) -> Option<String> {
+/// A part of a key as the name that it stands for; `None` where it is not hexadecimal after a `%`, or not UTF-8.
+#[must_use]
+pub fn unescape(text: &str) -> Option<String> {
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {

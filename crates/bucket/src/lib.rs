@@ -7,25 +7,31 @@
 //! - [`index`] writes what is beside them for queries.
 //! - [`Recordings`] opens what is there, grouped by the process that recorded it.
 
+mod cloud;
 mod connect;
 mod credentials;
 mod destination;
 mod error;
-mod failure;
 mod file;
-mod gcs;
 pub mod index;
 pub mod layout;
 pub mod packets;
 mod recordings;
 mod store;
-mod token;
 
-pub use connect::{Access, connect};
+pub use cloud::{
+    aws::{aws_domain, aws_identity},
+    azure_account::{AzureAccount, AzureProof, check_account},
+    azure_identity::azure_identity,
+    failure::{Failure, said},
+    gcs::google_store,
+    s3::s3_url,
+};
+pub use connect::{Access, connect, endpoint};
 pub use credentials::{Credentials, Environment, Key, Secret};
-pub use destination::{Destination, DestinationError};
+pub use destination::{AzurePlace, Destination, DestinationError, S3Place};
 pub use error::{BucketError, ErrorKind, PutError};
-pub use failure::{Failure, said};
-pub use gcs::google_store;
-pub use recordings::{Group, GroupIndex, Origin, Progress, RecordedSource, Recordings};
+pub use recordings::{
+    Group, GroupIndex, Origin, Progress, RecordedSource, Recordings, Selected, Selection, StreamSet,
+};
 pub use store::{Body, Bucket, ObjectMeta};

@@ -336,6 +336,7 @@ impl RecordedBackend {
             tap: None,
             needs,
             stream,
+            among: None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::config::{Config, duration};
 use crate::exit;
+use crate::sql::{ClickHouse, Engine};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gillnet_api::Speech;
 use gillnet_entry::Workload;
@@ -23,7 +24,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
         gillnet worker                                   record this host, as the configuration says\n  \
         gillnet tap --local                              record this host and show it in the dashboard\n  \
         gillnet tap --pcap gs://bucket/                  open a recording in the dashboard\n  \
-        gillnet query 'http and response.status == 500' gs://bucket/ -o table\n\n\
+        gillnet query 'http and response.status == 500' gs://bucket/ -o table\n  \
+        gillnet export 'dns' gs://bucket/ --out dns.pcapng       its packets as one capture\n\n\
         Exit codes: 0 ok, 1 failure, 2 usage, 3 nothing matched, 4 not reachable or not allowed, 130 interrupted."
 )]
 pub struct Cli {
@@ -63,6 +65,10 @@ pub enum Command {
     Worker(WorkerArgs),
     /// Print the entries of captures and recordings that a filter matches
     Query(QueryArgs),
+    /// Write what a filter matches to one file: packets in the order of time, or entries
+    Export(ExportArgs),
+    /// Write a filter as SQL over the index of a bucket, for engines that exist
+    Sql(SqlArgs),
     /// The filter language: check, explain and format filters, and list what they may speak of
     Kfl(crate::kfl::KflArgs),
     /// Scripts: list, add and change those of a running Gillnet; check and try them on captures
@@ -79,6 +85,7 @@ pub enum Command {
     gillnet query http capture.pcap --count\n  \
     gillnet query 'dns and response.rcode != 0' day.pcapng.gz -o table\n  \
     gillnet query 'http and response.status >= 500' gs://bucket/prefix --since 2h --columns method,url,status\n  \
+    gillnet query 'http and response.status >= 500' gs://bucket/prefix --count --engine clickhouse://ch:8123\n  \
     gillnet query http gs://bucket/prefix --by dst.service --measure count,errors,p99 -o table\n  \
     gillnet query http gs://bucket/prefix --every 1m --by statusCode --measure count --since 6h\n  \
     gillnet query '' gs://bucket/prefix --by src.name,dst.name --measure count,errors,p50,p99   (the map of services)\n  \
@@ -88,7 +95,8 @@ pub enum Command {
 pub struct QueryArgs {
     /// Filter in either spelling of KFL; '' matches everything
     pub kfl: String,
-    /// Captures and recordings: files, folders, globs, tar.gz, `-`, gs://bucket/prefix, file:///folder
+    /// Captures and recordings: files, folders, globs, tar.gz, `-`, gs://bucket/prefix, s3://bucket/prefix,
+    /// az://container/prefix, file:///folder
     #[arg(required = true)]
     pub sources: Vec<String>,
     /// Output format
@@ -103,6 +111,11 @@ pub struct QueryArgs {
     /// Stop after so many entries
     #[arg(long, value_name = "N")]
     pub limit: Option<u64>,
+    /// Let a ClickHouse server look for the entries of a bucket: clickhouse://host:8123 [user, password: in it, or CLICKHOUSE_USER, CLICKHOUSE_PASSWORD]
+    #[arg(long, value_name = "URL")]
+    pub engine: Option<ClickHouse>,
+    #[command(flatten)]
+    pub place: Place,
     #[command(flatten)]
     pub stats: StatsArgs,
     #[command(flatten)]
@@ -118,14 +131,14 @@ pub struct QueryArgs {
 #[command(next_help_heading = "Statistics in the place of entries")]
 pub struct StatsArgs {
     /// Group by these fields, separated by commas: dst.service, statusCode, path, or any other single value
-    #[arg(long, value_delimiter = ',', value_name = "FIELDS", conflicts_with_all = ["count", "columns", "limit"])]
+    #[arg(long, value_delimiter = ',', value_name = "FIELDS", conflicts_with_all = ["count", "columns", "limit", "engine"])]
     pub by: Vec<String>,
     /// Group by spans of time (UTC): 10s, 1m, 1h
-    #[arg(long, value_name = "DURATION", conflicts_with_all = ["count", "columns", "limit"])]
+    #[arg(long, value_name = "DURATION", conflicts_with_all = ["count", "columns", "limit", "engine"])]
     pub every: Option<String>,
     /// What to measure, separated by commas: count, errors, errorRate, bytes, requestBytes, responseBytes; of the time from
     /// request to response, in µs, avg, min, max and percentiles within 1 % (p50, p99, p99.9) [default: count,errors,p50,p99]
-    #[arg(long, value_delimiter = ',', value_name = "NAMES", conflicts_with_all = ["count", "columns", "limit"])]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES", conflicts_with_all = ["count", "columns", "limit", "engine"])]
     pub measure: Vec<String>,
     /// Only the first N groups; with --every, of the whole time
     #[arg(long, value_name = "N")]
@@ -147,6 +160,132 @@ impl StatsArgs {
         }
         Ok(asked)
     }
+}
+
+/// `gillnet export`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    gillnet export 'http && status_code >= 500' gs://bucket/prefix --since 2h --out failing.pcapng\n  \
+    gillnet export '' gs://bucket/prefix --stream 000000017720.pcap -o pcap --out one.pcap\n  \
+    gillnet export dns recordings/ -o pcapng | wireshark -k -i -\n  \
+    gillnet export http day.pcapng -o har --out day.har\n\n\
+    Captures have the whole streams of the entries that match, within --since and --until. While a file is made it is\n\
+    FILE.part; interrupted, the same command goes on with it. What is missing is said, and the exit code is 1 then.")]
+pub struct ExportArgs {
+    /// Filter in either spelling of KFL; '' matches everything
+    pub kfl: String,
+    /// Captures and recordings: files, folders, globs, tar.gz, `-`, gs://bucket/prefix, file:///folder
+    #[arg(required = true)]
+    pub sources: Vec<String>,
+    /// Output format [default: what FILE ends with]
+    #[arg(short, long, value_enum)]
+    pub output: Option<ExportFormat>,
+    /// Where to: a file, or `-` for standard output
+    #[arg(long, value_name = "FILE", default_value = "-")]
+    pub out: PathBuf,
+    /// Only these streams: 000000017720.pcap, of UDP 000000025277_udp.pcap
+    #[arg(long = "stream", value_delimiter = ',', value_name = "ID")]
+    pub streams: Vec<String>,
+    /// Columns of csv and jsonl, separated by commas: a KFL2 name, a JSON path, or the end of one
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub columns: Vec<String>,
+    #[command(flatten)]
+    pub time: TimeArgs,
+    #[command(flatten)]
+    pub language: Language,
+    #[command(flatten)]
+    pub access: Access,
+}
+
+/// Formats of `export`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// Packets, all on Ethernet, for programs that read nothing else
+    Pcap,
+    /// Packets with their interfaces, the names of addresses, and the entries in comments
+    Pcapng,
+    /// HTTP Archive 1.2: the entries of HTTP
+    Har,
+    /// Entries, one JSON object a line, as `query` prints them
+    Jsonl,
+    /// Entries as rows of columns (RFC 4180)
+    Csv,
+}
+
+impl ExportFormat {
+    /// Whether packets are written.
+    pub fn is_capture(self) -> bool {
+        matches!(self, ExportFormat::Pcap | ExportFormat::Pcapng)
+    }
+}
+
+impl std::fmt::Display for ExportFormat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let value = self.to_possible_value();
+        f.write_str(value.as_ref().map_or("", |value| value.get_name()))
+    }
+}
+
+impl ExportArgs {
+    /// The format: as it is asked for, or as the file is named.
+    pub fn format(&self) -> anyhow::Result<ExportFormat> {
+        let end = self.out.extension().and_then(|end| end.to_str());
+        let named = end.and_then(|end| ExportFormat::from_str(end, true).ok());
+        self.output.or(named).ok_or_else(|| {
+            exit::usage(anyhow::anyhow!(
+                "the name of the file does not say its format; give -o pcap, pcapng, har, jsonl or csv"
+            ))
+        })
+    }
+}
+
+/// Where an engine finds a bucket.
+#[derive(Args, Debug, Default)]
+pub struct Place {
+    /// What the engine knows the bucket by, where it is not by its URL or path
+    #[arg(long, value_name = "URL")]
+    pub location: Option<String>,
+    /// A table or view over the bucket that the engine has, as `gillnet sql --define` makes one
+    #[arg(long, value_name = "NAME")]
+    pub table: Option<String>,
+}
+
+/// `gillnet sql`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    gillnet sql 'http && status_code >= 500' gs://bucket/prefix --dialect duckdb --since 24h --count\n  \
+    gillnet sql 'http && elapsed_time > 500000' /var/recordings --dialect clickhouse --by dst.name,status_code\n  \
+    gillnet sql '' s3://bucket/prefix --dialect trino --define hive.net.entries\n  \
+    gillnet sql 'dns' s3://bucket/prefix --dialect trino --table hive.net.entries --columns startTime,src.ip,dns.response.code")]
+pub struct SqlArgs {
+    /// Filter in either spelling of KFL; '' matches everything
+    pub kfl: String,
+    /// The bucket: gs://bucket/prefix, s3://bucket/prefix, file:///folder, a folder
+    pub bucket: String,
+    /// Whose SQL
+    #[arg(long, value_enum, value_name = "ENGINE")]
+    pub dialect: Engine,
+    /// How many entries match
+    #[arg(long, group = "what")]
+    pub count: bool,
+    /// How many entries match, by values of these columns
+    #[arg(long, value_delimiter = ',', value_name = "NAMES", group = "what")]
+    pub by: Vec<String>,
+    /// These columns of the entries that match: a KFL2 name, a JSON path, or the end of one
+    #[arg(long, value_delimiter = ',', value_name = "NAMES", group = "what")]
+    pub columns: Vec<String>,
+    /// The definition of a table or view of this name over the bucket, instead of a question
+    #[arg(long, value_name = "NAME", group = "what")]
+    pub define: Option<String>,
+    /// So many entries at most
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u64>,
+    #[command(flatten)]
+    pub place: Place,
+    #[command(flatten)]
+    pub time: TimeArgs,
+    #[command(flatten)]
+    pub language: Language,
 }
 
 /// Output formats of `query`.
@@ -195,7 +334,8 @@ pub struct Access {
     /// Read the bucket without credentials
     #[arg(long)]
     pub anonymous: bool,
-    /// Service-account key to read the bucket with [default: the usual places]
+    /// Key to read the bucket with: of Google a service account's, of AWS a file as ~/.aws/credentials is, of Azure a
+    /// connection string, an account's key or a shared access signature [default: the usual places]
     #[arg(long, value_name = "FILE")]
     pub key_file: Option<PathBuf>,
 }
@@ -206,9 +346,11 @@ pub struct Access {
     gillnet tap --local\n  \
     gillnet tap --local -i eth0 --filter 'tcp port 80'\n  \
     gillnet tap --pcap gs://bucket/prefix --since 24h\n  \
+    gillnet tap --pcap 's3://bucket?region=eu-west-1' --key-file keys.ini\n  \
     gillnet tap --pcap kubeshark_1700000000.tar.gz")]
 pub struct TapArgs {
-    /// Open recordings and captures: file, folder, tar.gz, gs://bucket/prefix, file:///folder
+    /// Open recordings and captures: file, folder, tar.gz, gs://bucket/prefix, s3://bucket/prefix,
+    /// az://container/prefix, file:///folder
     #[arg(short, long, value_name = "SOURCE", conflicts_with = "local")]
     pub pcap: Vec<String>,
     /// Record this host and show it, in one process

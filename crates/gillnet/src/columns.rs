@@ -1,5 +1,6 @@
 //! Columns by name: a field's name in KFL2, its path in JSON, or the end of that path.
 
+use gillnet_bucket::index::KnownProtocol;
 use gillnet_entry::{COMMON, Entry, Schema, Value, json};
 use gillnet_protocols::REGISTRY;
 
@@ -16,6 +17,17 @@ pub struct Column {
 impl Column {
     /// Finds the field; the error names near ones.
     pub fn find(name: &str) -> anyhow::Result<Column> {
+        Self::found(name, field)
+    }
+
+    /// Finds the field for a table, where a single value goes before an object of the same name.
+    pub fn find_flat(name: &str) -> anyhow::Result<Column> {
+        Self::found(name, |schema, name| {
+            schema.kfl2(name).or_else(|| field(schema, name))
+        })
+    }
+
+    fn found(name: &str, field: impl Fn(&Schema, &str) -> Option<u16>) -> anyhow::Result<Column> {
         let own: Vec<_> = REGISTRY.iter().map(|p| field(p.schema, name)).collect();
         let common = field(&COMMON, name);
         if common.is_none() && own.iter().all(Option::is_none) {
@@ -32,6 +44,22 @@ impl Column {
     /// Its field in the protocol's part of an entry.
     fn own(&self, entry: &Entry<'_>) -> Option<u16> {
         self.own.get(usize::from(entry.protocol)).copied().flatten()
+    }
+
+    /// Its field in the common part.
+    pub fn common_field(&self) -> Option<u16> {
+        self.common
+    }
+
+    /// The protocols that have such a field, and its place in their tables.
+    pub fn own_fields<'k>(
+        &self,
+        known: &'k [KnownProtocol],
+    ) -> impl Iterator<Item = (&'k KnownProtocol, u16)> {
+        known.iter().filter_map(|protocol| {
+            let field = self.own.get(usize::from(protocol.number)).copied()??;
+            Some((protocol, field))
+        })
     }
 
     /// Its value in an entry.

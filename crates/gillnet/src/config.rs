@@ -1,6 +1,7 @@
 //! The configuration: flags over environment over file over defaults, and what is wrong with it.
 
 use anyhow::{Context, bail};
+use gillnet_bucket::{Credentials, Destination, Environment, Key, Secret};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -98,7 +99,7 @@ pub struct Rule {
     pub name: String,
     /// What it records.
     pub kfl: String,
-    /// Where to: `gs://…`, `file://…`.
+    /// Where to: `gs://…`, `s3://…`, `az://…`, `file://…`.
     pub destination: String,
     /// A flush of its own.
     pub flush: Option<String>,
@@ -386,6 +387,33 @@ impl Config {
         Ok((!value.trim().is_empty()).then_some(value))
     }
 
+    /// As whom the bucket of a destination is asked: what `key_file` has, else the keys and variables of its cloud, from
+    /// the process or `scripting.env`.
+    pub fn credentials(
+        &self,
+        destination: &Destination,
+        key_file: Option<&Path>,
+    ) -> anyhow::Result<Credentials> {
+        let key = match (key_file, destination) {
+            (Some(file), _) => Some(Key::File(file.to_owned())),
+            (None, Destination::Gcs { .. }) => self
+                .variable("GCS_SA_KEY_JSON")?
+                .map(|text| Key::of_text(&text)),
+            (None, _) => None,
+        };
+        let mut credentials = Credentials::of_process(key);
+        let variables = &mut credentials.environment.variables;
+        for name in self.scripting.env.keys() {
+            if Environment::is_known(name)
+                && !variables.contains_key(name)
+                && let Some(value) = self.variable(name)?
+            {
+                variables.insert(name.clone(), Secret::new(value.trim()));
+            }
+        }
+        Ok(credentials)
+    }
+
     /// The rules that record: the built-in one where its variables are set, unless a script records what they say, then
     /// the configured ones.
     pub fn rules(&self, a_script_records: bool) -> anyhow::Result<Vec<Rule>> {
@@ -402,7 +430,7 @@ impl Config {
                 let Some(bucket) = bucket else {
                     bail!(
                         "RECORDING_KFL is set, but there is no destination: set GCS_BUCKET to a bucket's name \
-                         (or to gs://bucket/prefix, file:///folder)"
+                         (or to gs://bucket/prefix, s3://bucket/prefix, az://container/prefix, file:///folder)"
                     );
                 };
                 rules.push(Rule {
@@ -422,7 +450,8 @@ impl Config {
             }
             if rule.destination.is_empty() {
                 bail!(
-                    "the rule `{}` has no destination: write gs://bucket/prefix or file:///folder",
+                    "the rule `{}` has no destination: write gs://bucket/prefix, s3://bucket/prefix, az://container/prefix or \
+                     file:///folder",
                     rule.name
                 );
             }
@@ -473,7 +502,12 @@ fn destination(bucket: &str, prefix: &str) -> String {
     };
     match prefix.trim_matches('/') {
         "" => url,
-        prefix => format!("{}/{prefix}", url.trim_end_matches('/')),
+        prefix => {
+            // the options of s3:// stand behind the folder
+            let options = url.find('?').filter(|_| url.starts_with("s3"));
+            let (place, options) = url.split_at(options.unwrap_or(url.len()));
+            format!("{}/{prefix}{options}", place.trim_end_matches('/'))
+        }
     }
 }
 
@@ -542,6 +576,18 @@ mod tests {
             let text = format!("scripting: {{env: {{GCS_BUCKET: b, RECORDING_KFL: {blank}}}}}");
             let config = Config::parse(&text).unwrap();
             assert!(config.rules(false).unwrap().is_empty(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_stands_in_the_bucket() {
+        for (bucket, whole) in [
+            ("b-1", "gs://b-1/x/y"),
+            ("az://flights/a/", "az://flights/a/x/y"),
+            ("s3://b-1?region=eu-west-1", "s3://b-1/x/y?region=eu-west-1"),
+            ("file:///var/a?b", "file:///var/a?b/x/y"),
+        ] {
+            assert_eq!(destination(bucket, "/x/y/"), whole);
         }
     }
 

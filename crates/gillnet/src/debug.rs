@@ -42,6 +42,7 @@ pub fn run(shared: &Shared, args: &DebugArgs) -> anyhow::Result<Done> {
                 tap: None,
                 needs: Needs::Packets,
                 stream: None,
+                among: None,
             };
             let summary = scan.run(&inputs, &mut || Box::new(Lines(Output::stdout())))?;
             scan::report(&summary);

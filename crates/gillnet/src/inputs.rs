@@ -4,11 +4,11 @@ use crate::cli::Access;
 use crate::config::Config;
 use crate::exit;
 use gillnet_api::StreamKey;
-use gillnet_bucket::layout::TimeRange;
+use gillnet_bucket::layout::{TimeRange, recorder, unescape};
 use gillnet_bucket::packets::StreamId;
 use gillnet_bucket::{
-    Access as BucketAccess, Bucket, BucketError, Credentials, Destination, Group, GroupIndex, Key,
-    Recordings, connect,
+    Access as BucketAccess, Bucket, BucketError, Credentials, Destination, Group, GroupIndex,
+    Recordings, Selection, StreamSet, connect,
 };
 use gillnet_bucket::{Origin as RecordedBy, RecordedSource};
 use gillnet_capture::{
@@ -60,7 +60,11 @@ impl Inputs {
                 files.push(source.clone());
                 continue;
             };
-            let credentials = credentials(access, config)?;
+            let key_file = access.key_file.as_deref();
+            let credentials = Credentials {
+                anonymous: access.anonymous,
+                ..config.credentials(&destination, key_file)?
+            };
             let bucket = connect(&destination, &credentials, BucketAccess::Read)
                 .map_err(exit::unreachable)?;
             inputs.push(Input::Bucket(bucket));
@@ -79,6 +83,11 @@ impl Inputs {
             range,
             cache,
         })
+    }
+
+    /// Where packets are unpacked; made where it is needed.
+    pub fn cache(&self) -> &Path {
+        &self.cache
     }
 
     /// Puts another bucket in the place of each, such as one that keeps what it has read.
@@ -132,22 +141,66 @@ impl Pending {
 
     /// The same with nothing but a stream's packets, where its index says where they are; nothing where another process
     /// recorded the stream.
-    pub fn only(self, key: &StreamKey) -> anyhow::Result<Option<Pending>> {
+    pub fn only(self, key: &StreamKey) -> Option<Pending> {
         let Pending::Group(group) = self else {
-            return Ok(Some(self));
+            return Some(self);
         };
         if let RecordedBy::Recorded { cluster, node, run } = group.origin() {
             let origin = [cluster.clone(), node.clone(), format!("{run:016x}")];
             if key.origin.as_ref().is_some_and(|asked| *asked != origin) {
-                return Ok(None);
+                return None;
             }
         }
         let id = StreamId {
             number: key.number,
             udp: key.udp,
         };
-        let group = group.only(id).map_err(exit::of_bucket)?;
-        Ok(Some(Pending::Group(Box::new(group))))
+        Some(only(*group, [id].into_iter().collect()))
+    }
+
+    /// The same with nothing but these streams' packets, where its index says where they are; nothing where it is to be none
+    /// of them.
+    pub fn only_those(self, streams: StreamSet) -> Option<Pending> {
+        match self {
+            _ if streams.is_empty() => None,
+            Pending::Group(group) => Some(only(*group, streams)),
+            Pending::Files(_) => Some(self),
+        }
+    }
+
+    /// What it is now, as a text that is another where anything of it changes.
+    pub fn state(&self) -> String {
+        let files = match self {
+            Pending::Group(group) => return group.state(),
+            Pending::Files(files) => files,
+        };
+        let state = |file: &String| match std::fs::metadata(file) {
+            Ok(meta) if meta.is_file() => {
+                format!("{file} {} {:?}", meta.len(), meta.modified().ok())
+            }
+            // a folder, a pattern, or standard input
+            _ => file.clone(),
+        };
+        files.iter().map(state).collect::<Vec<_>>().join("\n")
+    }
+
+    /// The process that recorded it, as names of objects begin: `<node>_<run>`.
+    pub fn recorder(&self) -> Option<String> {
+        match self {
+            Pending::Files(_) => None,
+            Pending::Group(group) => match group.origin() {
+                RecordedBy::Recorded { node, run, .. } => Some(recorder(node, *run)),
+                RecordedBy::Captures { .. } => None,
+            },
+        }
+    }
+
+    /// Whether all of it is in an index.
+    pub fn is_indexed(&self) -> bool {
+        match self {
+            Pending::Files(_) => false,
+            Pending::Group(group) => group.is_indexed(),
+        }
     }
 
     /// Its index, where it has one, and where its entries come from.
@@ -157,6 +210,14 @@ impl Pending {
             Pending::Group(group) => Ok(group.index()?.map(|index| (index, origin_of(group)))),
         }
     }
+}
+
+fn only(group: Group, streams: StreamSet) -> Pending {
+    let (group, selected) = group.only(&Selection::of(streams));
+    for object in selected.gone_objects {
+        tracing::warn!("{object} is gone: what it had of the streams is missing");
+    }
+    Pending::Group(Box::new(group))
 }
 
 fn captures(files: &[String]) -> anyhow::Result<Reading> {
@@ -196,17 +257,31 @@ fn recorded(group: Group) -> anyhow::Result<Reading> {
 /// Where the entries of a group come from, read from packets or from their index.
 fn origin_of(group: &Group) -> Arc<Origin> {
     match group.origin() {
-        RecordedBy::Recorded { cluster, node, run } => Arc::new(Origin {
-            worker: node.clone(),
-            node: node.clone(),
-            cluster: cluster.clone(),
-            run: format!("{run:016x}"),
-            backend: "af_packet",
-            kept: true,
-            ..Origin::default()
-        }),
+        RecordedBy::Recorded { cluster, node, run } => {
+            recorded_by(cluster, node, format!("{run:016x}"))
+        }
         RecordedBy::Captures { folder } => origin(folder),
     }
+}
+
+/// The origin of entries that a process recorded.
+fn recorded_by(cluster: &str, node: &str, run: String) -> Arc<Origin> {
+    Arc::new(Origin {
+        worker: node.to_owned(),
+        node: node.to_owned(),
+        cluster: cluster.to_owned(),
+        run,
+        backend: "af_packet",
+        kept: true,
+        ..Origin::default()
+    })
+}
+
+/// The origin of entries that an engine found: of the cluster as its folder is named, and of a [`Pending::recorder`].
+pub fn origin_recorded(cluster: &str, recorder: &str) -> Arc<Origin> {
+    let (node, run) = recorder.rsplit_once('_').unwrap_or((recorder, ""));
+    let shown = |name: &str| unescape(name).unwrap_or_else(|| name.to_owned());
+    recorded_by(&shown(cluster), &shown(node), run.to_owned())
 }
 
 /// The origin of entries of plain captures.
@@ -285,18 +360,4 @@ fn bucket(source: &str) -> anyhow::Result<Option<Destination>> {
         return Ok(Some(Destination::parse(&source)?));
     }
     Ok(None)
-}
-
-/// As whom buckets are read.
-fn credentials(access: &Access, config: &Config) -> anyhow::Result<Credentials> {
-    let key = match &access.key_file {
-        Some(file) => Some(Key::File(file.clone())),
-        None => config
-            .variable("GCS_SA_KEY_JSON")?
-            .map(|text| Key::of_text(&text)),
-    };
-    Ok(Credentials {
-        anonymous: access.anonymous,
-        ..Credentials::of_process(key)
-    })
 }

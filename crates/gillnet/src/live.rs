@@ -9,7 +9,7 @@ use crate::scan;
 use crate::scripting;
 use anyhow::Context;
 use gillnet_api::{LiveStore, RecordingStatus, Speech};
-use gillnet_bucket::{Access, Bucket, BucketError, Credentials, Destination, Key, connect};
+use gillnet_bucket::{Access, Bucket, BucketError, Destination, connect};
 use gillnet_capture::{
     Ahead, LiveConfig, Ring, Source, Store, expand, open_files, open_live, turns,
 };
@@ -169,7 +169,7 @@ impl Session {
         let mut shard = Shard::new(ShardConfig {
             origin: Arc::clone(&origin),
             numbers: Some(Box::new(move || (numbers.give(), None))),
-            own: Some(own::check(listens, &plain, &config.scripting.endpoints)),
+            own: Some(own::check(listens, &plain, config)?),
             recorder: handles
                 .into_iter()
                 .next()
@@ -579,10 +579,9 @@ impl Buckets for Credentialed {
         };
         let parsed = Destination::parse(destination).map_err(|error| refused(error.to_string()))?;
         let config = lock(&self.0).clone();
-        let key = config
-            .variable("GCS_SA_KEY_JSON")
+        let credentials = config
+            .credentials(&parsed, None)
             .map_err(|error| refused(format!("{error:#}")))?;
-        let credentials = Credentials::of_process(key.map(|text| Key::of_text(&text)));
         connect(&parsed, &credentials, Access::Record)
     }
 }

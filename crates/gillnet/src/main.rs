@@ -10,6 +10,7 @@ mod config;
 mod console;
 mod debug;
 mod exit;
+mod export;
 mod identity;
 mod inputs;
 mod kfl;
@@ -24,6 +25,7 @@ mod scan;
 mod scripting;
 mod scripts;
 mod serve;
+mod sql;
 mod stats;
 mod tap;
 mod worker;
@@ -39,6 +41,8 @@ fn main() -> ExitCode {
     cli::log(&cli);
     let result = match &cli.command {
         cli::Command::Query(args) => query::run(&cli.shared, args),
+        cli::Command::Export(args) => export::run(&cli.shared, args),
+        cli::Command::Sql(args) => sql::run(&cli.shared, args),
         cli::Command::Kfl(args) => kfl::run(&cli.shared, args),
         cli::Command::Scripts(args) => scripts::run(&cli.shared, args),
         cli::Command::Console(args) => console::run(&cli.shared, args),

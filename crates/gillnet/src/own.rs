@@ -1,8 +1,9 @@
 //! Tells Gillnet's own flows, so that it does not record itself: its dashboard, API and metrics, and its bucket.
 
+use crate::config::Config;
+use gillnet_bucket::{Destination, endpoint};
 use gillnet_capture::OwnSockets;
 use gillnet_pipeline::OwnCheck;
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
 /// The port of buckets that have no address of their own.
@@ -13,16 +14,23 @@ const HTTPS: u16 = 443;
 pub fn check(
     listens: Vec<SocketAddr>,
     rules: &[gillnet_recorder::Rule],
-    endpoints: &BTreeMap<String, String>,
-) -> OwnCheck {
-    let uploads = rules
-        .iter()
-        .any(|rule| rule.destination.starts_with("gs://"));
-    let host = std::env::var("STORAGE_EMULATOR_HOST").ok();
-    let given = host.iter().chain(endpoints.values());
-    let emulators: Vec<SocketAddr> = given.flat_map(|url| addresses(url)).collect();
+    config: &Config,
+) -> anyhow::Result<OwnCheck> {
+    let mut uploads = false;
+    let mut given: Vec<String> = config.scripting.endpoints.values().cloned().collect();
+    for rule in rules {
+        let destination = Destination::parse(&rule.destination)?;
+        uploads |= !destination.is_local();
+        given.extend(endpoint(
+            &destination,
+            &config.credentials(&destination, None)?,
+        ));
+    }
+    // scripts put objects without any rule
+    given.extend(std::env::var("STORAGE_EMULATOR_HOST").ok());
+    let emulators: Vec<SocketAddr> = given.iter().flat_map(|url| addresses(url)).collect();
     let mut sockets = OwnSockets::new();
-    Box::new(move |ends: &[(IpAddr, u16); 2]| {
+    Ok(Box::new(move |ends: &[(IpAddr, u16); 2]| {
         let [one, other] = ends.map(|(ip, port)| SocketAddr::new(ip.to_canonical(), port));
         if [one, other]
             .iter()
@@ -41,7 +49,7 @@ pub fn check(
         uploads
             && [one, other].iter().any(|end| end.port() == HTTPS)
             && sockets.is_own(one, other) == Some(true)
-    })
+    }))
 }
 
 /// Whether an end is where this process listens.

@@ -51,6 +51,44 @@ impl Columns {
     }
 }
 
+impl Shape {
+    /// Appends an entry and the end of its line, without what a filter hides; nothing where entries are counted.
+    pub fn write(&mut self, entry: &Entry<'_>, redacting: Option<&Filter>, out: &mut Vec<u8>) {
+        match (self, redacting) {
+            (Shape::Count, _) => return,
+            (Shape::Whole(_), Some(filter)) => filter.write_json(entry, out),
+            (Shape::Columns(columns), Some(filter)) => {
+                let shown = shown(entry, filter);
+                columns.write(out, |column, out| {
+                    out.extend_from_slice(column.shown(entry, &shown).to_string().as_bytes());
+                });
+            }
+            (Shape::Row(columns), Some(filter)) => {
+                let shown = shown(entry, filter);
+                write_row(columns, out, |column, out| {
+                    match column.shown(entry, &shown) {
+                        serde_json::Value::Null => out.push(b'-'),
+                        serde_json::Value::String(text) => write_cell(text, out),
+                        other => out.extend_from_slice(other.to_string().as_bytes()),
+                    }
+                });
+            }
+            (Shape::Whole(writer), None) => writer.entry(entry, out),
+            (Shape::Columns(columns), None) => {
+                columns.write(out, |column, out| column.write_json(entry, out));
+            }
+            (Shape::Row(columns), None) => {
+                write_row(columns, out, |column, out| match column.value(entry) {
+                    Value::Missing | Value::Null => out.push(b'-'),
+                    Value::Str(text) => write_cell(text, out),
+                    other => json::write_value(&other, out),
+                })
+            }
+        }
+        out.push(b'\n');
+    }
+}
+
 /// Prints entries, a line each, until there are enough.
 #[derive(Debug)]
 pub struct Printer {
@@ -82,45 +120,36 @@ impl Printer {
         }
     }
 
+    /// The columns that it prints; `None` where it prints entries whole, or their number.
+    pub fn columns(&self) -> Option<&[Column]> {
+        match &self.shape {
+            Shape::Columns(columns) => Some(&columns.columns),
+            Shape::Row(columns) => Some(columns),
+            Shape::Count | Shape::Whole(_) => None,
+        }
+    }
+
+    /// Whether it prints bodies.
+    pub fn needs_bodies(&self) -> bool {
+        matches!(self.shape, Shape::Whole(_))
+    }
+
+    /// Takes so many entries for counted.
+    pub fn counted(&mut self, entries: u64) {
+        self.found = self.found.saturating_add(entries).min(self.limit);
+    }
+
     /// Prints an entry. `false` where no more are wanted.
     pub fn entry(&mut self, entry: &Entry<'_>) -> bool {
         if self.found >= self.limit {
             return false; // the shard ends its batch before it stops
         }
         self.found += 1;
-        let out = self.output.buffer();
-        match (&mut self.shape, &self.redacting) {
-            (Shape::Count, _) => return self.found < self.limit,
-            (Shape::Whole(_), Some(filter)) => filter.write_json(entry, out),
-            (Shape::Columns(columns), Some(filter)) => {
-                let shown = shown(entry, filter);
-                columns.write(out, |column, out| {
-                    out.extend_from_slice(column.shown(entry, &shown).to_string().as_bytes());
-                });
-            }
-            (Shape::Row(columns), Some(filter)) => {
-                let shown = shown(entry, filter);
-                write_row(columns, out, |column, out| {
-                    match column.shown(entry, &shown) {
-                        serde_json::Value::Null => out.push(b'-'),
-                        serde_json::Value::String(text) => write_cell(text, out),
-                        other => out.extend_from_slice(other.to_string().as_bytes()),
-                    }
-                });
-            }
-            (Shape::Whole(writer), None) => writer.entry(entry, out),
-            (Shape::Columns(columns), None) => {
-                columns.write(out, |column, out| column.write_json(entry, out));
-            }
-            (Shape::Row(columns), None) => {
-                write_row(columns, out, |column, out| match column.value(entry) {
-                    Value::Missing | Value::Null => out.push(b'-'),
-                    Value::Str(text) => write_cell(text, out),
-                    other => json::write_value(&other, out),
-                })
-            }
+        if matches!(self.shape, Shape::Count) {
+            return self.found < self.limit;
         }
-        out.push(b'\n');
+        let out = self.output.buffer();
+        self.shape.write(entry, self.redacting.as_ref(), out);
         self.output.spill() && self.found < self.limit
     }
 
@@ -137,7 +166,7 @@ impl Printer {
 }
 
 /// An entry as JSON, without what a filter hides.
-fn shown(entry: &Entry<'_>, filter: &Filter) -> serde_json::Value {
+pub fn shown(entry: &Entry<'_>, filter: &Filter) -> serde_json::Value {
     let mut json = Vec::new();
     filter.write_json(entry, &mut json);
     serde_json::from_slice(&json).unwrap_or(serde_json::Value::Null)

@@ -12,8 +12,23 @@ use gillnet_entry::Entry;
 use gillnet_pipeline::{Consumer, Matched, Want};
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// Columns where none are asked for.
+pub const USUAL: [&str; 8] = [
+    "startTime",
+    "protocol",
+    "src.ip",
+    "dst.ip",
+    "method",
+    "path",
+    "status",
+    "elapsedTime",
+];
+
 /// Runs the command.
 pub fn run(shared: &Shared, args: &QueryArgs) -> anyhow::Result<Done> {
+    if let Some(engine) = &args.engine {
+        return crate::sql::query(shared, args, engine);
+    }
     let config = shared.config()?.0;
     let filter = shared.filter(&config, &args.kfl, &args.language)?;
     let bounded = cli::speech(&config)?.bounded(filter, scan::now());
@@ -45,6 +60,7 @@ pub fn run(shared: &Shared, args: &QueryArgs) -> anyhow::Result<Done> {
         tap: None,
         needs,
         stream: None,
+        among: None,
     };
     let summary = scan.run(&inputs, &mut || Box::new(Print::take(&home)))?;
     let found = take(&home).map_or(Ok(0), Printer::finish)?;
@@ -54,17 +70,13 @@ pub fn run(shared: &Shared, args: &QueryArgs) -> anyhow::Result<Done> {
     Ok(if found == 0 { Done::Nothing } else { Done::Ok })
 }
 
-fn shape(args: &QueryArgs, redacts: bool) -> anyhow::Result<Shape> {
-    const USUAL: [&str; 8] = [
-        "startTime",
-        "protocol",
-        "src.ip",
-        "dst.ip",
-        "method",
-        "path",
-        "status",
-        "elapsedTime",
-    ];
+/// The columns of a table where none are named.
+pub fn usual() -> anyhow::Result<Vec<Column>> {
+    USUAL.into_iter().map(Column::find).collect()
+}
+
+/// How entries are shown.
+pub fn shape(args: &QueryArgs, redacts: bool) -> anyhow::Result<Shape> {
     let columns = args
         .columns
         .iter()
@@ -79,30 +91,27 @@ fn shape(args: &QueryArgs, redacts: bool) -> anyhow::Result<Shape> {
     }
     Ok(match args.output {
         _ if args.count => Shape::Count,
-        Format::Table if columns.is_empty() => Shape::Row(
-            USUAL
-                .into_iter()
-                .map(Column::find)
-                .collect::<Result<_, _>>()?,
-        ),
+        Format::Table if columns.is_empty() => Shape::Row(usual()?),
         Format::Table => Shape::Row(columns),
         Format::Jsonl if columns.is_empty() => Shape::Whole(Box::default()),
         Format::Jsonl => Shape::Columns(Columns::new(columns)),
     })
 }
 
-fn take(home: &Mutex<Option<Printer>>) -> Option<Printer> {
+/// The printer, out of where it waits.
+pub fn take(home: &Mutex<Option<Printer>>) -> Option<Printer> {
     home.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 /// The printer while a shard has it; it goes home when the shard is done, so that no entry takes a lock.
-struct Print {
+pub struct Print {
     printer: Option<Printer>,
     home: Arc<Mutex<Option<Printer>>>,
 }
 
 impl Print {
-    fn take(home: &Arc<Mutex<Option<Printer>>>) -> Print {
+    /// Takes the printer.
+    pub fn take(home: &Arc<Mutex<Option<Printer>>>) -> Print {
         Print {
             printer: take(home),
             home: Arc::clone(home),

@@ -5,15 +5,17 @@ use crate::config::Config;
 use crate::exit;
 use crate::inputs::{Inputs, Pending, Reading};
 use gillnet_api::StreamKey;
-use gillnet_bucket::index::{KnownProtocol, Question, on_rows};
+use gillnet_bucket::StreamSet;
+use gillnet_bucket::index::{Cost, KnownProtocol, Question, on_rows};
 use gillnet_capture::Ring;
 use gillnet_entry::Entry;
-use gillnet_kfl::rows::RowFilter;
+use gillnet_kfl::rows::{self, RowFilter};
 use gillnet_names::Names;
 use gillnet_pipeline::{
     Consumer, Control, Counters, Ended, FrameTap, Keep, Matched, Plan, Shard, ShardConfig, Want,
     run,
 };
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -34,6 +36,8 @@ pub struct Scan<'c> {
     pub needs: Needs,
     /// The only stream that is wanted: of a recording with an index nothing else is fetched.
     pub stream: Option<&'c StreamKey>,
+    /// Of all that processes recorded, only what these did; see [`Pending::recorder`].
+    pub among: Option<&'c HashSet<String>>,
 }
 
 /// What is needed of an entry: where its packets are not, an index that decides the filter is enough.
@@ -71,9 +75,6 @@ impl Summary {
     }
 }
 
-/// Makes a consumer for a group of recordings.
-pub type MakeConsumer<'m> = &'m mut dyn FnMut() -> Box<dyn Consumer>;
-
 impl Scan<'_> {
     /// Reads all inputs; a new consumer is made for each group of recordings, one after the other.
     pub fn run(
@@ -81,42 +82,44 @@ impl Scan<'_> {
         inputs: &Inputs,
         consumer: &mut dyn FnMut() -> Box<dyn Consumer>,
     ) -> anyhow::Result<Summary> {
-        let span = self.within;
-        let indexed = Indexed::new(self.config, &self.wants, span, self.needs)?;
-        let instead = &mut |group: &Pending, consumer: MakeConsumer<'_>, summary: &mut Summary| {
-            let inner = |indexed: &Indexed| {
-                let inner = consumer();
-                indexed.read(group, &mut Within { inner, span }, summary)
-            };
-            indexed.as_ref().and_then(inner)
-        };
-        self.run_or(inputs, instead, consumer)
+        self.run_groups(inputs.readings()?, consumer)
     }
 
-    /// As [`Scan::run`]; `instead` may answer for a group without its packets: whether to go on, or `None` where it can't.
-    pub fn run_or(
+    /// Reads some groups.
+    pub fn run_groups(
         mut self,
-        inputs: &Inputs,
-        instead: &mut dyn FnMut(&Pending, MakeConsumer<'_>, &mut Summary) -> Option<bool>,
-        consumer: MakeConsumer<'_>,
+        groups: Vec<Pending>,
+        consumer: &mut dyn FnMut() -> Box<dyn Consumer>,
     ) -> anyhow::Result<Summary> {
         let mut summary = Summary::default();
         let wants = std::mem::take(&mut self.wants);
+        let indexed = Indexed::new(self.config, &wants, self.within, self.needs)?;
         let plan = Arc::new(Plan::new(wants, 1));
         let named = cli::names(self.config, false);
-        for group in inputs.readings()? {
-            match instead(&group, consumer, &mut summary) {
-                Some(true) => continue,
-                Some(false) => break,
-                None => {}
+        for mut group in groups {
+            if let (Some(among), Some(recorder)) = (self.among, group.recorder())
+                && !among.contains(&recorder)
+            {
+                continue;
             }
-            let group = match self.stream {
-                Some(key) => group.only(key),
-                None => Ok(Some(group)),
-            };
-            let reading = match group.and_then(|group| group.map(Pending::read).transpose()) {
-                Ok(Some(reading)) => reading,
-                Ok(None) => continue,
+            if let Some(key) = self.stream {
+                match group.only(key) {
+                    Some(only) => group = only,
+                    None => continue,
+                }
+            } else if let Some(indexed) = &indexed {
+                let mut within = Within {
+                    inner: consumer(),
+                    span: self.within,
+                };
+                match indexed.read(group, &mut within, &mut summary) {
+                    Asked::Answered => continue,
+                    Asked::Ended => break,
+                    Asked::Read(rest) => group = rest,
+                }
+            }
+            let reading = match group.read() {
+                Ok(reading) => reading,
                 Err(error) => {
                     summary.failed = Some(format!("{error:#}"));
                     break;
@@ -132,6 +135,31 @@ impl Scan<'_> {
                 break;
             }
         }
+        Ok(summary)
+    }
+
+    /// Reads one source that is open.
+    pub fn run_on(
+        mut self,
+        reading: Reading,
+        consumer: Box<dyn Consumer>,
+    ) -> anyhow::Result<Summary> {
+        let mut summary = Summary::default();
+        let plan = Arc::new(Plan::new(std::mem::take(&mut self.wants), 1));
+        let names = Names::new(cli::names(self.config, false)).map_err(exit::usage)?;
+        let within = Within {
+            inner: consumer,
+            span: self.within,
+        };
+        let tap = self.tap.as_mut().map(|make| make());
+        self.read(
+            reading,
+            &plan,
+            Arc::new(names),
+            Box::new(within),
+            tap,
+            &mut summary,
+        )?;
         Ok(summary)
     }
 
@@ -186,7 +214,7 @@ impl Scan<'_> {
     }
 }
 
-/// The protocols that are known here, as an index is asked for them.
+/// The protocols that an index is asked for.
 pub fn known() -> Vec<KnownProtocol> {
     let known = (0..).zip(gillnet_protocols::REGISTRY);
     known
@@ -198,16 +226,26 @@ pub fn known() -> Vec<KnownProtocol> {
         .collect()
 }
 
-/// What is asked of an index, where that is enough.
+/// What is asked of an index.
 struct Indexed {
     known: Vec<KnownProtocol>,
     filter: RowFilter,
     within: (i64, i64),
-    shown: bool,
+    needs: Needs,
+}
+
+/// What came of asking the index of a group.
+enum Asked {
+    /// All answers were in it.
+    Answered,
+    /// Nothing more is to be read.
+    Ended,
+    /// These packets have the answers.
+    Read(Pending),
 }
 
 impl Indexed {
-    /// `None` where packets are needed.
+    /// `None` where it can say nothing.
     fn new(
         config: &Config,
         wants: &[Want],
@@ -218,39 +256,61 @@ impl Indexed {
             return Ok(None);
         };
         // what is hidden is taken out of the whole entry
-        if needs == Needs::Packets || needs == Needs::Row && filter.redacts() {
-            return Ok(None);
-        }
+        let needs = match needs {
+            Needs::Row if filter.redacts() => Needs::Packets,
+            needs => needs,
+        };
         let known = known();
         let filter = on_rows(&cli::speech(config)?.env, &known, filter);
-        Ok(filter.is_whole().then_some(Indexed {
+        let bound = !filter.columns().is_empty() || *filter.needs() != rows::Needs::Every;
+        let spared = needs != Needs::Packets && filter.is_whole();
+        Ok((bound || spared).then_some(Indexed {
             known,
             filter,
             within,
-            shown: needs == Needs::Row,
+            needs,
         }))
     }
 
-    /// Whether to go on; `None` where the group has no index that can be read.
-    fn read(
-        &self,
-        group: &Pending,
-        consumer: &mut dyn Consumer,
-        summary: &mut Summary,
-    ) -> Option<bool> {
-        let (index, origin) = group.index().unwrap_or_else(|error| {
+    /// Answers from the index of a group where that is enough; else it says which of its streams may have an answer, and
+    /// only their packets are left to read.
+    fn read(&self, group: Pending, consumer: &mut dyn Consumer, summary: &mut Summary) -> Asked {
+        let index = group.index().unwrap_or_else(|error| {
             tracing::warn!("{error}; the packets are read instead");
             None
-        })?;
-        let question = Question {
+        });
+        let Some((index, origin)) = index else {
+            return Asked::Read(group);
+        };
+        let mut question = Question {
             known: &self.known,
             filter: &self.filter,
             within: self.within,
-            shown: self.shown,
+            shown: self.needs == Needs::Row,
             origin: &origin,
         };
-        if !index.decides(&question) {
-            return None;
+        if self.needs == Needs::Packets || !index.decides(&question) {
+            question.shown = false;
+            let mut streams = StreamSet::default();
+            let asked = index.ask(&question, &mut |found| {
+                streams.insert(found.stream);
+                true
+            });
+            return match asked {
+                Ok(cost) => {
+                    told(cost);
+                    let asked = streams.len();
+                    tracing::debug!(streams = asked, "an index left streams to be read");
+                    match group.only_those(streams) {
+                        Some(group) => Asked::Read(group),
+                        None => Asked::Answered,
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!("{error}; the packets are read instead");
+                    Asked::Read(group)
+                }
+            };
         }
         let mut goes_on = true;
         let asked = index.ask(&question, &mut |found| {
@@ -259,15 +319,22 @@ impl Indexed {
             goes_on
         });
         match asked {
-            Ok(cost) => tracing::debug!(rows = cost.rows, bytes = cost.bytes, "an index was read"),
+            Ok(cost) => told(cost),
             Err(error) => {
                 tracing::warn!("{error}");
                 summary.failed = Some(error.to_string());
-                return Some(false);
+                return Asked::Ended;
             }
         }
-        Some(goes_on)
+        match goes_on {
+            true => Asked::Answered,
+            false => Asked::Ended,
+        }
     }
+}
+
+fn told(cost: Cost) {
+    tracing::debug!(rows = cost.rows, bytes = cost.bytes, "an index was read");
 }
 
 /// Lets through what began within a span of time.

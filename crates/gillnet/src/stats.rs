@@ -218,19 +218,20 @@ struct OfIndex {
 }
 
 impl OfIndex {
-    /// Adds what a group's index has; `None` where it has not all that is asked for.
-    fn add(
+    /// What a group's index has; `None` where that is not all that is asked for.
+    fn part(
         &self,
         group: &Pending,
         asked: &Asked,
-        table: &Mutex<Table>,
         goes_on: &(dyn Fn() -> bool + Sync),
-        summary: &mut Summary,
-    ) -> Option<bool> {
-        let (index, origin) = group.index().unwrap_or_else(|error| {
+    ) -> anyhow::Result<Option<Table>> {
+        let index = group.index().unwrap_or_else(|error| {
             tracing::warn!("{error}; the packets are read instead");
             None
-        })?;
+        });
+        let Some((index, origin)) = index else {
+            return Ok(None);
+        };
         let question = Question {
             known: &self.known,
             filter: &self.filter,
@@ -239,23 +240,11 @@ impl OfIndex {
             origin: &origin,
         };
         if !index.aggregates(&question, &asked.of) {
-            return None;
+            return Ok(None);
         }
-        match index.aggregate(&question, &asked.of, goes_on) {
-            Ok((part, cost)) => {
-                tracing::debug!(rows = cost.rows, bytes = cost.bytes, "an index was read");
-                table
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .merge(&part);
-                Some(goes_on())
-            }
-            Err(error) => {
-                tracing::warn!("{error}");
-                summary.failed = Some(error.to_string());
-                Some(false)
-            }
-        }
+        let (part, cost) = index.aggregate(&question, &asked.of, goes_on)?;
+        tracing::debug!(rows = cost.rows, bytes = cost.bytes, "an index was read");
+        Ok(Some(part))
     }
 }
 
@@ -277,7 +266,23 @@ fn table(
             within,
         }),
     };
-    let table = Arc::new(Mutex::new(Table::new(Arc::clone(&asked.of))));
+    let mut table = Table::new(Arc::clone(&asked.of));
+    let mut rest = Vec::new();
+    for group in inputs.readings()? {
+        let index = index.as_ref();
+        match index
+            .map(|index| index.part(&group, asked, &*goes_on))
+            .transpose()?
+        {
+            Some(Some(part)) => table.merge(&part),
+            _ => rest.push(group),
+        }
+        if !goes_on() {
+            rest.clear();
+            break;
+        }
+    }
+    let table = Arc::new(Mutex::new(table));
     let want = Want {
         bit: 0,
         filter: asked.filter.clone(),
@@ -291,12 +296,9 @@ fn table(
         tap: None,
         needs: Needs::Packets,
         stream: None,
+        among: None,
     };
-    let instead = &mut |group: &Pending, _: scan::MakeConsumer<'_>, summary: &mut Summary| {
-        let index = index.as_ref()?;
-        index.add(group, asked, &table, &*goes_on, summary)
-    };
-    let summary = scan.run_or(inputs, instead, &mut || {
+    let summary = scan.run_groups(rest, &mut || {
         Box::new(Adds {
             asked: asked.clone(),
             table: Arc::clone(&table),

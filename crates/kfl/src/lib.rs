@@ -25,6 +25,7 @@ mod predicate;
 mod redact;
 mod reference;
 pub mod rows;
+pub mod sql;
 mod stages;
 mod suggest;
 mod types;

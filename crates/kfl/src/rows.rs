@@ -79,6 +79,17 @@ pub fn name_of(env: &Env, column: Column) -> String {
     format!("{}.{of}", end(side))
 }
 
+/// What kind of value a column has; `None` for one of a field that is not there.
+#[must_use]
+pub fn kind_of(env: &Env, column: Column) -> Option<Kind> {
+    match column {
+        Column::Ip(_) | Column::Name(..) => Some(Kind::Str),
+        Column::Port(_) => Some(Kind::Int),
+        Column::Tls => Some(Kind::Bool),
+        Column::Common(_) | Column::Own(..) => column_field(env, column).map(|field| field.kind),
+    }
+}
+
 /// The field that a column is of, where it is one.
 fn column_field(env: &Env, column: Column) -> Option<&'static Field> {
     match column {

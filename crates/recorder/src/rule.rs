@@ -45,7 +45,8 @@ pub struct Rule {
     pub name: String,
     /// The pattern, as it was written. Checked and evaluated upstream.
     pub kfl: String,
-    /// A destination's URL: `gs://bucket/prefix`, `file:///folder`.
+    /// A destination's URL: `gs://bucket/prefix`, `s3://bucket/prefix`, `az://container/prefix`,
+    /// `file:///folder`.
     pub destination: String,
     /// When what is open is sealed and uploaded.
     pub flush: Schedule,

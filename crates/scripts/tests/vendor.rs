@@ -8,8 +8,6 @@
 mod clouds;
 #[path = "vendor/doors.rs"]
 mod doors;
-#[path = "vendor/emulators.rs"]
-mod emulators;
 #[path = "vendor/kafka.rs"]
 mod kafka;
 #[path = "vendor/limits.rs"]
@@ -26,6 +24,7 @@ mod tls;
 use std::{collections::HashMap, fs::File, io::Write};
 
 use gillnet_scripts::vendor::{Config, Content, Node, Upload, Vendors};
+use gillnet_testkit::emulators;
 use serde_json::{Map, Value};
 
 /// A node of tests, with nothing of this process's environment.

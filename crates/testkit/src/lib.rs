@@ -8,12 +8,13 @@
 //! );
 //! ```
 //!
-//! [`Packets`] are the packets of a capture to be cut, swapped, doubled and lost on their way to the same boxes.
+//! [`emulators`] are those of buckets. [`Packets`] are the packets of a capture to be cut, swapped, doubled and lost on their way to the same boxes.
 //!
 //! Everything here panics where it fails: a test that cannot be driven has failed. It is used from the `tests/` of
 //! crates only: their unit tests would meet a second build of the types.
 
 mod boxes;
+pub mod emulators;
 mod packets;
 
 pub use boxes::{Exchange, Lines, Outcome, Pcap, pcap};

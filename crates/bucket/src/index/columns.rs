@@ -52,6 +52,8 @@ pub(crate) struct Base {
     pub(crate) of: Type,
     /// Whether people look single values up.
     pub(crate) looked_up: bool,
+    /// Whether it says who speaks, and how: what entries of a stream share.
+    pub(crate) shared: bool,
     pub(crate) get: for<'a> fn(&Entry<'a>) -> Value<'a>,
 }
 
@@ -60,6 +62,7 @@ const fn base(name: &'static str, of: Type, get: for<'a> fn(&Entry<'a>) -> Value
         name,
         of,
         looked_up: false,
+        shared: false,
         get,
     }
 }
@@ -68,6 +71,15 @@ const fn looked_up(name: &'static str, of: Type, get: for<'a> fn(&Entry<'a>) -> 
     Base {
         looked_up: true,
         ..base(name, of, get)
+    }
+}
+
+impl Base {
+    const fn shared(self) -> Base {
+        Base {
+            shared: true,
+            ..self
+        }
     }
 }
 
@@ -108,61 +120,79 @@ pub(crate) static BASE: &[Base] = &[
             gillnet_entry::Transport::Tcp => "tcp",
             gillnet_entry::Transport::Udp => "udp",
         })
-    }),
+    })
+    .shared(),
     base("protocol", Type::Text, |e| {
         Value::Str(e.record.schema().name)
-    }),
+    })
+    .shared(),
     base("protocol.abbr", Type::Text, |e| {
         Value::Str(e.common.info.abbr)
-    }),
+    })
+    .shared(),
     base("protocol.version", Type::Text, |e| {
         Value::Str(e.common.info.version)
-    }),
-    looked_up("src.ip", Type::Text, |e| e.common(SRC_IP)),
+    })
+    .shared(),
+    looked_up("src.ip", Type::Text, |e| e.common(SRC_IP)).shared(),
     base("src.port", Type::Int, |e| {
         Value::Int(e.common.src.port.into())
-    }),
+    })
+    .shared(),
     looked_up("src.name", Type::Text, |e| {
         Value::Str(&e.common.src.name.name)
-    }),
+    })
+    .shared(),
     base("src.namespace", Type::Text, |e| {
         Value::Str(&e.common.src.name.namespace)
-    }),
+    })
+    .shared(),
     base("src.pod", Type::Text, |e| {
         Value::Str(&e.common.src.name.pod)
-    }),
+    })
+    .shared(),
     base("src.service", Type::Text, |e| {
         Value::Str(&e.common.src.name.service)
-    }),
+    })
+    .shared(),
     base("src.dns", Type::Text, |e| {
         Value::Str(&e.common.src.name.dns)
-    }),
+    })
+    .shared(),
     base("src.resolutionMechanism", Type::Text, |e| {
         mechanism(&e.common.src)
-    }),
-    looked_up("dst.ip", Type::Text, |e| e.common(DST_IP)),
+    })
+    .shared(),
+    looked_up("dst.ip", Type::Text, |e| e.common(DST_IP)).shared(),
     base("dst.port", Type::Int, |e| {
         Value::Int(e.common.dst.port.into())
-    }),
+    })
+    .shared(),
     looked_up("dst.name", Type::Text, |e| {
         Value::Str(&e.common.dst.name.name)
-    }),
+    })
+    .shared(),
     base("dst.namespace", Type::Text, |e| {
         Value::Str(&e.common.dst.name.namespace)
-    }),
+    })
+    .shared(),
     base("dst.pod", Type::Text, |e| {
         Value::Str(&e.common.dst.name.pod)
-    }),
+    })
+    .shared(),
     base("dst.service", Type::Text, |e| {
         Value::Str(&e.common.dst.name.service)
-    }),
+    })
+    .shared(),
     base("dst.dns", Type::Text, |e| {
         Value::Str(&e.common.dst.name.dns)
-    }),
+    })
+    .shared(),
     base("dst.resolutionMechanism", Type::Text, |e| {
         mechanism(&e.common.dst)
-    }),
-    base("tls", Type::Bool, |e| Value::Bool(e.common.tls)),
+    })
+    .shared(),
+    base("tls", Type::Bool, |e| Value::Bool(e.common.tls)).shared(),
     base("elapsedTime", Type::Int, |e| {
         e.common.elapsed_us().map_or(Value::Missing, Value::Int)
     }),
@@ -255,16 +285,6 @@ impl Builder {
             (Builder::Text(b), _) => b.append_null(),
             (Builder::Time(b), Value::Time(ns)) => b.append_value(ns),
             (Builder::Time(b), _) => b.append_null(),
-        }
-    }
-
-    pub(crate) fn append_nulls(&mut self, count: usize) {
-        match self {
-            Builder::Int(b) => b.append_nulls(count),
-            Builder::Double(b) => b.append_nulls(count),
-            Builder::Bool(b) => b.append_nulls(count),
-            Builder::Text(b) => (0..count).for_each(|_| b.append_null()),
-            Builder::Time(b) => b.append_nulls(count),
         }
     }
 

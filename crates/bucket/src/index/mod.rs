@@ -6,25 +6,31 @@
 //! docs/format.md describes the columns. A later version may add columns; none changes its meaning.
 
 pub mod aggregate;
+mod answered;
 mod columns;
 mod entries;
+mod prune;
 mod query;
 mod remote;
+mod sql;
 mod stored;
 mod streams;
 
 use gillnet_entry::Origin;
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::metadata::KeyValue;
+use parquet::file::metadata::{KeyValue, ParquetMetaData};
 use parquet::file::properties::{
     EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion,
 };
 
+pub use answered::answered;
 pub use entries::{Entries, EntriesWriter};
-pub use query::{Cost, EntriesFile, Found, Question, on_rows};
+pub use query::{Cost, EntriesFile, Found, Question, has_column, on_rows};
+pub use sql::{EntriesTable, PARTITIONS, PLACE};
 pub use stored::KnownProtocol;
-pub use streams::{Range, StreamRow, StreamsWriter, find_stream};
+pub use streams::{Range, StreamPlace, StreamRow, StreamsWriter, stream_places};
 
 use crate::layout::ObjectName;
 
@@ -116,6 +122,18 @@ impl Footer<'_> {
     }
 }
 
+/// Whether a file is of a version that is known here.
+fn check_version(metadata: &ParquetMetaData) -> Result<(), Error> {
+    let pairs = metadata.file_metadata().key_value_metadata();
+    let version = |pair: &&KeyValue| pair.key == "gillnet.version";
+    let version = pairs.into_iter().flatten().find(version);
+    match version.and_then(|pair| pair.value.as_ref()?.parse().ok()) {
+        Some(version) if version <= VERSION => Ok(()),
+        Some(version) => Err(Error::Later(version)),
+        None => Err(Error::Foreign),
+    }
+}
+
 /// How all files are written: zstd, statistics and offsets of each page.
 fn properties() -> WriterPropertiesBuilder {
     WriterProperties::builder()
@@ -137,5 +155,13 @@ fn writer(
     footer: Vec<KeyValue>,
 ) -> Result<ArrowWriter<Vec<u8>>, Error> {
     let properties = properties.set_key_value_metadata(Some(footer)).build();
-    Ok(ArrowWriter::try_new(Vec::new(), schema, Some(properties))?)
+    // the types are Parquet's own: Arrow's words for them would be a good part of a small file
+    let options = ArrowWriterOptions::new()
+        .with_properties(properties)
+        .with_skip_arrow_metadata(true);
+    Ok(ArrowWriter::try_new_with_options(
+        Vec::new(),
+        schema,
+        options,
+    )?)
 }

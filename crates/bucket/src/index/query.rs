@@ -1,23 +1,24 @@
 //! Questions to an index: which entries a filter matches, by their rows.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use gillnet_entry::{Bump, Entry, Origin};
-use gillnet_kfl::rows::{Bound, Column, Needs, RowFilter, is_column};
+use gillnet_kfl::rows::{Column, Needs, RowFilter, is_column};
 use gillnet_kfl::{Env, Filter, Tri};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ParquetRecordBatchReaderBuilder, RowSelection,
 };
-use parquet::bloom_filter::Sbbf;
-use parquet::file::metadata::{KeyValue, PageIndexPolicy, RowGroupMetaData};
-use parquet::file::statistics::Statistics;
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 
 use super::columns::BASE;
+use super::prune::Prune;
 use super::remote::Remote;
 use super::stored::{Batch, KIND, KnownProtocol, NamePool, file_column};
-use super::{Error, VERSION};
+use super::{Error, check_version};
 use crate::Bucket;
 use crate::packets::StreamId;
 
@@ -65,12 +66,13 @@ pub struct Cost {
 /// A filter, compiled in `env`, on the rows of an index.
 #[must_use]
 pub fn on_rows(env: &Env, known: &[KnownProtocol], filter: &Filter) -> RowFilter {
-    RowFilter::new(env, filter, |column| has(known, column))
+    RowFilter::new(env, filter, |column| has_column(known, column))
 }
 
 /// Whether an index has the column. That of a header or a body it has not; nor what Kubernetes says of the ends beyond
 /// their names.
-fn has(known: &[KnownProtocol], column: Column) -> bool {
+#[must_use]
+pub fn has_column(known: &[KnownProtocol], column: Column) -> bool {
     match column {
         Column::Ip(_) | Column::Port(_) | Column::Name(..) | Column::Tls => true,
         Column::Common(field) => {
@@ -114,16 +116,9 @@ impl EntriesFile {
     /// Where it can't be read, or is of a later version.
     pub fn open(bucket: &Arc<dyn Bucket>, key: &str, size: u64) -> Result<Self, Error> {
         let remote = Remote::open(bucket, key, size)?;
-        let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
-        let metadata = ArrowReaderMetadata::load(&remote, options)?;
-        let pairs = metadata.metadata().file_metadata().key_value_metadata();
-        let version = |pair: &&KeyValue| pair.key == "gillnet.version";
-        let version = pairs.into_iter().flatten().find(version);
-        match version.and_then(|pair| pair.value.as_ref()?.parse().ok()) {
-            Some(version) if version <= VERSION => Ok(Self { remote, metadata }),
-            Some(version) => Err(Error::Later(version)),
-            None => Err(Error::Foreign),
-        }
+        let metadata = ArrowReaderMetadata::load(&remote, ArrowReaderOptions::new())?;
+        check_version(metadata.metadata())?;
+        Ok(Self { remote, metadata })
     }
 
     /// Whether it has all columns that a filter reads: those of fields that are new here it has not.
@@ -147,7 +142,8 @@ impl EntriesFile {
         })
     }
 
-    /// Shows the rows that match or may match, in the order of time; `each` says whether to go on.
+    /// Shows the rows that match or may match; `each` says whether to go on. Those that are shown come in the order of
+    /// time, those that are counted in any.
     ///
     /// # Errors
     /// Where the file can't be read to its end.
@@ -156,51 +152,101 @@ impl EntriesFile {
         question: &Question<'_>,
         each: &mut dyn FnMut(&Found<'_>) -> bool,
     ) -> Result<Cost, Error> {
-        let mut cost = Cost::default();
-        let mut pool = NamePool::default();
-        let leaves = self.leaves(question);
-        for (number, group) in self.metadata.metadata().row_groups().iter().enumerate() {
-            if self.may_match(group, question)?
-                && !self.group(number, question, &leaves, &mut pool, &mut cost, each)?
-            {
-                break;
+        let footer = Prune {
+            metadata: self.metadata.metadata(),
+            remote: &self.remote,
+        };
+        let mut groups = Vec::new();
+        for group in 0..footer.metadata.num_row_groups() {
+            if footer.may_match(group, question)? {
+                let first = footer.times(group).map_or(i64::MIN, |(first, _)| first);
+                groups.push((first, group));
             }
-            self.remote.forget();
         }
-        cost.bytes = self.remote.bytes();
-        Ok(cost)
+        groups.sort_unstable();
+        let mut asking = Asking {
+            remote: &self.remote,
+            metadata: self.with_pages(question, &groups)?,
+            question,
+            pool: NamePool::default(),
+            rows: 0,
+        };
+        if question.shown {
+            asking.show(&groups, each)?;
+        } else {
+            asking.count(&groups, each)?;
+        }
+        Ok(Cost {
+            bytes: self.remote.bytes(),
+            rows: asking.rows,
+        })
     }
 
-    /// The columns to read, by their places in the file.
-    fn leaves(&self, question: &Question<'_>) -> Vec<usize> {
-        let whole = question.shown || reads_common(question.filter);
+    /// The footer with what is said of pages, where that may spare some.
+    fn with_pages(
+        &self,
+        question: &Question<'_>,
+        groups: &[(i64, usize)],
+    ) -> Result<ArrowReaderMetadata, Error> {
+        let metadata = self.metadata.metadata();
+        let (from, to) = question.within;
+        let narrow = (from, to) != (i64::MIN, i64::MAX) || *question.filter.needs() != Needs::Every;
+        let mut rows = groups
+            .iter()
+            .map(|(_, group)| metadata.row_group(*group).num_rows());
+        if !narrow || !rows.any(|rows| rows > 2 * super::PAGE_ROWS as i64) {
+            return Ok(self.metadata.clone());
+        }
+        let mut reader = ParquetMetaDataReader::new_with_metadata(ParquetMetaData::clone(metadata))
+            .with_page_index_policy(PageIndexPolicy::Optional);
+        reader.read_page_indexes(&self.remote)?;
+        let metadata = Arc::new(reader.finish()?);
+        Ok(ArrowReaderMetadata::try_new(
+            metadata,
+            ArrowReaderOptions::new(),
+        )?)
+    }
+}
+
+/// A question to a file that is being answered.
+struct Asking<'q> {
+    remote: &'q Remote,
+    metadata: ArrowReaderMetadata,
+    question: &'q Question<'q>,
+    pool: NamePool,
+    /// Rows looked at.
+    rows: u64,
+}
+
+impl Asking<'_> {
+    /// The columns that the filter reads, and where a row is, by their places in the file.
+    fn tested(&self) -> Vec<usize> {
+        let whole = reads_common(self.question.filter);
         let place = ["timestamp", "stream", "index", "transport"];
+        self.leaves(|name| whole || place.contains(&name) || KIND.contains(&name))
+    }
+
+    /// Those in the file that every entry has and `wanted` wants, with those of the filter.
+    fn leaves(&self, wanted: impl Fn(&str) -> bool) -> Vec<usize> {
         let base = BASE.iter().map(|column| column.name);
-        let base = base.filter(|name| whole || place.contains(name) || KIND.contains(name));
-        let asked = question.filter.columns().iter();
-        let asked = asked.filter_map(|column| file_column(*column, question.known));
-        let wanted: BTreeSet<String> = base.map(str::to_owned).chain(asked).collect();
+        let base = base.filter(|name| wanted(name)).map(str::to_owned);
+        let asked = self.question.filter.columns().iter();
+        let asked = asked.filter_map(|column| file_column(*column, self.question.known));
+        let wanted: BTreeSet<String> = base.chain(asked).collect();
         let columns = self.metadata.parquet_schema().columns().iter().enumerate();
         let leaves = columns.filter(|(_, column)| wanted.contains(column.name()));
         leaves.map(|(at, _)| at).collect()
     }
 
-    /// Shows the rows of a group that match or may match; `false` where no more are wanted.
-    fn group(
+    /// Reads columns of a row group, at most the rows that are selected.
+    fn reader(
         &self,
         group: usize,
-        question: &Question<'_>,
         leaves: &[usize],
-        pool: &mut NamePool,
-        cost: &mut Cost,
-        each: &mut dyn FnMut(&Found<'_>) -> bool,
-    ) -> Result<bool, Error> {
-        let of_group = self.metadata.metadata().row_group(group);
-        let ranges = leaves.iter().map(|at| {
-            let (start, length) = of_group.column(*at).byte_range();
-            start..start + length
-        });
-        self.remote.fetch_all(ranges.collect())?;
+        selection: Option<&RowSelection>,
+    ) -> Result<ParquetRecordBatchReader, Error> {
+        self.remote
+            .fetch_all(self.ranges(group, leaves, selection))?;
         let schema = self.metadata.parquet_schema();
         let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(
             self.remote.clone(),
@@ -209,37 +255,89 @@ impl EntriesFile {
         let reader = reader
             .with_row_groups(vec![group])
             .with_projection(ProjectionMask::leaves(schema, leaves.iter().copied()))
-            .with_batch_size(ROWS)
-            .build()?;
-        let (filter, origin) = (question.filter, question.origin);
+            .with_batch_size(ROWS);
+        let reader = match selection {
+            Some(selection) => reader.with_row_selection(selection.clone()),
+            None => reader,
+        };
+        Ok(reader.build()?)
+    }
+
+    /// The bytes that are read for that.
+    fn ranges(
+        &self,
+        group: usize,
+        leaves: &[usize],
+        selection: Option<&RowSelection>,
+    ) -> Vec<Range<u64>> {
+        let metadata = self.metadata.metadata();
+        let of_group = metadata.row_group(group);
+        let pages = metadata.page_index_for_row_group(group);
+        let ranges = leaves.iter().flat_map(|at| {
+            let (start, length) = of_group.column(*at).byte_range();
+            let pages = pages.offset_index(*at).map(|index| index.page_locations());
+            match (
+                selection,
+                pages.and_then(|pages| Some((pages, pages.first()?))),
+            ) {
+                (Some(selection), Some((pages, first))) => {
+                    let first = u64::try_from(first.offset).unwrap_or(start);
+                    let mut ranges = selection.scan_ranges(pages);
+                    // a dictionary stands before the pages
+                    if first > start && !ranges.is_empty() {
+                        ranges.push(start..first);
+                    }
+                    ranges
+                }
+                _ => std::iter::once(start..start + length).collect(),
+            }
+        });
+        ranges.collect()
+    }
+
+    /// Gives the rows of a group that match or may match to `each`; `false` where no more are wanted.
+    fn matching(
+        &mut self,
+        group: usize,
+        each: &mut dyn FnMut(&mut NamePool, Match<'_>) -> bool,
+    ) -> Result<bool, Error> {
+        let footer = Prune {
+            metadata: self.metadata.metadata(),
+            remote: self.remote,
+        };
+        let selection = footer.rows(group, self.question);
+        let rows = usize::try_from(footer.metadata.row_group(group).num_rows()).unwrap_or(0);
+        let mut numbers = numbers(selection.as_ref(), rows);
+        let reader = self.reader(group, &self.tested(), selection.as_ref())?;
+        let (filter, origin) = (self.question.filter, self.question.origin);
+        let (from, to) = self.question.within;
         let common = reads_common(filter);
         let mut arena = Bump::new();
         for rows in reader {
-            let batch = Arc::new(Batch::new(&rows?, question.known));
+            let batch = Arc::new(Batch::new(&rows?, self.question.known));
             for row in 0..batch.len() {
-                cost.rows += 1;
+                self.rows += 1;
+                let number = numbers.next().unwrap_or(usize::MAX);
+                let time = batch.time(row);
+                if time < from || time > to {
+                    continue;
+                }
                 arena.reset();
                 let matches = if common {
-                    let said = batch.with(row, origin, pool, &arena, |entry| {
+                    let said = batch.with(row, origin, &mut self.pool, &arena, |entry| {
                         says(filter, &batch, row, Some(entry), &arena)
                     });
                     said.unwrap_or(Tri::No)
                 } else {
                     says(filter, &batch, row, None, &arena)
                 };
-                if matches == Tri::No {
-                    continue;
-                }
-                let (stream, index) = batch.place(row);
-                let goes_on = batch.with(row, origin, pool, &arena, |entry| {
-                    each(&Found {
-                        stream,
-                        index,
-                        matches,
-                        entry,
-                    })
-                });
-                if goes_on == Some(false) {
+                let found = Match {
+                    batch: &batch,
+                    row,
+                    number,
+                    matches,
+                };
+                if matches != Tri::No && !each(&mut self.pool, found) {
                     return Ok(false);
                 }
             }
@@ -247,80 +345,184 @@ impl EntriesFile {
         Ok(true)
     }
 
-    /// Whether a group may have a row that matches.
-    pub(super) fn may_match(
-        &self,
-        metadata: &RowGroupMetaData,
-        question: &Question<'_>,
-    ) -> Result<bool, Error> {
-        let (from, to) = question.within;
-        let time = column(metadata, "timestamp");
-        let time = time.and_then(|at| ints(metadata.column(at).statistics()?));
-        if time.is_some_and(|(first, last)| last < from || first > to) {
-            return Ok(false);
+    /// All answers, without what only shows them.
+    fn count(
+        &mut self,
+        groups: &[(i64, usize)],
+        each: &mut dyn FnMut(&Found<'_>) -> bool,
+    ) -> Result<(), Error> {
+        let origin = self.question.origin;
+        let mut arena = Bump::new();
+        for (_, group) in groups {
+            let goes_on = self.matching(*group, &mut |pool, found| {
+                arena.reset();
+                found.show(origin, pool, &arena, each)
+            })?;
+            self.remote.forget();
+            if !goes_on {
+                break;
+            }
         }
-        self.fulfils(metadata, question.known, question.filter.needs())
+        Ok(())
     }
 
-    fn fulfils(
-        &self,
-        metadata: &RowGroupMetaData,
-        known: &[KnownProtocol],
-        needs: &Needs,
-    ) -> Result<bool, Error> {
-        let of = |needs: &Needs| self.fulfils(metadata, known, needs);
-        Ok(match needs {
-            Needs::Every => true,
-            Needs::No => false,
-            Needs::All(all) => {
-                for needs in all {
-                    if !of(needs)? {
-                        return Ok(false);
-                    }
+    /// All answers in the order of time, from the groups of several protocols side by side.
+    fn show(
+        &mut self,
+        groups: &[(i64, usize)],
+        each: &mut dyn FnMut(&Found<'_>) -> bool,
+    ) -> Result<(), Error> {
+        let mut waiting = groups.iter().peekable();
+        let mut open: Vec<Answers> = Vec::new();
+        let mut arena = Bump::new();
+        loop {
+            let mut next = (0..open.len()).min_by_key(|at| open.get(*at).map(Answers::time));
+            let time = next.and_then(|at| Some(open.get(at)?.time()));
+            if let Some((_, group)) =
+                waiting.next_if(|(first, _)| time.is_none_or(|time| *first <= time))
+            {
+                open.extend(self.answers(*group)?);
+                continue;
+            }
+            let Some(answers) = next.take().and_then(|at| open.get_mut(at)) else {
+                return Ok(());
+            };
+            arena.reset();
+            let origin = self.question.origin;
+            if !answers.at_hand().show(origin, &mut self.pool, &arena, each) {
+                return Ok(());
+            }
+            if !answers.advance(self.question.known)? {
+                open.retain(|answers| answers.at < answers.matches.len());
+                if open.is_empty() {
+                    self.remote.forget();
                 }
-                true
             }
-            Needs::Any(any) => {
-                for needs in any {
-                    if of(needs)? {
-                        return Ok(true);
-                    }
-                }
-                false
-            }
-            Needs::Protocols(set) => {
-                let known = known.iter().filter(|known| set.contains(known.number));
-                let names = known.map(|known| known.schema.name.into());
-                may_be(metadata, "protocol", &Bound::Texts(names.collect()))
-            }
-            Needs::Is {
-                column,
-                bound,
-                or_missing,
-            } => {
-                let Some(name) = file_column(*column, known) else {
-                    return Ok(true);
-                };
-                if *or_missing && has_nulls(metadata, &name) {
-                    return Ok(true);
-                }
-                may_be(metadata, &name, bound) && self.may_contain(metadata, &name, bound)?
-            }
-        })
+        }
     }
 
-    /// Whether, by its bloom filter, a column may have one of the texts.
-    fn may_contain(
-        &self,
-        metadata: &RowGroupMetaData,
-        name: &str,
-        bound: &Bound,
-    ) -> Result<bool, Error> {
-        let (Bound::Texts(texts), Some(at)) = (bound, column(metadata, name)) else {
-            return Ok(true);
+    /// The answers in a group; nothing where it has none.
+    fn answers(&mut self, group: usize) -> Result<Option<Answers>, Error> {
+        let mut rows: Vec<usize> = Vec::new();
+        let mut matches = Vec::new();
+        self.matching(group, &mut |_, found| {
+            rows.push(found.number);
+            matches.push(found.matches);
+            true
+        })?;
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let metadata = self.metadata.metadata().row_group(group);
+        let all = usize::try_from(metadata.num_rows()).unwrap_or(0);
+        let ranges = rows.chunk_by(|a, b| a + 1 == *b);
+        let ranges = ranges.filter_map(|run| Some(*run.first()?..*run.last()? + 1));
+        let selection = RowSelection::from_consecutive_ranges(ranges, all);
+        let selection = (rows.len() < all).then_some(selection);
+        let reader = self.reader(group, &self.leaves(|_| true), selection.as_ref())?;
+        let mut answers = Answers {
+            reader,
+            matches,
+            at: 0,
+            batch: Arc::new(Batch::default()),
+            row: 0,
         };
-        let bloom = Sbbf::read_from_column_chunk(metadata.column(at), &self.remote)?;
-        Ok(bloom.is_none_or(|bloom| texts.iter().any(|text| bloom.check(&**text))))
+        let some = answers.fill(self.question.known)?;
+        Ok(some.then_some(answers))
+    }
+}
+
+/// The rows of a selection by their numbers.
+fn numbers(selection: Option<&RowSelection>, rows: usize) -> impl Iterator<Item = usize> {
+    let mut at = 0;
+    let selected = selection.map(|selection| {
+        let runs = selection.iter().map(|run| {
+            let start = at;
+            at += run.row_count;
+            if run.skip { start..start } else { start..at }
+        });
+        runs.collect::<Vec<_>>()
+    });
+    let all = std::iter::once(0..rows);
+    let runs = selected.unwrap_or_else(|| all.collect());
+    runs.into_iter().flatten()
+}
+
+/// The answers of a row group, a batch of them at hand.
+struct Answers {
+    reader: ParquetRecordBatchReader,
+    /// What the filter says of each.
+    matches: Vec<Tri>,
+    at: usize,
+    batch: Arc<Batch>,
+    row: usize,
+}
+
+impl Answers {
+    fn time(&self) -> i64 {
+        self.batch.time(self.row)
+    }
+
+    fn at_hand(&self) -> Match<'_> {
+        Match {
+            batch: &self.batch,
+            row: self.row,
+            number: self.at,
+            matches: self.matches.get(self.at).copied().unwrap_or(Tri::Unknown),
+        }
+    }
+
+    /// Goes on to the next; `false` where there is none.
+    fn advance(&mut self, known: &[KnownProtocol]) -> Result<bool, Error> {
+        self.at += 1;
+        self.row += 1;
+        let some = self.row < self.batch.len() || self.fill(known)?;
+        if !some {
+            self.at = self.matches.len();
+        }
+        Ok(some)
+    }
+
+    fn fill(&mut self, known: &[KnownProtocol]) -> Result<bool, Error> {
+        self.row = 0;
+        match self.reader.next() {
+            Some(rows) => {
+                self.batch = Arc::new(Batch::new(&rows?, known));
+                Ok(self.batch.len() > 0)
+            }
+            None => Ok(false),
+        }
+    }
+}
+
+/// A row that matches or may match.
+struct Match<'b> {
+    batch: &'b Arc<Batch>,
+    row: usize,
+    /// Which it is in its row group.
+    number: usize,
+    matches: Tri,
+}
+
+impl Match<'_> {
+    /// Shows it; whether to go on.
+    fn show(
+        &self,
+        origin: &Origin,
+        pool: &mut NamePool,
+        arena: &Bump,
+        each: &mut dyn FnMut(&Found<'_>) -> bool,
+    ) -> bool {
+        let (stream, index) = self.batch.place(self.row);
+        let goes_on = self.batch.with(self.row, origin, pool, arena, |entry| {
+            each(&Found {
+                stream,
+                index,
+                matches: self.matches,
+                entry,
+            })
+        });
+        goes_on != Some(false)
     }
 }
 
@@ -334,67 +536,4 @@ fn says<'v>(
 ) -> Tri {
     let asked = batch.asked(row, entry, arena);
     asked.map_or(Tri::No, |asked| filter.test(&asked, arena))
-}
-
-pub(super) fn column(metadata: &RowGroupMetaData, name: &str) -> Option<usize> {
-    let columns = metadata.columns().iter();
-    let mut named = columns.map(|column| column.column_path().parts());
-    named.position(|parts| *parts == [name.to_owned()])
-}
-
-/// Whether a column has nulls, or is not there.
-fn has_nulls(metadata: &RowGroupMetaData, name: &str) -> bool {
-    let statistics = column(metadata, name).and_then(|at| metadata.column(at).statistics());
-    statistics.and_then(Statistics::null_count_opt) != Some(0)
-}
-
-/// Whether, by its statistics, a column may have a value that is like that. One that is not there has none.
-fn may_be(metadata: &RowGroupMetaData, name: &str, bound: &Bound) -> bool {
-    let Some(at) = column(metadata, name) else {
-        return false;
-    };
-    let Some(statistics) = metadata.column(at).statistics() else {
-        return true;
-    };
-    if statistics.null_count_opt() == u64::try_from(metadata.num_rows()).ok() {
-        return false;
-    }
-    match bound {
-        Bound::Ints(from, to) => {
-            ints(statistics).is_none_or(|(least, most)| least <= *to && most >= *from)
-        }
-        Bound::Bool(wanted) => match statistics {
-            Statistics::Boolean(of) => {
-                let ends = [of.min_opt(), of.max_opt()];
-                ends.contains(&None) || ends.contains(&Some(wanted))
-            }
-            _ => true,
-        },
-        Bound::Texts(texts) => texts.iter().any(|text| {
-            // both ends may be cut: the least then is less, the most is more
-            bytes(statistics)
-                .is_none_or(|(least, most)| text.as_bytes() >= least && text.as_bytes() <= most)
-        }),
-        Bound::Prefix(prefix) => bytes(statistics).is_none_or(|(least, most)| {
-            let prefix = prefix.as_bytes();
-            let length = prefix.len().min(least.len());
-            least.get(..length).is_some_and(|least| least <= prefix) && most >= prefix
-        }),
-    }
-}
-
-/// Least and most of a column of integers.
-pub(super) fn ints(statistics: &Statistics) -> Option<(i64, i64)> {
-    match statistics {
-        Statistics::Int64(of) => Some((*of.min_opt()?, *of.max_opt()?)),
-        _ => None,
-    }
-}
-
-/// Least and most of a column of texts.
-fn bytes(statistics: &Statistics) -> Option<(&[u8], &[u8])> {
-    match statistics {
-        Statistics::ByteArray(of) => Some((of.min_opt()?.data(), of.max_opt()?.data())),
-        _ => None,
-    }
 }

@@ -12,7 +12,7 @@ use parquet::file::reader::{ChunkReader, Length};
 use crate::Bucket;
 
 /// What is fetched of a file's end at once: the footer, and the places of pages.
-const TAIL: u64 = 64 << 10;
+const TAIL: u64 = 32 << 10;
 /// Two ranges that are nearer than this are fetched as one.
 const NEAR: u64 = 64 << 10;
 

@@ -68,6 +68,7 @@ impl Values {
 }
 
 /// Rows that were read, with the columns that were asked for.
+#[derive(Default)]
 pub(super) struct Batch {
     /// By name.
     base: HashMap<&'static str, Values>,

@@ -1,10 +1,10 @@
-//! Writing `streams/`, and looking a stream up there.
+//! Writing `streams/`, and looking up there where streams are.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::Int64Type;
+use arrow_array::types::{Int64Type, TimestampNanosecondType};
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::{Field, Schema};
 use gillnet_entry::Value;
@@ -13,7 +13,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::columns::{Builder, Type, int};
 use super::remote::Remote;
-use super::{Error, Footer, properties, writer};
+use super::{Error, Footer, check_version, properties, writer};
 use crate::Bucket;
 use crate::packets::StreamId;
 
@@ -155,24 +155,59 @@ impl StreamsWriter {
     }
 }
 
-/// Where a stream is in an object, by the object's file: where the first member ends, and the bytes of the stream's.
+/// Where a stream is in an object, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamPlace {
+    /// Which.
+    pub id: StreamId,
+    /// The gzip members that its packets are in.
+    pub range: Range,
+    /// Its packets there.
+    pub packets: u64,
+    /// Earliest time of a packet, in nanoseconds since the Unix epoch.
+    pub first: i64,
+    /// Latest time of a packet.
+    pub last: i64,
+}
+
+/// Shows where each stream of an object is, in the order of the object, by the object's file. A row that has not all of
+/// it is passed over.
 ///
 /// # Errors
-/// Where the file can't be read.
-pub fn find_stream(
+/// Where the file can't be read, or is of a later version.
+pub fn stream_places(
     bucket: &Arc<dyn Bucket>,
     key: &str,
     size: u64,
-    id: StreamId,
-) -> Result<Option<(u64, std::ops::Range<u64>)>, Error> {
+    each: &mut dyn FnMut(&StreamPlace),
+) -> Result<(), Error> {
     let remote = Remote::open(bucket, key, size)?;
-    let reader = ParquetRecordBatchReaderBuilder::try_new(remote)?;
+    let reader = ParquetRecordBatchReaderBuilder::try_new(remote.clone())?;
+    check_version(reader.metadata())?;
     let schema = reader.parquet_schema();
-    let asked = ["stream", "transport", "offset", "length"];
+    let asked = [
+        "stream",
+        "transport",
+        "offset",
+        "length",
+        "packets",
+        "first",
+        "last",
+    ];
     let columns = schema.columns().iter().enumerate();
-    let leaves = columns.filter(|(_, column)| asked.contains(&column.name()));
-    let mask = ProjectionMask::leaves(schema, leaves.map(|(at, _)| at));
-    let (mut head, mut found) = (u64::MAX, None);
+    let leaves: Vec<usize> = columns
+        .filter(|(_, column)| asked.contains(&column.name()))
+        .map(|(at, _)| at)
+        .collect();
+    let groups = reader.metadata().row_groups().iter();
+    let ranges = groups.flat_map(|group| {
+        leaves.iter().map(|at| {
+            let (start, length) = group.column(*at).byte_range();
+            start..start + length
+        })
+    });
+    remote.fetch_all(ranges.collect())?;
+    let mask = ProjectionMask::leaves(schema, leaves.iter().copied());
     for rows in reader.with_projection(mask).build()? {
         let rows = rows?;
         let int = |name: &str, row: usize| -> Option<u64> {
@@ -181,21 +216,35 @@ pub fn find_stream(
                 .is_valid(row)
                 .then(|| column.value(row).try_into().ok())?
         };
+        let time = |name: &str, row: usize| -> Option<i64> {
+            let column = rows.column_by_name(name)?;
+            let column = column.as_primitive_opt::<TimestampNanosecondType>()?;
+            column.is_valid(row).then(|| column.value(row))
+        };
         let transports = rows
             .column_by_name("transport")
             .and_then(|column| column.as_string_opt::<i32>());
         for row in 0..rows.num_rows() {
-            let (Some(number), Some(offset), Some(length)) =
-                (int("stream", row), int("offset", row), int("length", row))
-            else {
-                continue;
-            };
-            head = head.min(offset);
             let udp = transports.is_some_and(|of| of.is_valid(row) && of.value(row) == "udp");
-            if (StreamId { number, udp }) == id {
-                found = Some(offset..offset.saturating_add(length));
+            let place = || {
+                Some(StreamPlace {
+                    id: StreamId {
+                        number: int("stream", row)?,
+                        udp,
+                    },
+                    range: Range {
+                        offset: int("offset", row)?,
+                        length: int("length", row)?,
+                    },
+                    packets: int("packets", row)?,
+                    first: time("first", row)?,
+                    last: time("last", row)?,
+                })
+            };
+            if let Some(place) = place() {
+                each(&place);
             }
         }
     }
-    Ok(found.map(|range| (head, range)))
+    Ok(())
 }

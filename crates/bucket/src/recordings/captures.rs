@@ -12,6 +12,7 @@ use flate2::read::MultiGzDecoder;
 use gillnet_capture::{
     Error, Event, Input, Interface, Source, SourceStats, Store, expand, open_files,
 };
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use super::{
@@ -268,6 +269,17 @@ impl Captures {
             Capture::Local(Input::File(path)) => first_time(path),
             _ => None,
         });
+    }
+
+    /// Adds what its files were when they were listed.
+    pub(super) fn state(&self, hash: &mut Sha256) {
+        for file in &self.files {
+            match file {
+                Capture::Local(input) => hash.update(format!("{}\0", input.name())),
+                Capture::Remote { key, size } => hash.update(format!("{key}\0{size}\0")),
+            }
+        }
+        hash.update(self.bytes.to_le_bytes());
     }
 
     /// Its frames.

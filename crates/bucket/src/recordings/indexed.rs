@@ -1,11 +1,11 @@
 //! A group's index: its entries without their packets.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::in_order::in_order;
-use super::{Content, Group, Names, Object, Only, Progress};
-use crate::index::{Cost, EntriesFile, Error, Found, Question, find_stream};
+use super::{Content, Group, Object, Progress};
+use crate::index::{Cost, EntriesFile, Error, Found, Question};
 use crate::layout::ObjectName;
 use crate::packets::StreamId;
 use crate::{BucketError, ErrorKind};
@@ -27,6 +27,16 @@ pub struct GroupIndex {
 }
 
 impl Group {
+    /// Whether all of its packets have an index.
+    #[must_use]
+    pub fn is_indexed(&self) -> bool {
+        let Content::Objects(objects) = &self.content else {
+            return false;
+        };
+        let indexed: HashSet<_> = self.entries.iter().map(|file| &file.name).collect();
+        objects.iter().all(|object| indexed.contains(&object.name))
+    }
+
     /// Its index; `None` where not all of its packets have one (an earlier version recorded them, or not everything is
     /// uploaded yet).
     ///
@@ -36,8 +46,7 @@ impl Group {
         let Content::Objects(objects) = &self.content else {
             return Ok(None);
         };
-        let indexed: HashSet<_> = self.entries.iter().map(|file| &file.name).collect();
-        if !objects.iter().all(|object| indexed.contains(&object.name)) {
+        if !self.is_indexed() {
             return Ok(None);
         }
         let bucket = &self.shared.bucket;
@@ -65,48 +74,6 @@ impl Group {
             objects: objects.len() as u64,
             bytes: objects.iter().map(|object| object.size).sum(),
         }))
-    }
-}
-
-impl Group {
-    /// The same with nothing but one stream's packets; as it is, where its index does not say where these are.
-    ///
-    /// # Errors
-    /// Where a file of the index can't be read.
-    pub fn only(mut self, id: StreamId) -> Result<Group, BucketError> {
-        let Content::Objects(objects) = &mut self.content else {
-            return Ok(self);
-        };
-        let by_name: HashMap<_, _> = self.streams.iter().map(|file| (&file.name, file)).collect();
-        if !objects
-            .iter()
-            .all(|object| by_name.contains_key(&object.name))
-        {
-            return Ok(self);
-        }
-        let bucket = &self.shared.bucket;
-        let mut kept = Vec::new();
-        for object in objects.drain(..) {
-            let Some(file) = by_name.get(&object.name) else {
-                continue;
-            };
-            let found = find_stream(bucket, &file.key, file.size, id);
-            let found = found.map_err(|error| failed(&bucket.place(&file.key), &error))?;
-            if let Some((head, range)) = found {
-                let ranges = vec![0..head, range];
-                let only = Some(Only { id, ranges });
-                kept.push(Object { only, ..object });
-            }
-        }
-        if let Names::Objects(names) = &mut self.names {
-            let kept: HashSet<_> = kept.iter().map(|object| &object.name).collect();
-            names.retain(|file| {
-                let name = ObjectName::parse(&bucket.place(&file.key));
-                name.is_none_or(|(_, name)| kept.contains(&name))
-            });
-        }
-        *objects = kept;
-        Ok(self)
     }
 }
 

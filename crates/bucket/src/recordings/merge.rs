@@ -28,7 +28,7 @@ use crate::packets::{HEAD_BYTES, Missing, StreamId, StreamStart, Totals, read_ab
 const AHEAD: usize = 4;
 const AHEAD_LOCAL: usize = 2;
 /// Requests for the first bytes of objects, side by side.
-const LOOKERS: usize = 16;
+pub(super) const LOOKERS: usize = 16;
 
 /// An object and the first moment it has packets of.
 struct Planned {
@@ -159,8 +159,9 @@ impl Merged {
         let mut planned = Vec::with_capacity(objects.len());
         for (object, totals) in look(&self.shared, objects) {
             // what says nothing of itself may begin at any time
-            let (first, last) =
-                totals.map_or((i64::MIN, i64::MAX), |totals| (totals.first, totals.last));
+            let of_object = totals.map(|totals| (totals.first, totals.last));
+            let selected = object.only.as_ref().and_then(|only| only.times);
+            let (first, last) = selected.or(of_object).unwrap_or((i64::MIN, i64::MAX));
             if self.shared.range.overlaps(first, last) {
                 planned.push(Planned {
                     first,
@@ -325,6 +326,14 @@ fn look(shared: &Shared, objects: Vec<Object>) -> Vec<(Object, Option<Totals>)> 
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     objects.get(at).map(|object| (at, object))
                 } {
+                    // what was selected of it is known with its times
+                    if object
+                        .only
+                        .as_ref()
+                        .is_some_and(|only| only.times.is_some())
+                    {
+                        continue;
+                    }
                     let first = shared
                         .bucket
                         .get_range(&object.key, 0..HEAD_BYTES.min(object.size));
@@ -392,5 +401,9 @@ impl RecordedSource for Merged {
 
     fn missing(&self) -> Option<Missing> {
         self.stream?.missing
+    }
+
+    fn turn(&self) -> Option<i64> {
+        Some(self.now)
     }
 }

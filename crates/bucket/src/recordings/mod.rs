@@ -12,6 +12,7 @@ mod indexed;
 mod merge;
 mod object;
 mod reader;
+mod selection;
 
 use std::{
     collections::BTreeMap,
@@ -23,8 +24,11 @@ use std::{
 };
 
 use gillnet_capture::Source;
+use sha2::{Digest, Sha256};
 
 pub use indexed::GroupIndex;
+use selection::Only;
+pub use selection::{Selected, Selection, StreamSet};
 
 use crate::{
     Access, Bucket, BucketError, Credentials, Destination, ErrorKind, ObjectMeta, connect,
@@ -48,6 +52,12 @@ pub trait RecordedSource: Source {
     /// What is missing from that stream before this frame, as its object says; `None` where nothing
     /// is known to be.
     fn missing(&self) -> Option<Missing>;
+
+    /// Its turn in the order of time, in nanoseconds since the Unix epoch: it never goes back, as the time of a frame may
+    /// where a clock stepped back. `None` where frames come in an order of their own.
+    fn turn(&self) -> Option<i64> {
+        None
+    }
 }
 
 /// Who recorded a group, or where it lies.
@@ -246,13 +256,6 @@ struct Object {
     only: Option<Only>,
 }
 
-/// One stream of an object, and the ranges that its packets are in.
-#[derive(Clone, Debug)]
-struct Only {
-    id: StreamId,
-    ranges: Vec<std::ops::Range<u64>>,
-}
-
 /// The files of one process.
 #[derive(Default)]
 struct Recorded {
@@ -421,6 +424,39 @@ impl Group {
                 Ok((place, bucket.get(&meta.key)?))
             })
             .collect()
+    }
+
+    /// The same once more, to be read twice; `None` of plain captures.
+    #[must_use]
+    pub fn again(&self) -> Option<Group> {
+        let (Content::Objects(objects), Names::Objects(names)) = (&self.content, &self.names)
+        else {
+            return None;
+        };
+        Some(Group {
+            origin: self.origin.clone(),
+            names: Names::Objects(names.clone()),
+            content: Content::Objects(objects.clone()),
+            streams: self.streams.clone(),
+            entries: self.entries.clone(),
+            shared: Arc::clone(&self.shared),
+        })
+    }
+
+    /// What it was when it was listed, as a text that is another where anything of it has changed.
+    #[must_use]
+    pub fn state(&self) -> String {
+        let mut hash = Sha256::new();
+        match &self.content {
+            Content::Captures(captures) => captures.state(&mut hash),
+            Content::Objects(objects) => {
+                let all = objects.iter().chain(&self.streams).chain(&self.entries);
+                for object in all {
+                    hash.update(format!("{}\0{}\0", object.key, object.size));
+                }
+            }
+        }
+        format!("{:x}", hash.finalize())
     }
 
     /// Its frames, packet objects' in the order of time.

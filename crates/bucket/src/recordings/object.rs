@@ -13,8 +13,8 @@ use gillnet_capture::{
     Error, Event, Frame, FrameHeader, Input, Interface, MAX_FRAME, Ring, StoredFrame, open_files,
 };
 
-use super::{Object, Progress, Shared, reader::ObjectReader};
-use crate::packets::{StreamId, StreamStart, Totals, Unpacker};
+use super::{Object, Only, Progress, Shared, StreamSet, reader::ObjectReader};
+use crate::packets::{StreamStart, Totals, Unpacker};
 
 /// Size of the mapped files that frames are unpacked into.
 const RING: u64 = 16 << 20;
@@ -140,10 +140,11 @@ impl Loaded {
             pool: pool.clone(),
         };
         let mut reader = ObjectReader::new(Arc::clone(shared), object.key.clone(), object.size);
-        if let Some(only) = &object.only {
-            reader = reader.only(&only.ranges);
+        let only = object.only.as_ref();
+        if let Some(ranges) = only.and_then(|only| only.ranges.as_ref()) {
+            reader = reader.only(ranges);
         }
-        let wanted = object.only.as_ref().map(|only| only.id);
+        let wanted = only.and_then(|only| only.streams.as_deref());
         let input = Input::Reader {
             name: shared.bucket.place(&object.key),
             reader: Box::new(Unpacker::new(reader)),
@@ -151,8 +152,10 @@ impl Loaded {
         if let Err(fault) = loaded.read(input, wanted, cancelled) {
             loaded.faults.push(fault);
         }
-        if wanted.is_none() {
-            loaded.check(totals, shared.bucket.place(&object.key));
+        let place = || shared.bucket.place(&object.key);
+        match only {
+            None => loaded.check(totals, place()),
+            Some(only) => loaded.check_selected(only, place),
         }
         // a position grows with the place in the object, so that equal times keep their order
         loaded
@@ -165,11 +168,11 @@ impl Loaded {
         loaded
     }
 
-    /// Takes its frames; those of one stream, where one is `wanted`.
+    /// Takes its frames; those of some streams, where these are `wanted`.
     fn read(
         &mut self,
         input: Input,
-        wanted: Option<StreamId>,
+        wanted: Option<&StreamSet>,
         cancelled: &AtomicBool,
     ) -> Result<(), Error> {
         let mut source = open_files(vec![input])?;
@@ -184,8 +187,9 @@ impl Loaded {
                         stream = self.streams.len() as u64;
                         self.streams.push(start);
                     }
-                    let last = self.streams.last().map(|start| start.id);
-                    if wanted.is_some() && last != wanted {
+                    if let (Some(wanted), Some(last)) = (wanted, self.streams.last())
+                        && !wanted.contains(last.id)
+                    {
                         continue;
                     }
                     // The packets of a stream stand in the order in which they came. Where the
@@ -214,6 +218,22 @@ impl Loaded {
             None if found == 0 => "it has no packet and does not say what it is".to_owned(),
             _ => return,
         };
+        self.lacks(message, place);
+    }
+
+    /// Whether all is there that the object's file of streams says is.
+    fn check_selected(&mut self, only: &Only, place: impl FnOnce() -> String) {
+        let found = self.slots.len() as u64;
+        if found < only.packets {
+            let packets = only.packets;
+            let message =
+                format!("its index says that it has {packets} of the packets, and it has {found}");
+            self.lacks(message, place());
+        }
+    }
+
+    /// Tells that packets are not there, where nothing told it yet.
+    fn lacks(&mut self, message: String, place: String) {
         if self.faults.is_empty() {
             let source = io::Error::new(io::ErrorKind::InvalidData, message);
             self.faults.push(Error::Open {

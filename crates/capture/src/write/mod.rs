@@ -5,5 +5,6 @@ mod pcapng;
 
 pub use pcap::{PcapResolution, PcapWriter, ethernet_parts};
 pub use pcapng::{
-    CustomOption, PacketBlock, SectionBlock, interface_block, packet_block, section_block,
+    CustomOption, PacketBlock, SectionBlock, interface_block, name_blocks, packet_block,
+    section_block,
 };

@@ -48,6 +48,11 @@ impl<W: Write> PcapWriter<W> {
         Ok(Self { out, resolution })
     }
 
+    /// Goes on with a file that was begun with the same resolution.
+    pub fn go_on(out: W, resolution: PcapResolution) -> Self {
+        Self { out, resolution }
+    }
+
     /// Appends a frame. `false`, and nothing written, where its link type has no form on Ethernet.
     ///
     /// `ts` is in nanoseconds since the Unix epoch; seconds beyond 32 bits are written as the

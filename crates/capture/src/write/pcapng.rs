@@ -3,10 +3,13 @@
 //! A file is a section block, an interface block for each interface in the order of their
 //! numbers, then packet blocks. Timestamps are in nanoseconds.
 
+use std::net::IpAddr;
+
 use crate::{Interface, PacketDirection};
 
 const SECTION: u32 = 0x0a0d_0d0a;
 const INTERFACE: u32 = 1;
+const NAME_RESOLUTION: u32 = 4;
 const ENHANCED_PACKET: u32 = 6;
 const BYTE_ORDER: u32 = 0x1a2b_3c4d;
 
@@ -21,6 +24,11 @@ const IF_NAME: u16 = 2;
 const IF_DESCRIPTION: u16 = 3;
 const IF_TSRESOL: u16 = 9;
 const EPB_FLAGS: u16 = 2;
+const NAME_IPV4: u16 = 1;
+const NAME_IPV6: u16 = 2;
+/// Names in a block, and bytes of each, at most.
+const NAMES: usize = 1000;
+const MAX_NAME: usize = 1024;
 
 /// What a section says of itself.
 #[derive(Clone, Copy, Debug, Default)]
@@ -102,6 +110,36 @@ pub fn interface_block(out: &mut Vec<u8>, interface: &Interface) {
     option(out, IF_TSRESOL, &[9]);
     end_options(out, before);
     end(out, start);
+}
+
+/// Appends blocks that say what addresses are called. A name that a text of C can't hold is cut.
+pub fn name_blocks<'n>(out: &mut Vec<u8>, names: impl IntoIterator<Item = (IpAddr, &'n str)>) {
+    let mut names = names.into_iter().peekable();
+    while names.peek().is_some() {
+        let start = begin(out, NAME_RESOLUTION);
+        for (ip, name) in names.by_ref().take(NAMES) {
+            let name = name.split('\0').next().unwrap_or_default();
+            let name = name
+                .get(..name.floor_char_boundary(MAX_NAME))
+                .unwrap_or_default();
+            let mut record = Vec::with_capacity(name.len() + 17);
+            let kind = match ip {
+                IpAddr::V4(ip) => {
+                    record.extend_from_slice(&ip.octets());
+                    NAME_IPV4
+                }
+                IpAddr::V6(ip) => {
+                    record.extend_from_slice(&ip.octets());
+                    NAME_IPV6
+                }
+            };
+            record.extend_from_slice(name.as_bytes());
+            record.push(0);
+            option(out, kind, &record);
+        }
+        option_head(out, OPT_END, 0);
+        end(out, start);
+    }
 }
 
 /// Appends the block of a frame.

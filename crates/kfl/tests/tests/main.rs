@@ -16,4 +16,5 @@ mod oracle;
 mod random;
 mod rows;
 mod soup;
+mod sql;
 mod vectors;

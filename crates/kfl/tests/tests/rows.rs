@@ -6,7 +6,10 @@ use gillnet_kfl::rows::{Bound, Column, Needs, Row, RowFilter, usual};
 use gillnet_kfl::{Env, Filter, Lang, NamePart, Options, ProtocolSet, Side, Tri, compile};
 
 /// An entry as it stands in an index.
-struct Stored<'e>(&'e Entry<'e>, &'e dyn Fn(Column) -> bool);
+pub(crate) struct Stored<'e>(
+    pub(crate) &'e Entry<'e>,
+    pub(crate) &'e dyn Fn(Column) -> bool,
+);
 
 impl<'e> Row<'e> for Stored<'e> {
     fn protocol(&self) -> u8 {

@@ -1,7 +1,7 @@
 //! Tables of filters and their results.
 
-use crate::rows;
 use crate::support::{Sample, at, e0, e1, e2, large, small};
+use crate::{rows, sql};
 use gillnet_entry::Bump;
 use gillnet_kfl::{Env, ErrorKind, Filter, Lang, Options, Outcome, Reading, Reason, compile};
 
@@ -29,6 +29,7 @@ fn outcome(env: &Env, filter: &Filter, sample: &Sample) -> Outcome {
         ];
         assert_eq!(said, [outcome == Outcome::True; 3], "{}", filter.text());
         rows::agree(env, filter, entry, outcome == Outcome::True);
+        sql::agree(env, filter, entry, outcome == Outcome::True);
         outcome
     })
 }

@@ -1,7 +1,8 @@
 //! `vendor.azure`: Azure Blob Storage by an account's key, a connection string or a shared access
 //! signature; without any by the identity that the workload has.
 
-use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
+use gillnet_bucket::{AzureAccount, AzureProof, azure_identity};
+use object_store::azure::MicrosoftAzureBuilder;
 
 use super::{
     Error, ErrorKind, Upload, Vendors,
@@ -84,10 +85,9 @@ impl Vendors {
         self.inner.stores.get(&arguments, || {
             check_container(call, container)?;
             let how = self.how(call, azure)?;
-            let account_url = match (self.endpoint("azure"), &how.endpoint) {
-                (Some(endpoint), _) => endpoint.as_str().trim_end_matches('/').to_owned(),
-                (None, Some(endpoint)) => endpoint.trim_end_matches('/').to_owned(),
-                (None, None) => format!("https://{}.blob.{}", how.account, how.suffix),
+            let account_url = match self.endpoint("azure") {
+                Some(endpoint) => endpoint.as_str().trim_end_matches('/').to_owned(),
+                None => how.url.clone(),
             };
             self.check_endpoint(call, &account_url)?;
             let mut builder = MicrosoftAzureBuilder::new()
@@ -97,11 +97,8 @@ impl Vendors {
                 .with_retry(retries())
                 .with_http_connector(self.connector(HOSTS));
             builder = match &how.proof {
-                Proof::Key(key) => builder.with_access_key(key),
-                Proof::Signature(signature) => {
-                    builder.with_config(AzureConfigKey::SasKey, signature)
-                }
-                Proof::Identity => self.identity(builder),
+                Some(proof) => proof.apply(builder),
+                None => azure_identity(builder, |name| self.inner.variables.get(name).cloned()),
             };
             let store = builder.build().map_err(|_| {
                 // what object_store says of a key quotes it
@@ -112,25 +109,6 @@ impl Vendors {
             let url = format!("{account_url}/{container}");
             Ok(Store::new(store, place, url, folder))
         })
-    }
-
-    /// Workload identity, a client's secret, else the managed identity.
-    fn identity(&self, mut builder: MicrosoftAzureBuilder) -> MicrosoftAzureBuilder {
-        use AzureConfigKey as Key;
-        for (name, key) in [
-            ("AZURE_CLIENT_ID", Key::ClientId),
-            ("AZURE_CLIENT_SECRET", Key::ClientSecret),
-            ("AZURE_TENANT_ID", Key::AuthorityId),
-            ("AZURE_AUTHORITY_HOST", Key::AuthorityHost),
-            ("AZURE_FEDERATED_TOKEN_FILE", Key::FederatedTokenFile),
-            ("AZURE_MSI_ENDPOINT", Key::MsiEndpoint),
-            ("AZURE_IDENTITY_ENDPOINT", Key::MsiEndpoint),
-        ] {
-            if let Some(value) = self.inner.variables.get(name) {
-                builder = builder.with_config(key, value);
-            }
-        }
-        builder
     }
 
     /// What the call gives, or the environment (`AZURE_STORAGE_…`, as Azure's own tools read it).
@@ -168,91 +146,42 @@ impl Vendors {
         ];
         let key = given(azure.key, &keys);
         Ok(How {
+            url: format!("https://{account}.blob.core.windows.net"),
             account,
-            proof: match key.as_str() {
-                "" => Proof::Identity,
-                key if key.contains("sig=") => Proof::Signature(bare_signature(key)),
-                key => Proof::Key(key.to_owned()),
-            },
-            endpoint: None,
-            suffix: SUFFIX.to_owned(),
+            proof: (!key.is_empty()).then(|| AzureProof::of_text(&key)),
         })
     }
 }
 
-const SUFFIX: &str = "core.windows.net";
-
-/// How a storage account is reached.
+/// How a storage account is reached; without a proof as the workload itself.
 struct How {
     account: String,
-    proof: Proof,
-    endpoint: Option<String>,
-    suffix: String,
+    proof: Option<AzureProof>,
+    url: String,
 }
 
-enum Proof {
-    Key(String),
-    Signature(String),
-    Identity,
-}
-
-fn bare_signature(signature: &str) -> String {
-    signature.trim_start_matches('?').to_owned()
-}
-
-/// `AccountName=…;AccountKey=…;EndpointSuffix=…`, or with `BlobEndpoint` and `SharedAccessSignature`.
 fn connection_string(call: &'static str, text: &str) -> Result<How, Error> {
-    let part = |name: &str| {
-        text.split(';')
-            .filter_map(|part| part.trim().split_once('='))
-            .find(|(key, _)| key.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.trim().to_owned())
-            .filter(|value| !value.is_empty())
-    };
-    let wrong = |why: &str| {
-        Err(Error::argument(
+    match AzureAccount::of_connection_string(text) {
+        Ok(account) => Ok(How {
+            account: account.name,
+            proof: Some(account.proof),
+            url: account.url,
+        }),
+        Err(why) => Err(Error::argument(
             call,
             format!("the connection string {why}"),
-        ))
-    };
-    let endpoint = part("BlobEndpoint");
-    let account = part("AccountName").or_else(|| {
-        // a shared access signature's string names the account in its endpoint's host
-        let host = endpoint.as_deref()?.split_once("://")?.1;
-        host.split(['.', '/', ':']).next().map(str::to_owned)
-    });
-    let Some(account) = account else {
-        return wrong("has no AccountName");
-    };
-    check_account(call, &account)?;
-    let proof = match (part("SharedAccessSignature"), part("AccountKey")) {
-        (Some(signature), _) => Proof::Signature(bare_signature(&signature)),
-        (None, Some(key)) => Proof::Key(key),
-        (None, None) => return wrong("has neither AccountKey nor SharedAccessSignature"),
-    };
-    Ok(How {
-        account,
-        proof,
-        endpoint,
-        suffix: part("EndpointSuffix").unwrap_or_else(|| SUFFIX.to_owned()),
-    })
+        )),
+    }
 }
 
 /// An account's name becomes part of a host's name.
 fn check_account(call: &'static str, account: &str) -> Result<(), Error> {
-    let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     if account.is_empty() {
         let why = "no storage account was given: neither accountName nor connectionString, nor AZURE_STORAGE_ACCOUNT";
         return Err(Error::argument(call, why));
     }
-    if account.len() <= 63 && account.bytes().all(fits) {
-        return Ok(());
-    }
-    let why = format!(
-        "\"{}\" can't be a storage account's name",
-        account.escape_debug()
-    );
-    Err(Error::argument(call, why))
+    gillnet_bucket::check_account(account)
+        .map_err(|why| Error::argument(call, format!("accountName {why}")))
 }
 
 fn check_container(call: &'static str, container: &str) -> Result<(), Error> {
@@ -265,37 +194,4 @@ fn check_container(call: &'static str, container: &str) -> Result<(), Error> {
         container.escape_debug()
     );
     Err(Error::argument(call, why))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn connection_strings() {
-        let read = |text: &str| connection_string(PUT, text).map_err(|error| error.to_string());
-        let whole = read("DefaultEndpointsProtocol=https;AccountName=acc;AccountKey=a2V5==;EndpointSuffix=core.chinacloudapi.cn").unwrap();
-        assert_eq!(
-            (whole.account.as_str(), whole.suffix.as_str()),
-            ("acc", "core.chinacloudapi.cn")
-        );
-        assert!(matches!(whole.proof, Proof::Key(key) if key == "a2V5=="));
-        let signed = read(
-            "BlobEndpoint=https://acc.blob.core.windows.net/;SharedAccessSignature=?sv=1&sig=x%3D",
-        )
-        .unwrap();
-        assert_eq!(signed.account, "acc");
-        assert!(matches!(signed.proof, Proof::Signature(text) if text == "sv=1&sig=x%3D"));
-        for (text, says) in [
-            ("AccountKey=hush", "no AccountName"),
-            ("AccountName=acc", "neither AccountKey"),
-            (
-                "AccountName=a.b/c;AccountKey=hush",
-                "can't be a storage account",
-            ),
-        ] {
-            let error = read(text).err().unwrap();
-            assert!(error.contains(says) && !error.contains("hush"), "{error}");
-        }
-    }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{
     Error, ErrorKind, Vendors,
     http::{Request, too_large, url_of},
-    s3::{AWS, S3Keys, domain, no_credentials},
+    s3::{AWS, S3Keys, no_credentials},
 };
 
 const CALL: &str = "vendor.kinesis.put";
@@ -40,7 +40,10 @@ impl Vendors {
         let url = match self.endpoint("kinesis") {
             Some(endpoint) => endpoint.clone(),
             None => {
-                let host = format!("https://kinesis.{region}.{}/", domain(&region));
+                let host = format!(
+                    "https://kinesis.{region}.{}/",
+                    gillnet_bucket::aws_domain(&region)
+                );
                 url_of(CALL, "endpoint", &host)?
             }
         };

@@ -26,9 +26,10 @@ const LOOKUPS: [&str; 5] = [
 ];
 
 /// Variables that say where credentials are given.
-const VARIABLES: [&str; 6] = [
+const VARIABLES: [&str; 7] = [
     "AWS_ENDPOINT_URL_STS",
     "AWS_METADATA_ENDPOINT",
+    "AWS_EC2_METADATA_SERVICE_ENDPOINT",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
     "AZURE_AUTHORITY_HOST",
     "AZURE_MSI_ENDPOINT",

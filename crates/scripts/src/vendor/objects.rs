@@ -332,6 +332,11 @@ pub(crate) fn fault(call: &'static str, place: &str, error: &object_store::Error
                 format!("{place} answered {status}{code}{detail}"),
             )
         }
+        Failure::Unsigned(why) => Error::new(
+            call,
+            ErrorKind::Credentials,
+            format!("{place}: no credentials: {why}"),
+        ),
         Failure::NoConnection(why) => Error::new(
             call,
             ErrorKind::Unreachable,

@@ -1,7 +1,8 @@
 //! `vendor.s3`: its two orders of arguments, AWS's credentials, Amazon S3 and what speaks like it.
 
+use gillnet_bucket::{aws_identity, s3_url};
 use object_store::{
-    aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, AwsCredentialProvider},
+    aws::{AmazonS3, AmazonS3Builder, AwsCredentialProvider},
     client::HttpConnector,
 };
 
@@ -193,12 +194,9 @@ impl Vendors {
         let (id, secret) = keys.map_or(("", ""), |keys| (keys.id.as_str(), &keys.secret));
         let arguments = arguments(["s3", bucket, folder, &region, id, secret]);
         self.inner.stores.get(&arguments, || {
-            let dotted = bucket.contains('.');
             let url = match self.endpoint("s3") {
                 Some(endpoint) => format!("{}/{bucket}", endpoint.as_str().trim_end_matches('/')),
-                // a certificate's wildcard covers one label
-                None if dotted => format!("https://s3.{region}.{}/{bucket}", domain(&region)),
-                None => format!("https://{bucket}.s3.{region}.{}", domain(&region)),
+                None => s3_url(bucket, &region),
             };
             check_bucket(call, bucket)?;
             self.check_endpoint(call, &url)?;
@@ -268,7 +266,6 @@ impl Vendors {
         keys: Option<&S3Keys>,
         url: &str,
     ) -> Result<AmazonS3, Error> {
-        use AmazonS3ConfigKey as Key;
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(bucket)
             .with_region(region)
@@ -284,38 +281,8 @@ impl Vendors {
                     .with_secret_access_key(&keys.secret);
             }
             None => {
-                for (name, key) in [
-                    ("AWS_ACCESS_KEY_ID", Key::AccessKeyId),
-                    ("AWS_SECRET_ACCESS_KEY", Key::SecretAccessKey),
-                    ("AWS_SESSION_TOKEN", Key::Token),
-                    ("AWS_WEB_IDENTITY_TOKEN_FILE", Key::WebIdentityTokenFile),
-                    ("AWS_ROLE_ARN", Key::RoleArn),
-                    ("AWS_ROLE_SESSION_NAME", Key::RoleSessionName),
-                    ("AWS_ENDPOINT_URL_STS", Key::StsEndpoint),
-                    ("AWS_METADATA_ENDPOINT", Key::MetadataEndpoint),
-                    (
-                        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-                        Key::ContainerCredentialsRelativeUri,
-                    ),
-                    (
-                        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-                        Key::ContainerCredentialsFullUri,
-                    ),
-                    (
-                        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
-                        Key::ContainerAuthorizationTokenFile,
-                    ),
-                ] {
-                    if let Some(value) = self.inner.variables.get(name) {
-                        builder = builder.with_config(key, value);
-                    }
-                }
-                if domain(region) != DOMAIN
-                    && !self.inner.variables.contains_key("AWS_ENDPOINT_URL_STS")
-                {
-                    let sts = format!("https://sts.{region}.{}", domain(region));
-                    builder = builder.with_config(Key::StsEndpoint, sts);
-                }
+                let variable = |name: &str| self.inner.variables.get(name).cloned();
+                builder = aws_identity(builder, region, variable);
             }
         }
         builder
@@ -339,17 +306,6 @@ pub(crate) fn no_credentials(call: &'static str, error: &object_store::Error) ->
         kind: ErrorKind::Credentials,
         message,
         ..fault
-    }
-}
-
-const DOMAIN: &str = "amazonaws.com";
-
-/// The domain of a region's services.
-pub(crate) fn domain(region: &str) -> &'static str {
-    if region.starts_with("cn-") {
-        "amazonaws.com.cn"
-    } else {
-        DOMAIN
     }
 }
 

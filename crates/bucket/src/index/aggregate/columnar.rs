@@ -15,6 +15,7 @@ use parquet::arrow::arrow_reader::{
 };
 
 use super::super::columns::BASE;
+use super::super::prune::Prune;
 use super::super::query::{Cost, EntriesFile, Question};
 use super::super::stored::KIND;
 use super::super::{Error, KnownProtocol};
@@ -80,13 +81,18 @@ impl EntriesFile {
         let options = ArrowReaderOptions::new().with_schema(schema);
         let metadata = Arc::clone(self.metadata.metadata());
         let metadata = ArrowReaderMetadata::try_new(metadata, options)?;
-        for (number, group) in self.metadata.metadata().row_groups().iter().enumerate() {
+        let footer = Prune {
+            metadata: self.metadata.metadata(),
+            remote: &self.remote,
+        };
+        for (number, group) in footer.metadata.row_groups().iter().enumerate() {
             if !goes_on() {
                 break;
             }
-            if self.may_match(group, question)? {
+            if footer.may_match(number, question)? {
                 cost.rows += u64::try_from(group.num_rows()).unwrap_or(0);
-                let mut reading = Reading::new(&plan, question, group, metadata.schema());
+                let times = footer.times(number);
+                let mut reading = Reading::new(&plan, question, group, times, metadata.schema());
                 self.read(number, &metadata, &mut reading, &mut table, seen)?;
             }
             self.remote.forget();

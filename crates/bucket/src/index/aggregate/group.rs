@@ -10,7 +10,8 @@ use gillnet_kfl::rows::{Column, Row};
 use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::statistics::Statistics;
 
-use super::super::query::{Question, column, ints};
+use super::super::prune::place;
+use super::super::query::Question;
 use super::super::stored::Kind;
 use super::coded::{Coder, Combiner};
 use super::columnar::{Seen, is_within, lock};
@@ -50,14 +51,16 @@ pub(super) struct Reading<'q> {
 }
 
 impl<'q> Reading<'q> {
+    /// A group with what its statistics say of its times.
     pub(super) fn new(
         plan: &'q Plan,
         question: &'q Question<'q>,
         group: &RowGroupMetaData,
+        times: Option<(i64, i64)>,
         schema: &SchemaRef,
     ) -> Reading<'q> {
         let columns = plan.columns.iter().map(|name| {
-            let leaf = column(group, name);
+            let leaf = place(group, name);
             let field = schema.field_with_name(name).ok();
             let of = field.map(|field| field.data_type());
             InGroup {
@@ -71,9 +74,6 @@ impl<'q> Reading<'q> {
             }
         });
         let mut columns: Vec<InGroup> = columns.collect();
-        let times = columns[plan.time]
-            .leaf
-            .and_then(|leaf| ints(group.column(leaf).statistics()?));
         let (first, last) = times.unwrap_or((i64::MIN, i64::MAX));
         let all_within = times.is_some()
             && is_within(first, question.within)

@@ -13,10 +13,11 @@ mod tree;
 
 use crate::observe::{self, Cel, Wrong, kfl2};
 use crate::random::Random;
+use crate::sql;
 use crate::support::{Sample, at, e1, large};
 use cel::{Context, Program};
 use gillnet_entry::Bump;
-use gillnet_kfl::Env;
+use gillnet_kfl::{Env, compile};
 use make::{Maker, entry};
 use other::{context, ours, read, variables};
 use std::sync::Arc;
@@ -158,6 +159,36 @@ impl Stage<'_> {
             None => tree,
         }
     }
+}
+
+/// What is made is the same as SQL, where SQL can say it.
+#[test]
+fn made_filters_are_the_same_in_sql() {
+    let (env, variables) = (large(), variables());
+    let (mut said, mut matched) = (0, 0);
+    for seed in 0..CASES / 4 {
+        let mut random = Random(seed);
+        let sample = entry(&mut random);
+        let mut maker = Maker {
+            random,
+            variables: &variables,
+            locals: Vec::new(),
+        };
+        let text = maker.make(Ty::Bool, 4).render(false);
+        let Ok(filter) = compile(&env, &text, &kfl2(false, at(NOW))) else {
+            continue;
+        };
+        let arena = Bump::new();
+        sample.with(&arena, |entry| {
+            let matches = filter.matches(entry);
+            let all = sql::agree(&env, &filter, entry, matches);
+            said += u64::from(all);
+            matched += u64::from(all && matches);
+        });
+    }
+    // else the cases say little
+    assert!(said > CASES / 40, "{said} can be said");
+    assert!(matched > said / 10, "{matched} of {said} match");
 }
 
 #[test]

@@ -25,10 +25,7 @@ mod reports;
 mod snapshots;
 mod telemetry;
 
-// shared with the tests of vendor calls, which use all of them
-#[allow(dead_code)]
-#[path = "../../../tests/vendor/emulators.rs"]
-pub(super) mod emulators;
+// shared with the tests of vendor calls, which use all of it
 #[allow(dead_code)]
 #[path = "../../../tests/vendor/sink.rs"]
 pub(super) mod sink;
@@ -37,6 +34,7 @@ use super::lifecycle::World;
 use super::stage::Stage;
 use gillnet_entry::Workload;
 use gillnet_names::{Names, NamesConfig, StaticName};
+pub(super) use gillnet_testkit::emulators;
 use serde_json::Value;
 use sink::Sink;
 use std::sync::Arc;

@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::failure::NoCredentials;
 use object_store::{CredentialProvider, gcp::GcpCredential};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -260,7 +261,10 @@ impl Tokens {
                 Some(token) => Ok(Arc::clone(&token.credential)),
                 None => Err(object_store::Error::Generic {
                     store: "GCS",
-                    source: format!("{} gives no token: {error}", self.account()).into(),
+                    source: Box::new(NoCredentials(format!(
+                        "{} gives no token: {error}",
+                        self.account()
+                    ))),
                 }),
             },
         }

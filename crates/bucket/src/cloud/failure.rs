@@ -7,6 +7,8 @@ use object_store::client::{HttpError, HttpErrorKind};
 pub enum Failure {
     /// The server answered: status and body.
     Answer(u16, String),
+    /// There are no credentials to sign it with: nothing was sent.
+    Unsigned(String),
     /// The connection could not be made: nothing was sent.
     NoConnection(String),
     /// Sent, perhaps in part, and no whole answer.
@@ -18,6 +20,13 @@ pub enum Failure {
 /// What stands before the status in the text of a refused request; object_store's error type that
 /// holds it is private.
 const STATUS_TEXT: &str = "Server returned non-2xx status code: ";
+/// What it says where a redirection has no address; S3 answers so from a bucket's wrong region.
+const REDIRECT_TEXT: &str = "Received redirect without LOCATION";
+
+/// What gives credentials gave none.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct NoCredentials(pub String);
 
 impl Failure {
     /// Reads an error of object_store.
@@ -27,6 +36,12 @@ impl Failure {
         let mut deepest = error.to_string();
         while let Some(cause) = at {
             let text = cause.to_string();
+            if let Some(missing) = cause.downcast_ref::<NoCredentials>() {
+                return Self::Unsigned(missing.0.clone());
+            }
+            if text.starts_with(REDIRECT_TEXT) {
+                return Self::Answer(301, String::new());
+            }
             if let Some(answer) = text.strip_prefix(STATUS_TEXT) {
                 let (head, body) = answer.split_once(": ").unwrap_or((answer, ""));
                 let status = head
@@ -61,7 +76,13 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     last.to_string()
 }
 
-/// The text of a tag of an XML error, or the message of a JSON one.
+/// The code of an XML error: `SlowDown`, `BlobAlreadyExists`; empty where there is none.
+pub(crate) fn code(body: &str) -> &str {
+    let between = || Some(body.split_once("<Code>")?.1.split_once("</Code>")?.0.trim());
+    between().unwrap_or_default()
+}
+
+/// The first line of a tag's text in an XML error, or the message of a JSON one.
 pub fn said(body: &str) -> Option<&str> {
     let between =
         |open: &str, close: &str| Some(body.split_once(open)?.1.split_once(close)?.0.trim());
@@ -69,5 +90,6 @@ pub fn said(body: &str) -> Option<&str> {
         .or_else(|| between("<Message>", "</Message>"))
         .or_else(|| between("\"message\":\"", "\""))
         .or_else(|| between("\"message\": \"", "\""))
+        .and_then(|text| text.lines().next())
         .filter(|text| !text.is_empty() && text.len() < 500)
 }
