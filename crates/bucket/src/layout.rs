@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! gillnet.json
-//! packets/cluster=C/recording=R/date=YYYY-MM-DD/hour=HH/NODE_RUN_SEQ.pcapng.gz
+//! packets/cluster=C/recording=R/date=YYYY-MM-DD/hour=HH/NODE_RUN_SEQ.pcapng.gz   (or .pcapng, or .pcap)
 //! streams/cluster=C/recording=R/date=YYYY-MM-DD/hour=HH/NODE_RUN_SEQ.parquet
 //! entries/cluster=C/recording=R/date=YYYY-MM-DD/hour=HH/NODE_RUN_SEQ.parquet
 //! names/cluster=C/recording=R/date=YYYY-MM-DD/hour=HH/NODE_RUN_SEQ/name_resolution_history.json
@@ -26,7 +26,47 @@ pub const FORMAT: &str = "{\"format\":\"gillnet\",\"version\":1}\n";
 pub const NAME_HISTORY: &str = "name_resolution_history.json";
 
 const HOUR_NS: i64 = 3_600_000_000_000;
-const PACKETS_END: &str = ".pcapng.gz";
+
+/// What packet objects are written as.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum PacketFormat {
+    /// pcapng in gzip members: a seventh of the size.
+    #[default]
+    PcapngGz,
+    /// pcapng as it is.
+    Pcapng,
+    /// Classic pcap, all on Ethernet, for programs that read nothing else. What pcapng has in comments is in `streams/`
+    /// alone, so it needs an index.
+    Pcap,
+}
+
+impl PacketFormat {
+    /// All of them.
+    pub const ALL: [PacketFormat; 3] = [Self::PcapngGz, Self::Pcapng, Self::Pcap];
+
+    /// What it is called, in configurations and at the end of keys.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::PcapngGz => "pcapng.gz",
+            Self::Pcapng => "pcapng",
+            Self::Pcap => "pcap",
+        }
+    }
+
+    /// That of a packet object, by its key or what is behind it.
+    #[must_use]
+    pub fn of_key(key: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|format| format.stem(key).is_some())
+    }
+
+    /// A key without its end.
+    fn stem(self, key: &str) -> Option<&str> {
+        key.strip_suffix(self.name())?.strip_suffix('.')
+    }
+}
 const INDEX_END: &str = ".parquet";
 
 /// An hour of UTC.
@@ -144,10 +184,16 @@ pub enum Part {
 }
 
 impl ObjectName {
-    /// Key of the object with the packets.
+    /// Key of the object with the packets, in the usual format.
     #[must_use]
     pub fn packets_key(&self) -> String {
-        format!("packets/{self}{PACKETS_END}")
+        self.packets_key_as(PacketFormat::default())
+    }
+
+    /// Key of the object with the packets.
+    #[must_use]
+    pub fn packets_key_as(&self, format: PacketFormat) -> String {
+        format!("packets/{self}.{}", format.name())
     }
 
     /// Key of the index of its streams.
@@ -177,7 +223,7 @@ impl ObjectName {
         let part = if last == NAME_HISTORY {
             last = parts.pop()?;
             Part::Names
-        } else if let Some(name) = last.strip_suffix(PACKETS_END) {
+        } else if let Some(name) = PacketFormat::ALL.iter().find_map(|of| of.stem(last)) {
             last = name;
             Part::Packets
         } else {
@@ -390,6 +436,17 @@ mod tests {
     }
 
     #[test]
+    fn every_format_of_packets_has_its_key() {
+        let object = name("c", "r", 0, "n.pcap", 1, 2);
+        for format in PacketFormat::ALL {
+            let key = object.packets_key_as(format);
+            assert_eq!(PacketFormat::of_key(&key), Some(format));
+            let parsed = Some((Part::Packets, object.clone()));
+            assert_eq!(ObjectName::parse(&key), parsed, "{key}");
+        }
+    }
+
+    #[test]
     fn names_sort_as_they_were_made() {
         let keys: Vec<String> = [1, 2, 10, 99, 1_000_000]
             .map(|seq| name("c", "r", 0, "n", 1, seq).packets_key())
@@ -408,7 +465,8 @@ mod tests {
             good.replace("1970-01-01", "1970-1-1"),
             good.replace("0000000002", "2"),
             good.replace("0000000000000001", "1"),
-            good.replace(".pcapng.gz", ".pcap"),
+            good.replace(".pcapng.gz", ".pcap.gz"),
+            good.replace(".pcapng.gz", "pcap"),
             good.replace("cluster=c", "cluster=%zz"),
             good.replace("packets/cluster=c/", "packets/"),
         ] {

@@ -335,6 +335,7 @@ impl RecordedBackend {
             within: self.within,
             tap: None,
             needs,
+            strict: false,
             stream,
             among: None,
         }

@@ -87,8 +87,22 @@ pub struct Recording {
     pub prefix: String,
     /// Whether an index is made of what is recorded.
     pub index: bool,
+    /// What packets are written as: `pcapng.gz`, `pcapng`, `pcap`.
+    pub format: PacketFormat,
     #[serde(flatten)]
     unknown: BTreeMap<String, serde_json::Value>,
+}
+
+/// `recording.format`.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+pub enum PacketFormat {
+    #[default]
+    #[serde(rename = "pcapng.gz")]
+    PcapngGz,
+    #[serde(rename = "pcapng")]
+    Pcapng,
+    #[serde(rename = "pcap")]
+    Pcap,
 }
 
 /// A rule of `recording.rules`.

@@ -64,6 +64,29 @@ pub fn of_bucket(error: gillnet_bucket::BucketError) -> anyhow::Error {
     }
 }
 
+/// Whether a fault of a source is one of the way to it: later it may work.
+pub fn is_unreachable(error: &gillnet_capture::Error) -> bool {
+    let passing = |error: &gillnet_bucket::BucketError| {
+        !matches!(
+            error.kind,
+            gillnet_bucket::ErrorKind::NotFound | gillnet_bucket::ErrorKind::Other
+        )
+    };
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<gillnet_bucket::BucketError>() {
+            return passing(error);
+        }
+        let inner = error.downcast_ref::<std::io::Error>();
+        if let Some(inner) = inner.and_then(std::io::Error::get_ref) {
+            next = Some(inner);
+            continue;
+        }
+        next = error.source();
+    }
+    false
+}
+
 /// Says what went wrong on standard error and gives the exit code.
 pub fn code(result: anyhow::Result<Done>) -> ExitCode {
     match result {

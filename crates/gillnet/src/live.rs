@@ -1,7 +1,7 @@
 //! Recording this host: source, shard, recorder and their configuration, which may change while they run.
 
 use crate::cli::{self, CaptureArgs, Shared};
-use crate::config::{Config, Rule};
+use crate::config::{Config, PacketFormat, Rule};
 use crate::exit;
 use crate::identity::{DataDir, Identity};
 use crate::own;
@@ -9,6 +9,7 @@ use crate::scan;
 use crate::scripting;
 use anyhow::Context;
 use gillnet_api::{LiveStore, RecordingStatus, Speech};
+use gillnet_bucket::layout;
 use gillnet_bucket::{Access, Bucket, BucketError, Destination, connect};
 use gillnet_capture::{
     Ahead, LiveConfig, Ring, Source, Store, expand, open_files, open_live, turns,
@@ -493,7 +494,18 @@ fn recorder_config(
         identity.node.clone(),
         run,
     );
+    let format = match config.recording.format {
+        PacketFormat::PcapngGz => layout::PacketFormat::PcapngGz,
+        PacketFormat::Pcapng => layout::PacketFormat::Pcapng,
+        PacketFormat::Pcap if config.recording.index => layout::PacketFormat::Pcap,
+        PacketFormat::Pcap => {
+            return Err(crate::exit::usage(anyhow::anyhow!(
+                "recording.format: pcap has no place for the streams' names and for what is missing of them, so it needs the index that says it; set recording.index: true, or another format"
+            )));
+        }
+    };
     Ok(RecorderConfig {
+        format,
         object_size: config
             .recording
             .object_size

@@ -59,6 +59,7 @@ pub fn run(shared: &Shared, args: &QueryArgs) -> anyhow::Result<Done> {
         within,
         tap: None,
         needs,
+        strict: false,
         stream: None,
         among: None,
     };

@@ -7,7 +7,7 @@ use crate::inputs::{Inputs, Pending, Reading};
 use gillnet_api::StreamKey;
 use gillnet_bucket::StreamSet;
 use gillnet_bucket::index::{Cost, KnownProtocol, Question, on_rows};
-use gillnet_capture::Ring;
+use gillnet_capture::{Error, Event, Interface, Ring, Source, SourceStats, Store};
 use gillnet_entry::Entry;
 use gillnet_kfl::rows::{self, RowFilter};
 use gillnet_names::Names;
@@ -16,7 +16,7 @@ use gillnet_pipeline::{
     run,
 };
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Ring for sources that are not mapped: compressed files, archives, standard input.
@@ -34,6 +34,8 @@ pub struct Scan<'c> {
     pub tap: Option<Box<dyn FnMut() -> FrameTap + 'c>>,
     /// What is needed of an entry.
     pub needs: Needs,
+    /// Whether a fault of the way to the packets ends the reading: it is no damage of what is read, and later it may work.
+    pub strict: bool,
     /// The only stream that is wanted: of a recording with an index nothing else is fetched.
     pub stream: Option<&'c StreamKey>,
     /// Of all that processes recorded, only what these did; see [`Pending::recorder`].
@@ -60,9 +62,20 @@ pub struct Summary {
     pub faults: Vec<String>,
     /// Why reading stopped early.
     pub failed: Option<String>,
+    /// Whether that was because something is not reachable or not allowed.
+    unreachable: bool,
 }
 
 impl Summary {
+    /// Why reading stopped early.
+    pub fn failure(&self) -> Option<anyhow::Error> {
+        let error = anyhow::anyhow!("{}", self.failed.as_ref()?);
+        Some(match self.unreachable {
+            true => exit::unreachable(error),
+            false => error,
+        })
+    }
+
     /// A failure where nothing could be read at all, or reading stopped early.
     pub fn outcome(&self) -> anyhow::Result<()> {
         match &self.failed {
@@ -185,6 +198,19 @@ impl Scan<'_> {
                 summary.faults.push(format!("{place}: {error}"));
             }
         }
+        let broken = Broken::default();
+        let mut consumer = consumer;
+        if self.strict {
+            let (of_source, of_entries) = (Arc::clone(&broken), Arc::clone(&broken));
+            source = Box::new(Strict {
+                inner: source,
+                broken: of_source,
+            });
+            consumer = Box::new(UntilBroken {
+                inner: consumer,
+                broken: of_entries,
+            });
+        }
         let keep = match source.store() {
             Some(store) => Keep::Mapped(store),
             None => Keep::Ring(Ring::create(Some(&std::env::temp_dir()), RING)?),
@@ -203,6 +229,11 @@ impl Scan<'_> {
         let counters = control.board().read();
         summary.counters.add(&counters);
         drop(shard);
+        if let Some(failed) = broken.get() {
+            summary.failed = Some(failed.clone());
+            summary.unreachable = true;
+            return Ok(false);
+        }
         match ended {
             Ended::Source => Ok(true),
             Ended::Stopped => Ok(false),
@@ -335,6 +366,58 @@ impl Indexed {
 
 fn told(cost: Cost) {
     tracing::debug!(rows = cost.rows, bytes = cost.bytes, "an index was read");
+}
+
+/// Why what is read cannot be reached any more.
+type Broken = Arc<OnceLock<String>>;
+
+/// A source that ends where it cannot be reached.
+struct Strict {
+    inner: Box<dyn Source>,
+    broken: Broken,
+}
+
+impl Source for Strict {
+    fn next(&mut self) -> Result<Event<'_>, Error> {
+        if self.broken.get().is_some() {
+            return Ok(Event::End);
+        }
+        match self.inner.next() {
+            Err(error) if exit::is_unreachable(&error) => {
+                self.broken.get_or_init(|| error.to_string());
+                Ok(Event::End)
+            }
+            other => other,
+        }
+    }
+
+    fn interfaces(&self) -> &[Interface] {
+        self.inner.interfaces()
+    }
+
+    fn stats(&mut self) -> SourceStats {
+        self.inner.stats()
+    }
+
+    fn store(&self) -> Option<Store> {
+        self.inner.store()
+    }
+}
+
+/// Takes no entry that is one only because its source has ended early.
+struct UntilBroken {
+    inner: Box<dyn Consumer>,
+    broken: Broken,
+}
+
+impl Consumer for UntilBroken {
+    fn entry(&mut self, entry: &Entry<'_>, matched: Matched) -> bool {
+        self.broken.get().is_none() && self.inner.entry(entry, matched)
+    }
+
+    fn flush(&mut self) {
+        self.inner.flush();
+    }
 }
 
 /// Lets through what began within a span of time.

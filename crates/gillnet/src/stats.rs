@@ -295,6 +295,7 @@ fn table(
         within,
         tap: None,
         needs: Needs::Packets,
+        strict: false,
         stream: None,
         among: None,
     };

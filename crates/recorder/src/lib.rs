@@ -29,6 +29,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gillnet_bucket::layout::PacketFormat;
 use gillnet_bucket::{Bucket, BucketError};
 
 pub use clock::{Clock, SystemClock};
@@ -58,6 +59,8 @@ pub struct RecorderConfig {
     pub shards: usize,
     /// Bytes of frames that may wait for the disk, over all shards.
     pub queue_bytes: usize,
+    /// What packets are written as. [`PacketFormat::Pcap`] needs [`Deps::dissection`].
+    pub format: PacketFormat,
     /// An object is sealed at this many bytes of packets.
     pub object_size: u64,
     /// The most bytes in the spool.
@@ -78,6 +81,7 @@ impl RecorderConfig {
             run,
             shards: 1,
             queue_bytes: 64 << 20,
+            format: PacketFormat::default(),
             object_size: 32 << 20,
             spool_limit: 1 << 30,
             upload_spread: Duration::from_secs(5),

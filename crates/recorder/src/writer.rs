@@ -350,11 +350,12 @@ impl Writer {
             }
         };
         let log = &mut active.logs[at];
-        if !log.said.interfaces.contains(&frame.interface) {
+        // what is not known yet is said as soon as it is
+        if !log.said.interfaces.contains(&frame.interface)
+            && let Some(known) = self.interfaces.get(&frame.interface.0)
+        {
             log.said.interfaces.insert(frame.interface);
-            if let Some(known) = self.interfaces.get(&frame.interface.0) {
-                log.put(|out| record::put_interface(out, frame.interface.0, known));
-            }
+            log.put(|out| record::put_interface(out, frame.interface.0, known));
         }
         if log.said.streams.insert(frame.stream)
             && let Some(live) = self.streams.get_mut(&frame.stream)

@@ -168,6 +168,10 @@ pub struct StreamPlace {
     pub first: i64,
     /// Latest time of a packet.
     pub last: i64,
+    /// Packets that are known to be missing.
+    pub missing: u64,
+    /// Since when it is whole, where its beginning is missing.
+    pub truncated_before: Option<i64>,
 }
 
 /// Shows where each stream of an object is, in the order of the object, by the object's file. A row that has not all of
@@ -193,6 +197,8 @@ pub fn stream_places(
         "packets",
         "first",
         "last",
+        "missingPackets",
+        "truncatedBefore",
     ];
     let columns = schema.columns().iter().enumerate();
     let leaves: Vec<usize> = columns
@@ -239,6 +245,8 @@ pub fn stream_places(
                     packets: int("packets", row)?,
                     first: time("first", row)?,
                     last: time("last", row)?,
+                    missing: int("missingPackets", row).unwrap_or(0),
+                    truncated_before: time("truncatedBefore", row),
                 })
             };
             if let Some(place) = place() {

@@ -4,6 +4,8 @@
 //! ([`About`]), and the interface blocks. Each further member is a run of one stream's packets;
 //! small streams share one. The first packet of each stream has a comment that names the stream and
 //! says what is missing before it ([`StreamStart`]). Any program that reads `.pcapng.gz` reads it.
+//! Objects of plain pcapng are the same without packing; those of classic pcap have no comments, and `streams/` says what
+//! would stand in them.
 
 mod about;
 mod member;

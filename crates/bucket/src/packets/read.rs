@@ -113,6 +113,9 @@ impl<R: Read> Read for Unpacker<R> {
 /// shorter); `None` where it says nothing that is understood.
 #[must_use]
 pub fn read_about(first: &[u8]) -> Option<Totals> {
+    if let Some(comment) = section_comment(first) {
+        return parse_totals(comment);
+    }
     let mut unpacked = Vec::new();
     // what is cut off behind the first member fails, after the block that is wanted was given
     let _ = Unpacker::new(first)

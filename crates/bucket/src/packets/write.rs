@@ -4,11 +4,16 @@ use std::io::{self, ErrorKind, Write};
 use std::mem;
 
 use gillnet_capture::{
-    PacketDirection,
+    LinkType, PacketDirection,
     turns::Idle,
-    write::{PacketBlock, SectionBlock, interface_block, packet_block, section_block},
+    write::{
+        PacketBlock, PcapResolution, PcapWriter, SectionBlock, interface_block, packet_block,
+        section_block,
+    },
 };
 use sha2::{Digest, Sha256};
+
+use crate::layout::PacketFormat;
 
 use super::{About, StreamId, StreamStart, Totals, member::Packer};
 
@@ -41,6 +46,8 @@ pub struct Placed {
     pub offset: u64,
     /// Where its last member ends.
     pub end: u64,
+    /// How many packets of it are there.
+    pub packets: u64,
 }
 
 /// What was written.
@@ -56,12 +63,16 @@ pub struct Written {
     pub sha256: [u8; 32],
     /// Where its streams are, each as often as it begins.
     pub placed: Vec<Placed>,
+    /// Packets that have no form in the format, and are not there.
+    pub left_out: u64,
 }
 
 /// Writes one packet object: [`PacketWriter::begin`] a stream, then its packets in their order,
 /// then the next stream. Holds at most one member in memory.
 pub struct PacketWriter<'a, W> {
     out: W,
+    format: PacketFormat,
+    left_out: u64,
     /// `None` after a panic while it packed.
     packer: Option<Packer>,
     idle: Option<&'a Idle>,
@@ -72,7 +83,8 @@ pub struct PacketWriter<'a, W> {
     begun_at: usize,
     /// Whether a piece of the present stream is written already: it shares no member then.
     is_large: bool,
-    interfaces: usize,
+    /// Link types of the interfaces.
+    links: Vec<LinkType>,
     promised: Totals,
     totals: Totals,
     unpacked: u64,
@@ -101,15 +113,26 @@ impl<'a, W: Write> PacketWriter<'a, W> {
     /// # Errors
     /// Those of `out`.
     pub fn new(out: W, about: &About<'_>) -> io::Result<Self> {
+        Self::with_format(out, about, PacketFormat::default())
+    }
+
+    /// Begins an object of a format. What is not packed has members all the same: they are ranges of it. In classic pcap,
+    /// comments, interfaces and directions are left out.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn with_format(out: W, about: &About<'_>, format: PacketFormat) -> io::Result<Self> {
         let mut writer = Self {
             out,
+            format,
+            left_out: 0,
             packer: Some(Packer::new()?),
             idle: None,
             hash: Sha256::new(),
             blocks: Vec::with_capacity(PIECE + SHARED),
             begun_at: 0,
             is_large: false,
-            interfaces: about.interfaces.len(),
+            links: about.interfaces.iter().map(|of| of.link).collect(),
             promised: about.totals,
             totals: Totals::default(),
             unpacked: 0,
@@ -119,6 +142,11 @@ impl<'a, W: Write> PacketWriter<'a, W> {
             unplaced: 0,
             placed_at: 0,
         };
+        if format == PacketFormat::Pcap {
+            PcapWriter::new(&mut writer.blocks, PcapResolution::Nano)?;
+            writer.close_member(writer.blocks.len())?;
+            return Ok(writer);
+        }
         let comment = about.to_string();
         let section = SectionBlock {
             os: Some(std::env::consts::OS),
@@ -158,7 +186,7 @@ impl<'a, W: Write> PacketWriter<'a, W> {
     /// # Errors
     /// Those of `out`; [`ErrorKind::InvalidInput`] where its interface is none of the object's.
     pub fn packet(&mut self, packet: &Packet<'_>) -> io::Result<()> {
-        if packet.iface as usize >= self.interfaces {
+        if packet.iface as usize >= self.links.len() {
             return Err(io::Error::new(
                 ErrorKind::InvalidInput,
                 "a packet of an interface that the object does not have",
@@ -177,24 +205,43 @@ impl<'a, W: Write> PacketWriter<'a, W> {
                 // nothing of those before is in the member to come
                 self.unplaced = self.placed.len();
             }
-            let (offset, end) = (u64::MAX, u64::MAX);
-            self.placed.push(Placed { id, offset, end });
+            self.placed.push(Placed {
+                id,
+                offset: u64::MAX,
+                end: u64::MAX,
+                packets: 0,
+            });
             self.placed_at = self.blocks.len();
             comment
         });
         self.totals.add(ts);
-        packet_block(
-            &mut self.blocks,
-            &PacketBlock {
-                iface,
-                ts,
-                wire_len,
-                direction,
-                data,
-                comment: comment.as_deref(),
-                custom: &[],
-            },
-        );
+        let is_there = match self.format {
+            PacketFormat::Pcap => {
+                let link = self.links.get(iface as usize).copied();
+                let link = link.unwrap_or(LinkType::Ethernet);
+                PcapWriter::go_on(&mut self.blocks, PcapResolution::Nano)
+                    .frame(ts, link, wire_len, data)?
+            }
+            PacketFormat::PcapngGz | PacketFormat::Pcapng => {
+                packet_block(
+                    &mut self.blocks,
+                    &PacketBlock {
+                        iface,
+                        ts,
+                        wire_len,
+                        direction,
+                        data,
+                        comment: comment.as_deref(),
+                        custom: &[],
+                    },
+                );
+                true
+            }
+        };
+        if let Some(placed) = self.placed.last_mut() {
+            placed.packets += u64::from(is_there);
+        }
+        self.left_out += u64::from(!is_there);
         if self.begun_at > 0 && self.blocks.len() > SHARED {
             // the streams before this one fill a member, and this one gets its own
             self.close_member(self.begun_at)?;
@@ -230,6 +277,7 @@ impl<'a, W: Write> PacketWriter<'a, W> {
             unpacked,
             packed,
             placed,
+            left_out,
             ..
         } = self;
         Ok((
@@ -240,6 +288,7 @@ impl<'a, W: Write> PacketWriter<'a, W> {
                 packed,
                 sha256: hash.finalize().into(),
                 placed,
+                left_out,
             },
         ))
     }
@@ -249,8 +298,12 @@ impl<'a, W: Write> PacketWriter<'a, W> {
         if len == 0 {
             return Ok(());
         }
-        self.pack(len)?;
-        let member = self.packer.as_ref().map_or(&[][..], Packer::packed);
+        let member = if self.format == PacketFormat::PcapngGz {
+            self.pack(len)?;
+            self.packer.as_ref().map_or(&[][..], Packer::packed)
+        } else {
+            self.blocks.get(..len).unwrap_or_default()
+        };
         self.out.write_all(member)?;
         self.hash.update(member);
         self.unpacked += len as u64;

@@ -32,7 +32,7 @@ pub use selection::{Selected, Selection, StreamSet};
 
 use crate::{
     Access, Bucket, BucketError, Credentials, Destination, ErrorKind, ObjectMeta, connect,
-    layout::{FORMAT_KEY, NAME_HISTORY, ObjectName, Part, TimeRange},
+    layout::{FORMAT_KEY, NAME_HISTORY, ObjectName, PacketFormat, Part, TimeRange},
     packets::{Missing, StreamId},
 };
 
@@ -254,6 +254,15 @@ struct Object {
     size: u64,
     /// What is read of it, where that is not all.
     only: Option<Only>,
+    /// Its file of streams, with its size, where its own format does not say what its streams are.
+    beside: Option<(String, u64)>,
+}
+
+impl Object {
+    /// Whether it is one of classic pcap, which says nothing of itself.
+    fn is_bare(&self) -> bool {
+        PacketFormat::of_key(&self.key) == Some(PacketFormat::Pcap)
+    }
 }
 
 /// The files of one process.
@@ -321,6 +330,7 @@ impl Found {
             size: meta.size,
             key: meta.key,
             only: None,
+            beside: None,
         };
         match part {
             Part::Packets => recorded.packets.push(object(meta)),
@@ -464,7 +474,14 @@ impl Group {
     /// # Errors
     /// Those of [`gillnet_capture::open_files`]. What is wrong with an object or capture is an error
     /// of the source, and what follows is read.
-    pub fn into_source(self) -> Result<Box<dyn RecordedSource>, gillnet_capture::Error> {
+    pub fn into_source(mut self) -> Result<Box<dyn RecordedSource>, gillnet_capture::Error> {
+        if let Content::Objects(objects) = &self.content {
+            // of classic pcap only the files of streams say which times an object covers
+            let unknown = |object: &Object| object.is_bare() && object.only.is_none();
+            if objects.iter().any(unknown) {
+                self = self.only(&Selection::default()).0;
+            }
+        }
         match self.content {
             Content::Objects(objects) => Ok(Box::new(merge::Merged::new(self.shared, objects))),
             Content::Captures(captures) => captures.into_source(),

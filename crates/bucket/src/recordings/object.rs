@@ -1,6 +1,7 @@
 //! One packet object, unpacked into mapped files and ordered by time.
 
 use std::{
+    collections::VecDeque,
     io,
     path::Path,
     sync::{
@@ -14,7 +15,9 @@ use gillnet_capture::{
 };
 
 use super::{Object, Only, Progress, Shared, StreamSet, reader::ObjectReader};
-use crate::packets::{StreamStart, Totals, Unpacker};
+use crate::index::stream_places;
+use crate::layout::PacketFormat;
+use crate::packets::{Cause, Missing, StreamStart, Totals, Unpacker};
 
 /// Size of the mapped files that frames are unpacked into.
 const RING: u64 = 16 << 20;
@@ -103,6 +106,64 @@ struct Slot {
     at: u64,
 }
 
+/// The streams of an object of classic pcap, in its order, each with the number of its packets: what comments say elsewhere.
+struct Runs(VecDeque<(StreamStart, u64)>, bool);
+
+impl Runs {
+    /// Those that are in what is read of it.
+    fn read(shared: &Shared, object: &Object) -> Result<Self, Error> {
+        let place = shared.bucket.place(&object.key);
+        let failed = |message: String| Error::Open {
+            file: place.clone().into(),
+            source: io::Error::new(io::ErrorKind::InvalidData, message),
+        };
+        let Some((key, size)) = &object.beside else {
+            return Err(failed(
+                "it is a pcap, and the file of streams/ that says what is in it is not there; a copy under another name is read as any capture"
+                    .to_owned(),
+            ));
+        };
+        let ranges = object.only.as_ref().and_then(|only| only.ranges.as_ref());
+        let mut runs = VecDeque::new();
+        let read = stream_places(&shared.bucket, key, *size, &mut |place| {
+            let offset = place.range.offset;
+            if ranges.is_none_or(|ranges| ranges.iter().any(|range| range.contains(&offset))) {
+                let is_missing = place.missing > 0 || place.truncated_before.is_some();
+                let missing = is_missing.then(|| Missing {
+                    packets: (place.missing > 0).then_some(place.missing),
+                    before: place.truncated_before.unwrap_or(place.first),
+                    cause: match place.truncated_before {
+                        Some(_) => Cause::Ring,
+                        None => Cause::Lost,
+                    },
+                });
+                let start = StreamStart {
+                    id: place.id,
+                    missing,
+                    lost_behind: 0,
+                    continued: false,
+                };
+                if place.packets > 0 {
+                    runs.push_back((start, place.packets));
+                }
+            }
+        });
+        let failed = |error| failed(format!("its file of streams: {error}"));
+        read.map(|()| Self(runs, false)).map_err(failed)
+    }
+
+    /// Counts a packet; gives its stream where it is the first.
+    fn next(&mut self) -> Option<StreamStart> {
+        if self.0.front().is_some_and(|(_, left)| *left == 0) {
+            self.0.pop_front();
+            self.1 = false;
+        }
+        let (start, left) = self.0.front_mut()?;
+        *left -= 1;
+        (!std::mem::replace(&mut self.1, true)).then_some(*start)
+    }
+}
+
 /// A packet object whose frames can be had in the order of time.
 pub(super) struct Loaded {
     rings: Vec<Filled>,
@@ -145,11 +206,18 @@ impl Loaded {
             reader = reader.only(ranges);
         }
         let wanted = only.and_then(|only| only.streams.as_deref());
+        let runs = match object.is_bare() {
+            true => Runs::read(shared, object).map(Some),
+            false => Ok(None),
+        };
         let input = Input::Reader {
             name: shared.bucket.place(&object.key),
-            reader: Box::new(Unpacker::new(reader)),
+            reader: match PacketFormat::of_key(&object.key) {
+                Some(PacketFormat::Pcapng | PacketFormat::Pcap) => Box::new(reader),
+                _ => Box::new(Unpacker::new(reader)),
+            },
         };
-        if let Err(fault) = loaded.read(input, wanted, cancelled) {
+        if let Err(fault) = runs.and_then(|runs| loaded.read(input, wanted, runs, cancelled)) {
             loaded.faults.push(fault);
         }
         let place = || shared.bucket.place(&object.key);
@@ -173,6 +241,7 @@ impl Loaded {
         &mut self,
         input: Input,
         wanted: Option<&StreamSet>,
+        mut runs: Option<Runs>,
         cancelled: &AtomicBool,
     ) -> Result<(), Error> {
         let mut source = open_files(vec![input])?;
@@ -180,7 +249,11 @@ impl Loaded {
         while !cancelled.load(Ordering::Relaxed) {
             match source.next() {
                 Ok(Event::Frame(frame)) => {
-                    if let Some(start) = frame.comment.and_then(StreamStart::parse) {
+                    let start = match &mut runs {
+                        Some(runs) => runs.next(),
+                        None => frame.comment.and_then(StreamStart::parse),
+                    };
+                    if let Some(start) = start {
                         if self.streams.last().is_none_or(|last| last.id != start.id) {
                             turn = i64::MIN;
                         }

@@ -199,6 +199,8 @@ impl Group {
             return (self, selected);
         };
         let mut places = find(&self.shared, &self.streams, selection);
+        let files = self.streams.iter();
+        let files: HashMap<_, _> = files.map(|file| (&file.name, file)).collect();
         let mut kept = Vec::new();
         for mut object in objects.drain(..) {
             let streams = selection.streams.clone();
@@ -232,6 +234,10 @@ impl Group {
                 }
             };
             object.only = Some(only);
+            if object.is_bare() {
+                let file = files.get(&object.name);
+                object.beside = file.map(|file| (file.key.clone(), file.size));
+            }
             kept.push(object);
         }
         for (name, found) in places {

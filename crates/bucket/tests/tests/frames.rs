@@ -1,7 +1,7 @@
 //! Frames for tests, packet objects of them, and what comes back.
 
 use gillnet_bucket::{
-    layout::{Hour, ObjectName},
+    layout::{Hour, ObjectName, PacketFormat},
     packets::{
         About, Cause, Missing, Packet, PacketWriter, StreamId, StreamStart, Totals, Written,
     },
@@ -102,6 +102,15 @@ pub(crate) fn name(recording: &str, node: &str, run: u64, seq: u64, ts: i64) -> 
 
 /// Writes a packet object; every stream is on the interface that its number's last bit says.
 pub(crate) fn object(name: &ObjectName, streams: &[Stream]) -> (Vec<u8>, Written) {
+    object_as(name, streams, PacketFormat::default())
+}
+
+/// The same in a format.
+pub(crate) fn object_as(
+    name: &ObjectName,
+    streams: &[Stream],
+    format: PacketFormat,
+) -> (Vec<u8>, Written) {
     let mut totals = Totals::default();
     for stream in streams {
         totals.streams += u64::from(!stream.packets.is_empty());
@@ -114,7 +123,7 @@ pub(crate) fn object(name: &ObjectName, streams: &[Stream]) -> (Vec<u8>, Written
         interfaces: &interfaces,
         totals,
     };
-    let mut writer = PacketWriter::new(Vec::new(), &about).unwrap();
+    let mut writer = PacketWriter::with_format(Vec::new(), &about, format).unwrap();
     for stream in streams {
         writer.begin(&stream.start).unwrap();
         for (number, ts) in &stream.packets {

@@ -10,14 +10,14 @@ use gillnet_bucket::{
     Access, Body, Bucket, BucketError, Credentials, Destination, ObjectMeta, PutError, Recordings,
     Selection, StreamSet, connect,
     index::{Footer, Range as Place, StreamRow, StreamsWriter},
-    layout::TimeRange,
+    layout::{PacketFormat, TimeRange},
     packets::StreamId,
 };
 use gillnet_capture::Event;
 use gillnet_entry::Origin;
 use tempfile::TempDir;
 
-use super::frames::{Stream, T0, frame, name, object, stream};
+use super::frames::{Stream, T0, frame, name, object_as, stream};
 
 const SECOND: i64 = 1_000_000_000;
 
@@ -56,17 +56,23 @@ impl Bucket for Watched {
 }
 
 struct Indexed {
+    format: PacketFormat,
     folder: TempDir,
     bucket: Arc<Watched>,
 }
 
 impl Indexed {
     fn new() -> Self {
+        Self::with_format(PacketFormat::default())
+    }
+
+    fn with_format(format: PacketFormat) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let destination = Destination::parse(folder.path().join("b").to_str().unwrap()).unwrap();
         let inner = connect(&destination, &Credentials::default(), Access::Record).unwrap();
         let asked = Mutex::default();
         Self {
+            format,
             folder,
             bucket: Arc::new(Watched { inner, asked }),
         }
@@ -75,7 +81,7 @@ impl Indexed {
     /// Puts packets and their file of streams; gives its key and where the streams are.
     fn put(&self, seq: u64, streams: &[Stream]) -> (String, Vec<Range<u64>>) {
         let name = name("r", "n", 0xab, seq, T0);
-        let (bytes, written) = object(&name, streams);
+        let (bytes, written) = object_as(&name, streams, self.format);
         let mut rows = StreamsWriter::new();
         for (stream, placed) in streams.iter().zip(&written.placed) {
             let times = stream.packets.iter().map(|(_, ts)| *ts);
@@ -102,7 +108,7 @@ impl Indexed {
             origin: &Origin::default(),
             beside: &[],
         });
-        let (key, rows) = (name.packets_key(), rows.unwrap());
+        let (key, rows) = (name.packets_key_as(self.format), rows.unwrap());
         self.bucket.put_new(&key, Body::Bytes(&bytes)).unwrap();
         let streams_key = name.streams_key();
         self.bucket
@@ -193,7 +199,11 @@ fn large(numbers: Range<u64>, kib: u64, from: i64) -> Vec<Stream> {
 
 #[test]
 fn only_the_ranges_of_what_is_selected_are_fetched() {
-    let indexed = Indexed::new();
+    PacketFormat::ALL.into_iter().for_each(ranges_of);
+}
+
+fn ranges_of(format: PacketFormat) {
+    let indexed = Indexed::with_format(format);
     let one = large(0..12, 300, T0);
     let two = large(12..16, 20, T0 + 1_000_000);
     let (first, places) = indexed.put(1, &one);
@@ -226,6 +236,9 @@ fn only_the_ranges_of_what_is_selected_are_fetched() {
     assert_eq!(asked.len(), 1, "{asked:?}");
     assert_eq!(asked[0].0, second);
 
+    // all of it, as a source that was not asked for less
+    let (frames, ..) = indexed.select(&Selection::default());
+    assert_eq!(frames.len(), 12 * 300 + 4 * 20);
     // over both objects, in the order of time
     let (frames, ..) = indexed.select(&set(&[0, 13]));
     assert_eq!(frames, expected(&[&one[0], &two[1]]));
@@ -297,4 +310,51 @@ fn what_is_gone_or_damaged_is_told_and_the_rest_is_given() {
     // one that was not asked for is passed over also where the object is read whole
     let (frames, ..) = indexed.select(&set(&[3]));
     assert_eq!(frames, expected(&[&streams[2]]));
+}
+
+#[test]
+fn classic_pcap_is_read_by_its_file_of_streams() {
+    let indexed = Indexed::with_format(PacketFormat::Pcap);
+    let streams = [
+        stream(1, [(0, T0 + 5), (1, T0 + SECOND)]),
+        stream(2, [(0, T0 + 3)]),
+    ];
+    let (key, _) = indexed.put(1, &streams);
+    let open = || {
+        let bucket: Arc<dyn Bucket> = indexed.bucket.clone();
+        let cache = indexed.folder.path().join("cache");
+        let recordings = Recordings::of_bucket(bucket, TimeRange::default(), &cache).unwrap();
+        let mut source = recordings.into_groups().remove(0).into_source().unwrap();
+        let mut found = Vec::new();
+        let mut faults = Vec::new();
+        loop {
+            let at = match source.next() {
+                Ok(Event::Frame(frame)) => frame.ts,
+                Ok(Event::Tick(_)) => continue,
+                Ok(Event::End) => return (found, faults),
+                Err(fault) => {
+                    faults.push(fault.to_string());
+                    continue;
+                }
+            };
+            found.push((source.stream().map(|id| id.number), at));
+        }
+    };
+    let (found, faults) = open();
+    assert_eq!(
+        found,
+        [(Some(2), T0 + 3), (Some(1), T0 + 5), (Some(1), T0 + SECOND)]
+    );
+    assert!(faults.is_empty(), "{faults:?}");
+    // without that file nothing says whose packets they are
+    let rows = key
+        .replace("packets/", "streams/")
+        .replace(".pcap", ".parquet");
+    fs::remove_file(indexed.folder.path().join("b").join(rows)).unwrap();
+    let (found, faults) = open();
+    assert!(found.is_empty());
+    assert!(
+        faults.len() == 1 && faults[0].contains("is not there"),
+        "{faults:?}"
+    );
 }

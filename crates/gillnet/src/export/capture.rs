@@ -1,10 +1,11 @@
 //! An export as one capture: pcap or pcapng.
 
+use super::Came;
 use super::frames::{Merge, Taken};
 use super::part::Target;
 use super::select::{Asked, Note, Picked};
 use super::sorter::Sorted;
-use super::{Came, unreachable};
+use crate::exit;
 use crate::inputs::Pending;
 use gillnet_bucket::StreamSet;
 use gillnet_capture::write::{
@@ -132,8 +133,8 @@ pub fn export(
     let (since, until) = asked.within;
     let mut damaged = Vec::new();
     while !asked.stop.is_set() {
-        let next = merge.next(&mut |error| match unreachable(&error) {
-            true => Err(crate::exit::unreachable(error)),
+        let next = merge.next(&mut |error| match exit::is_unreachable(&error) {
+            true => Err(exit::unreachable(error)),
             false => {
                 damaged.push(error.to_string());
                 Ok(())

@@ -71,7 +71,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Consumer for Emit {
     fn entry(&mut self, entry: &Entry<'_>, _: Matched) -> bool {
         let mut emitting = lock(&self.0);
-        emitting.entry(entry) && !emitting.stop.is_set()
+        // what comes after is an entry only because reading ends early
+        !emitting.stop.is_set() && emitting.entry(entry)
     }
 }
 
@@ -197,14 +198,15 @@ fn whole(out: &mut Vec<u8>, mut write: impl FnMut(&mut [u8]) -> (WriteResult, us
     }
 }
 
-/// Writes what was asked for, and gives the target back. Whether it was stopped is for the caller to see.
+/// Writes what was asked for. Gives the target back, where it would go on, and what went wrong; whether it was stopped is
+/// for the caller to see.
 pub fn export(
     asked: &Asked<'_>,
     rows: Rows,
     groups: Vec<Pending>,
     target: Target,
     at: At,
-) -> (Target, anyhow::Result<At>) {
+) -> (Target, At, Option<anyhow::Error>) {
     let first = at.group;
     let emitting = Arc::new(Mutex::new(Emitting {
         target,
@@ -237,7 +239,7 @@ pub fn export(
     let at = std::mem::take(&mut emitting.at);
     let nowhere = Target::writer(std::io::sink());
     let target = std::mem::replace(&mut emitting.target, nowhere);
-    (target, failed.map_or(Ok(at.clone()), Err))
+    (target, at, failed)
 }
 
 /// Reads one group.
@@ -268,7 +270,9 @@ fn one(asked: &Asked<'_>, group: Pending, emitting: &Arc<Mutex<Emitting>>) -> an
         within: asked.within,
         tap: None,
         needs: Needs::Packets,
+        strict: true,
         stream: None,
+        among: None,
     };
     let summary = scan.run_groups(vec![group], &mut || Box::new(Emit(Arc::clone(emitting))))?;
     crate::scan::report(&summary);
@@ -278,8 +282,5 @@ fn one(asked: &Asked<'_>, group: Pending, emitting: &Arc<Mutex<Emitting>>) -> an
         .iter()
         .cloned()
         .for_each(|fault| came.fault(fault));
-    match summary.failed {
-        Some(failed) => Err(anyhow::anyhow!("{failed}")),
-        None => Ok(()),
-    }
+    summary.failure().map_or(Ok(()), Err)
 }

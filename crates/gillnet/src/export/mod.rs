@@ -17,8 +17,8 @@ use crate::printer::{Columns, Shape};
 use crate::query::USUAL;
 use crate::scan;
 use entries::Rows;
+use gillnet_bucket::StreamSet;
 use gillnet_bucket::packets::StreamId;
-use gillnet_bucket::{BucketError, ErrorKind, StreamSet};
 use gillnet_kfl::Filter;
 use part::Target;
 use serde::{Deserialize, Serialize};
@@ -110,25 +110,6 @@ impl Came {
         }
         tracing::info!("{} {what} written", self.written);
     }
-}
-
-/// Whether a fault of a source is one of the way to it: later it may work.
-fn unreachable(error: &gillnet_capture::Error) -> bool {
-    let passing =
-        |error: &BucketError| !matches!(error.kind, ErrorKind::NotFound | ErrorKind::Other);
-    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = next {
-        if let Some(error) = error.downcast_ref::<BucketError>() {
-            return passing(error);
-        }
-        let inner = error.downcast_ref::<std::io::Error>();
-        if let Some(inner) = inner.and_then(std::io::Error::get_ref) {
-            next = Some(inner);
-            continue;
-        }
-        next = error.source();
-    }
-    false
 }
 
 /// Runs the command.
@@ -228,15 +209,20 @@ impl Export<'_> {
                 };
                 let at: entries::At = at.map_or(Ok(Default::default()), serde_json::from_value)?;
                 let is_har = matches!(rows, Rows::Har);
-                let (back, result) = entries::export(&asked, rows, groups, target, at);
+                let (back, at, failed) = entries::export(&asked, rows, groups, target, at);
                 target = back;
-                let result = result.and_then(|at| {
-                    let noted = serde_json::to_value(&at)?;
-                    if is_har && !self.stop.is_set() && !target.is_empty() {
-                        target.buffer().extend_from_slice(har::TAIL.as_bytes());
+                let noted = serde_json::to_value(&at)?;
+                let result = match failed {
+                    None => Ok((at.came(), noted)),
+                    Some(error) => {
+                        // where the target is what failed, it starts over from what was noted before
+                        let _ = target.note(noted);
+                        Err(error)
                     }
-                    Ok((at.came(), noted))
-                });
+                };
+                if is_har && result.is_ok() && !self.stop.is_set() && !target.is_empty() {
+                    target.buffer().extend_from_slice(har::TAIL.as_bytes());
+                }
                 ("entries", result)
             }
             None => {

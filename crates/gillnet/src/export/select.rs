@@ -214,8 +214,10 @@ impl Asked<'_> {
             }],
             within: self.within,
             tap: None,
+            strict: true,
             needs: if self.named { Needs::Row } else { Needs::Count },
             stream: None,
+            among: None,
         }
     }
 
@@ -387,10 +389,7 @@ impl Asked<'_> {
 /// Tells what a scan told.
 fn said(summary: &Summary, picked: &mut Picked) -> anyhow::Result<()> {
     picked.faults.extend(summary.faults.iter().cloned());
-    match &summary.failed {
-        Some(failed) => Err(anyhow::anyhow!("{failed}")),
-        None => Ok(()),
-    }
+    summary.failure().map_or(Ok(()), Err)
 }
 
 /// Frames on their way to be sorted.

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use foldhash::fast::RandomState;
 use gillnet_bucket::index::{Beside, Entries, Footer, Range, StreamRow, StreamsWriter};
-use gillnet_bucket::layout::{Hour, ObjectName};
+use gillnet_bucket::layout::{Hour, ObjectName, PacketFormat};
 use gillnet_bucket::packets::{
     About, Cause, Missing, Packet, PacketWriter, Placed, StreamId, StreamStart as Beginning,
     Totals, Written,
@@ -252,13 +252,22 @@ impl Spool {
         pace: &mut Pace<'_>,
     ) -> io::Result<Vec<PartFile>> {
         let name = head.object_name();
-        let file = |part: Part, size, sha256: &[u8]| PartFile::new(part, &name, size, sha256);
+        let format = self.config.format;
         let packets = self.write_file(&self.local(id, Part::Packets), |out| {
-            let written = index.write_packets(head, log.bytes(), out, pace)?;
+            let written = index.write_packets(head, log.bytes(), format, out, pace)?;
             readable(log)?;
             Ok(written)
         })?;
-        let mut files = vec![file(Part::Packets, packets.packed, &packets.sha256)];
+        if packets.left_out > 0 {
+            let packets = packets.left_out;
+            tracing::warn!(
+                rule = head.rule,
+                packets,
+                "packets have no form on Ethernet, which pcap needs: left out; recording.format pcapng has them"
+            );
+        }
+        let (size, sha256) = (packets.packed, &packets.sha256);
+        let mut files = vec![PartFile::new(Part::Packets, &name, format, size, sha256)];
         if self.dissector.is_some() {
             let streams = index.streams(&packets.placed);
             let streams = self.with_footer(head, &name, &files, |footer| streams.finish(footer))?;
@@ -335,6 +344,7 @@ impl Spool {
         Ok(PartFile::new(
             part,
             name,
+            self.config.format,
             bytes.len() as u64,
             &Sha256::digest(bytes),
         ))
@@ -407,6 +417,8 @@ impl Stream {
         let end = placed.iter().map(|part| part.end).max().unwrap_or(0);
         let lost = self.start.and_then(|(start, _)| start.lost_before);
         let before = lost.and_then(|lost| lost.packets).unwrap_or(0);
+        let packets: u64 = placed.iter().map(|part| part.packets).sum();
+        let left_out = self.times.packets.saturating_sub(packets);
         StreamRow {
             id: self.id(),
             ends: self.start.map(|(start, _)| start.ends),
@@ -414,13 +426,13 @@ impl Stream {
                 offset,
                 length: end - offset,
             },
-            packets: self.times.packets,
+            packets,
             bytes: self.bytes,
             first: self.times.first,
             last: self.times.last,
             continued_before: self.start.is_none_or(|(_, continued)| continued),
             continued_after: !self.ended,
-            missing: before + self.holes.iter().map(|(_, packets)| packets).sum::<u64>(),
+            missing: before + left_out + self.holes.iter().map(|(_, packets)| packets).sum::<u64>(),
             truncated_before: self.since(),
         }
     }
@@ -524,7 +536,7 @@ impl Index {
                     if let Some(reader) = &mut reader {
                         reader.frame(stream, of.since(), &frame);
                     }
-                    index.interface(&described, frame.iface, frame.link);
+                    index.interface(frame.iface, frame.link);
                     index.totals.add(frame.ts);
                 }
                 Some(Record::Stream { start, continued }) => {
@@ -546,6 +558,17 @@ impl Index {
             }
         }
         index.cut = records.rest.len() as u64;
+        // a source tells its interfaces after a batch: frames of the first one stand before that
+        for ((number, _), at) in &index.by_interface {
+            let known = described.get(number);
+            if let (Some(known), Some(of)) = (known, index.interfaces.get_mut(*at as usize)) {
+                let link = of.link;
+                *of = Interface {
+                    link,
+                    ..known.clone()
+                };
+            }
+        }
         index.totals.streams = index.streams.iter().map(Stream::beginnings).sum();
         index
     }
@@ -566,22 +589,17 @@ impl Index {
     }
 
     /// Gives an interface its number in the object at its first frame.
-    fn interface(&mut self, described: &HashMap<u32, Interface>, number: u32, link: LinkType) {
+    fn interface(&mut self, number: u32, link: LinkType) {
         if self.by_interface.contains_key(&(number, link)) {
             return;
         }
-        let known = described.get(&number).cloned();
-        let unknown = Interface {
+        self.by_interface
+            .insert((number, link), self.interfaces.len() as u32);
+        self.interfaces.push(Interface {
             name: String::new(),
             link,
             description: String::new(),
             snaplen: 0,
-        };
-        self.by_interface
-            .insert((number, link), self.interfaces.len() as u32);
-        self.interfaces.push(Interface {
-            link,
-            ..known.unwrap_or(unknown)
         });
     }
 
@@ -604,6 +622,7 @@ impl Index {
         &self,
         head: &LogHead,
         log: &[u8],
+        format: PacketFormat,
         out: Box<dyn File>,
         pace: &mut Pace<'_>,
     ) -> io::Result<(Box<dyn File>, Written)> {
@@ -614,7 +633,7 @@ impl Index {
             interfaces: &self.interfaces,
             totals: self.totals,
         };
-        let mut object = PacketWriter::new(out, &about)?;
+        let mut object = PacketWriter::with_format(out, &about, format)?;
         object.pack_by(pace.idle);
         for stream in &self.streams {
             for (at, place) in stream.frames.iter().enumerate() {

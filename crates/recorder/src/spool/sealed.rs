@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 
-use gillnet_bucket::layout::{Hour, ObjectName};
+use gillnet_bucket::layout::{Hour, ObjectName, PacketFormat};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::HOUR;
@@ -46,9 +46,10 @@ pub(crate) enum Part {
 }
 
 impl Part {
-    pub(crate) fn key(self, name: &ObjectName) -> String {
+    /// Its key; `format` is that of packets.
+    pub(crate) fn key(self, name: &ObjectName, format: PacketFormat) -> String {
         match self {
-            Self::Packets => name.packets_key(),
+            Self::Packets => name.packets_key_as(format),
             Self::Streams => name.streams_key(),
             Self::Names => name.names_key(),
             Self::Entries { hour } => {
@@ -62,7 +63,7 @@ impl Part {
         }
     }
 
-    /// End of the local file's name.
+    /// End of the local file's name, whatever the format is.
     pub(crate) fn suffix(self) -> Cow<'static, str> {
         match self {
             Self::Packets => ".pcapng.gz".into(),
@@ -86,10 +87,16 @@ pub(crate) struct PartFile {
 
 impl PartFile {
     /// A file that was never sent.
-    pub(crate) fn new(part: Part, name: &ObjectName, size: u64, sha256: &[u8]) -> Self {
+    pub(crate) fn new(
+        part: Part,
+        name: &ObjectName,
+        format: PacketFormat,
+        size: u64,
+        sha256: &[u8],
+    ) -> Self {
         Self {
             part,
-            key: part.key(name),
+            key: part.key(name, format),
             size,
             sha256: super::hex(sha256),
             progress: Progress::New,
@@ -133,7 +140,8 @@ impl Sidecar {
             .iter_mut()
             .filter(|file| file.progress != Progress::Done)
         {
-            file.key = file.part.key(name);
+            let format = PacketFormat::of_key(&file.key).unwrap_or_default();
+            file.key = file.part.key(name, format);
             file.progress = Progress::New;
         }
     }
