@@ -3,7 +3,7 @@
 CARGO_TARGET_DIR ?= $(HOME)/.cache/gillnet/target
 export CARGO_TARGET_DIR
 
-.PHONY: demo test lint build ui bench accuracy fuzz
+.PHONY: demo test lint build ui bench bench-store accuracy fuzz
 
 demo: ## Install what it needs, build, record a small real workload and print the dashboard's address
 	scripts/demo.sh
@@ -24,6 +24,9 @@ build: ui ## Build the release binary
 
 bench: ## Time gillnet and its peers on the same captures in one run
 	scripts/bench.sh
+
+bench-store: ## Make a bucket of 20 GB of packets and ask it, beside tshark and DuckDB; needs some 30 GB of disk
+	scripts/bench_store.sh
 
 accuracy: ## Compare entries with tshark's, over CAPTURES (a folder)
 	scripts/accuracy.sh $(CAPTURES)

@@ -6,6 +6,7 @@ use gillnet_scripts::Scripts;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// Where answers come from. Its methods may read files; they are called off the server's threads.
 pub trait Backend: Send + Sync + 'static {
@@ -15,6 +16,8 @@ pub trait Backend: Send + Sync + 'static {
     fn speech(&self) -> Arc<Speech>;
     /// One page of entries.
     fn page(&self, query: &PageQuery) -> Result<Page, Refused>;
+    /// Counts, sums and percentiles, as JSON.
+    fn stats(&self, query: &StatsQuery) -> Result<Vec<u8>, NoStats>;
     /// One entry in full, as JSON, without what a filter hides; one that it does not match is shown as the filter around
     /// it says.
     fn entry(&self, key: &EntryKey, filter: &Filter) -> Result<Option<Vec<u8>>, Refused>;
@@ -62,6 +65,40 @@ impl Speech {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Refused(pub String);
+
+/// Counts, sums and percentiles that are asked for.
+#[derive(Clone, Debug)]
+pub struct StatsQuery {
+    /// Of which entries.
+    pub filter: Filter,
+    /// Only of entries that began at or after this, ns.
+    pub since: i64,
+    /// Only of entries that began before this, ns.
+    pub until: i64,
+    /// The fields by which entries are grouped.
+    pub by: Vec<String>,
+    /// The spans of time by which they are: `1m`.
+    pub every: Option<String>,
+    /// What is measured; the usual where it is empty.
+    pub measures: Vec<String>,
+    /// Only the first groups.
+    pub top: Option<usize>,
+    /// The name of what is sorted by.
+    pub sort: Option<String>,
+    /// Whether nobody waits for the answer any more.
+    pub gone: Arc<AtomicBool>,
+}
+
+/// Why there is no such answer.
+#[derive(Debug, thiserror::Error)]
+pub enum NoStats {
+    /// There is no such field or measure.
+    #[error("{0}")]
+    Wrong(String),
+    /// It can't be read.
+    #[error(transparent)]
+    Failed(#[from] Refused),
+}
 
 /// Names an entry: its id, and where it was recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]

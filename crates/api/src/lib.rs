@@ -14,11 +14,13 @@ mod redacted;
 mod routes;
 mod rows;
 mod scripts;
+mod stats;
 mod ui;
 mod values;
 
 pub use backend::{
-    Backend, EntryKey, PcapFormat, Progress, RecordingStatus, Refused, Speech, Status, StreamKey,
+    Backend, EntryKey, NoStats, PcapFormat, Progress, RecordingStatus, Refused, Speech, StatsQuery,
+    Status, StreamKey,
 };
 pub use doors::{Doors, Token};
 pub use filters::{errors, validation};

@@ -3,7 +3,7 @@
 use crate::doors::{guard, refuse};
 use crate::{
     Backend, Cursor, Doors, EntryKey, LiveStore, Page, PageQuery, PcapFormat, Status, StreamKey,
-    filters, queried, scripts, ui, values,
+    filters, queried, scripts, stats, ui, values,
 };
 use axum::body::Bytes;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
@@ -38,6 +38,7 @@ fn router(backend: Shown, doors: Doors) -> Router {
         .route("/api/status", get(status))
         .route("/api/entries", get(entries))
         .route("/api/entries/{id}", get(entry))
+        .route("/api/stats", get(stats::answer))
         .route("/api/streams/{stream}/pcap", get(stream))
         .route("/api/live", get(live))
         .route("/api/kfl/validate", post(validate))
@@ -105,11 +106,6 @@ impl Asked {
     #[allow(clippy::result_large_err)] // the refusal is the answer itself
     fn query(&self, backend: &Shown) -> Result<PageQuery, Response> {
         let wrong = |message: String| refuse(StatusCode::BAD_REQUEST, &message);
-        let edge = |text: &Option<String>, open: i64| match text.as_deref() {
-            None | Some("") => Ok(open),
-            Some(text) => moment(text)
-                .ok_or_else(|| wrong(format!("`{text}` is no time; write ns since the epoch"))),
-        };
         let after = match self.cursor.as_deref() {
             None | Some("") => None,
             Some(text) => {
@@ -124,6 +120,18 @@ impl Asked {
             after,
             newest_first: self.order.as_deref() != Some("asc"),
         })
+    }
+}
+
+/// An end of a span of time, open where it is not given.
+#[allow(clippy::result_large_err)] // the refusal is the answer itself
+pub(crate) fn edge(text: &Option<String>, open: i64) -> Result<i64, Response> {
+    match text.as_deref() {
+        None | Some("") => Ok(open),
+        Some(text) => moment(text).ok_or_else(|| {
+            let message = format!("`{text}` is no time; write RFC 3339, or ns since the epoch");
+            refuse(StatusCode::BAD_REQUEST, &message)
+        }),
     }
 }
 
@@ -151,7 +159,11 @@ fn options(lang: Option<&str>) -> Options {
 }
 
 /// A filter inside the global one; else the answer says what is wrong with it.
-fn filter(backend: &Shown, kfl: &str, lang: Option<&str>) -> Result<Filter, serde_json::Value> {
+pub(crate) fn filter(
+    backend: &Shown,
+    kfl: &str,
+    lang: Option<&str>,
+) -> Result<Filter, serde_json::Value> {
     let (speech, options) = (backend.speech(), options(lang));
     let wrong = |what: &str, errors: &Errors, text: &str| {
         let errors = filters::errors(&errors.errors, text);
@@ -164,7 +176,7 @@ fn filter(backend: &Shown, kfl: &str, lang: Option<&str>) -> Result<Filter, serd
         .map_err(|errors| wrong("global filter", &errors, &speech.global))
 }
 
-fn refused(error: serde_json::Value) -> Response {
+pub(crate) fn refused(error: serde_json::Value) -> Response {
     let body = serde_json::json!({ "error": error });
     (StatusCode::BAD_REQUEST, Json(body)).into_response()
 }

@@ -5,9 +5,10 @@ use crate::config::Config;
 use crate::inputs::Inputs;
 use crate::live::Session;
 use crate::scan::{self, Needs, Scan};
+use crate::stats;
 use gillnet_api::{
-    Backend, EntryKey, LiveStore, Page, PageQuery, Pager, PcapFormat, Progress, Refused, Speech,
-    Status, StreamKey, queried,
+    Backend, EntryKey, LiveStore, NoStats, Page, PageQuery, Pager, PcapFormat, Progress, Refused,
+    Speech, StatsQuery, Status, StreamKey, queried,
 };
 use gillnet_capture::write::{
     PacketBlock, PcapResolution, PcapWriter, SectionBlock, interface_block, packet_block,
@@ -203,6 +204,13 @@ impl Backend for LiveBackend {
             pager.offer(&entry, &mut arena);
         }
         Ok(pager.finish(self.scripts()))
+    }
+
+    fn stats(&self, query: &StatsQuery) -> Result<Vec<u8>, NoStats> {
+        stats::of_live(
+            query,
+            &self.live().map(|store| store.all()).unwrap_or_default(),
+        )
     }
 
     fn entry(&self, key: &EntryKey, filter: &Filter) -> Result<Option<Vec<u8>>, Refused> {
@@ -453,6 +461,10 @@ impl Backend for RecordedBackend {
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner)
             .finish())
+    }
+
+    fn stats(&self, query: &StatsQuery) -> Result<Vec<u8>, NoStats> {
+        stats::of_recorded(query, &self.config, &self.inputs, self.within)
     }
 
     fn entry(&self, key: &EntryKey, filter: &Filter) -> Result<Option<Vec<u8>>, Refused> {

@@ -96,7 +96,12 @@ pub enum Command {
     gillnet query 'dns and response.rcode != 0' day.pcapng.gz -o table\n  \
     gillnet query 'http and response.status >= 500' gs://bucket/prefix --since 2h --columns method,url,status\n  \
     gillnet query 'http and response.status >= 500' gs://bucket/prefix --count --engine clickhouse://ch:8123\n  \
-    tcpdump -w - | gillnet query http -")]
+    gillnet query http gs://bucket/prefix --by dst.service --measure count,errors,p99 -o table\n  \
+    gillnet query http gs://bucket/prefix --every 1m --by statusCode --measure count --since 6h\n  \
+    gillnet query '' gs://bucket/prefix --by src.name,dst.name --measure count,errors,p50,p99   (the map of services)\n  \
+    gillnet query http gs://bucket/prefix --by path --measure count --top 10\n  \
+    tcpdump -w - | gillnet query http -\n\n\
+    With -v, the last line on standard error says how much of a bucket was read.")]
 pub struct QueryArgs {
     /// Filter in either spelling of KFL; '' matches everything
     pub kfl: String,
@@ -122,11 +127,49 @@ pub struct QueryArgs {
     #[command(flatten)]
     pub place: Place,
     #[command(flatten)]
+    pub stats: StatsArgs,
+    #[command(flatten)]
     pub time: TimeArgs,
     #[command(flatten)]
     pub language: Language,
     #[command(flatten)]
     pub access: Access,
+}
+
+/// Counts, sums and percentiles in the place of entries.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Statistics in the place of entries")]
+pub struct StatsArgs {
+    /// Group by these fields, separated by commas: dst.service, statusCode, path, or any other single value
+    #[arg(long, value_delimiter = ',', value_name = "FIELDS", conflicts_with_all = ["count", "columns", "limit", "engine"])]
+    pub by: Vec<String>,
+    /// Group by spans of time (UTC): 10s, 1m, 1h
+    #[arg(long, value_name = "DURATION", conflicts_with_all = ["count", "columns", "limit", "engine"])]
+    pub every: Option<String>,
+    /// What to measure, separated by commas: count, errors, errorRate, bytes, requestBytes, responseBytes; of the time from
+    /// request to response, in µs, avg, min, max and percentiles within 1 % (p50, p99, p99.9) [default: count,errors,p50,p99]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES", conflicts_with_all = ["count", "columns", "limit", "engine"])]
+    pub measure: Vec<String>,
+    /// Only the first N groups; with --every, of the whole time
+    #[arg(long, value_name = "N")]
+    pub top: Option<usize>,
+    /// Sort by this field or measure; `-` before it: descending, as measures are anyway, `+`: ascending
+    /// [default: time, then the first measure]
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
+    pub sort: Option<String>,
+}
+
+impl StatsArgs {
+    /// Whether statistics are asked for.
+    pub fn is_asked(&self) -> anyhow::Result<bool> {
+        let asked = !self.by.is_empty() || self.every.is_some() || !self.measure.is_empty();
+        if !asked && (self.top.is_some() || self.sort.is_some()) {
+            return Err(exit::usage(anyhow::anyhow!(
+                "--top and --sort are for groups; say which by --by, --every or --measure"
+            )));
+        }
+        Ok(asked)
+    }
 }
 
 /// `gillnet export`.

@@ -4,8 +4,10 @@ use crate::cli::{self, Format, QueryArgs, Shared};
 use crate::columns::Column;
 use crate::exit::{self, Done};
 use crate::inputs::Inputs;
+use crate::meter::Meter;
 use crate::printer::{Columns, Printer, Shape};
 use crate::scan::{self, Needs, Scan};
+use crate::stats;
 use gillnet_entry::Entry;
 use gillnet_pipeline::{Consumer, Matched, Want};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,6 +33,9 @@ pub fn run(shared: &Shared, args: &QueryArgs) -> anyhow::Result<Done> {
     let filter = shared.filter(&config, &args.kfl, &args.language)?;
     let bounded = cli::speech(&config)?.bounded(filter, scan::now());
     let filter = bounded.map_err(|errors| exit::usage(anyhow::Error::new(errors)))?;
+    if args.stats.is_asked()? {
+        return stats::print(&config, args, filter);
+    }
     let shape = shape(args, filter.redacts())?;
     let bodies = matches!(shape, Shape::Whole(_));
     let needs = match shape {
@@ -38,7 +43,8 @@ pub fn run(shared: &Shared, args: &QueryArgs) -> anyhow::Result<Done> {
         _ => Needs::Packets,
     };
     let within = args.within()?;
-    let inputs = Inputs::open(&args.sources, &args.access, &config, within)?;
+    let mut inputs = Inputs::open(&args.sources, &args.access, &config, within)?;
+    let meter = Meter::of(&mut inputs);
     let limit = args.limit.or(filter.limit()).unwrap_or(u64::MAX);
     let home = Arc::new(Mutex::new(Some(Printer::new(shape, limit, &filter))));
     let want = Want {
@@ -60,6 +66,7 @@ pub fn run(shared: &Shared, args: &QueryArgs) -> anyhow::Result<Done> {
     let summary = scan.run(&inputs, &mut || Box::new(Print::take(&home)))?;
     let found = take(&home).map_or(Ok(0), Printer::finish)?;
     scan::report(&summary);
+    meter.say();
     summary.outcome()?;
     Ok(if found == 0 { Done::Nothing } else { Done::Ok })
 }

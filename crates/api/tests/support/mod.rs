@@ -1,8 +1,8 @@
 //! A process with scripts behind its API, on loopback.
 
 use gillnet_api::{
-    Backend, Doors, EntryKey, LiveStore, Page, PageQuery, PcapFormat, Refused, Speech, Status,
-    StreamKey, Token,
+    Backend, Doors, EntryKey, LiveStore, NoStats, Page, PageQuery, PcapFormat, Refused, Speech,
+    StatsQuery, Status, StreamKey, Token,
 };
 use gillnet_kfl::{Env, Filter};
 use gillnet_names::{Names, NamesConfig};
@@ -27,6 +27,10 @@ impl Backend for OnlyScripts {
 
     fn page(&self, _: &PageQuery) -> Result<Page, Refused> {
         Err(Refused("nothing is captured here".into()))
+    }
+
+    fn stats(&self, _: &StatsQuery) -> Result<Vec<u8>, NoStats> {
+        Err(Refused("nothing is captured here".into()).into())
     }
 
     fn entry(&self, _: &EntryKey, _: &Filter) -> Result<Option<Vec<u8>>, Refused> {

@@ -5,6 +5,7 @@
 //!
 //! docs/format.md describes the columns. A later version may add columns; none changes its meaning.
 
+pub mod aggregate;
 mod answered;
 mod columns;
 mod entries;

@@ -200,7 +200,7 @@ fn names(known: &[KnownProtocol], wanted: impl Fn(u8) -> bool) -> Vec<Box<str>> 
     known.map(|known| known.schema.name.into()).collect()
 }
 
-fn place(metadata: &RowGroupMetaData, name: &str) -> Option<usize> {
+pub(super) fn place(metadata: &RowGroupMetaData, name: &str) -> Option<usize> {
     let columns = metadata.columns().iter();
     let mut named = columns.map(|column| column.column_path().parts());
     named.position(|parts| matches!(parts, [only] if only == name))

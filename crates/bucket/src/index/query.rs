@@ -99,8 +99,8 @@ fn reads_common(filter: &RowFilter) -> bool {
 
 /// A file of `entries/`.
 pub struct EntriesFile {
-    remote: Remote,
-    metadata: ArrowReaderMetadata,
+    pub(super) remote: Remote,
+    pub(super) metadata: ArrowReaderMetadata,
 }
 
 impl std::fmt::Debug for EntriesFile {

@@ -80,9 +80,23 @@ pub(super) struct Batch {
 
 /// What an entry is.
 #[derive(Clone, Copy)]
-struct Kind {
-    protocol: KnownProtocol,
-    info: &'static ProtocolInfo,
+pub(super) struct Kind {
+    pub(super) protocol: KnownProtocol,
+    pub(super) info: &'static ProtocolInfo,
+}
+
+impl Kind {
+    /// What the columns of [`KIND`] say; nothing where that protocol is not known here.
+    pub(super) fn of([name, abbr, version]: [&str; 3], known: &[KnownProtocol]) -> Option<Kind> {
+        let protocol = *known.iter().find(|p| p.schema.name == name)?;
+        let same = |info: &&&ProtocolInfo| info.abbr == abbr && info.version == version;
+        let info = protocol
+            .infos
+            .iter()
+            .find(same)
+            .or(protocol.infos.first())?;
+        Some(Kind { protocol, info })
+    }
 }
 
 /// Names, each once, so that rows share them.
@@ -150,15 +164,7 @@ impl Batch {
     }
 
     fn kind(&self, row: usize, known: &[KnownProtocol]) -> Option<Kind> {
-        let [name, abbr, version] = KIND.map(|column| self.text(column, row));
-        let protocol = *known.iter().find(|p| p.schema.name == name)?;
-        let same = |info: &&&ProtocolInfo| info.abbr == abbr && info.version == version;
-        let info = protocol
-            .infos
-            .iter()
-            .find(same)
-            .or(protocol.infos.first())?;
-        Some(Kind { protocol, info })
+        Kind::of(KIND.map(|column| self.text(column, row)), known)
     }
 
     /// How many rows there are.

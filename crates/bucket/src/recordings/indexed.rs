@@ -3,15 +3,22 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::{Content, Group, Progress};
+use super::in_order::in_order;
+use super::{Content, Group, Object, Progress};
 use crate::index::{Cost, EntriesFile, Error, Found, Question};
+use crate::layout::ObjectName;
 use crate::packets::StreamId;
 use crate::{BucketError, ErrorKind};
 
 /// The index of all that a process recorded, in the span of time that was opened.
 #[derive(Debug)]
 pub struct GroupIndex {
-    files: Vec<(String, EntriesFile)>,
+    /// What errors call them, and the files, in the order of their hours.
+    pub(super) files: Vec<(String, EntriesFile)>,
+    /// Their names.
+    pub(super) names: Vec<ObjectName>,
+    /// How many are read at the same time.
+    pub(super) threads: usize,
     /// Several rules recorded: an entry may be in the files of each.
     repeats: bool,
     progress: Arc<Progress>,
@@ -43,18 +50,23 @@ impl Group {
             return Ok(None);
         }
         let bucket = &self.shared.bucket;
+        let threads = super::in_order::threads(bucket.as_ref());
         let mut files = Vec::new();
         let mut entries: Vec<_> = self.entries.iter().collect();
         entries.sort_by_key(|file| (file.name.hour, file.name.seq));
-        for file in &entries {
-            let place = bucket.place(&file.key);
-            let opened = EntriesFile::open(bucket, &file.key, file.size);
+        let open = |at: usize| {
+            let Object { key, size, .. } = entries[at];
+            let place = bucket.place(key);
+            let opened = EntriesFile::open(bucket, key, *size);
             let opened = opened.map_err(|error| failed(&place, &error))?;
-            files.push((place, opened));
-        }
+            Ok((place, opened))
+        };
+        in_order(entries.len(), threads, open, |file| files.push(file))?;
         let first = entries.first().map(|file| &file.name.recording);
         Ok(Some(GroupIndex {
             files,
+            names: entries.iter().map(|file| file.name.clone()).collect(),
+            threads,
             repeats: entries
                 .iter()
                 .any(|file| Some(&file.name.recording) != first),
@@ -65,7 +77,7 @@ impl Group {
     }
 }
 
-fn failed(place: &str, error: &Error) -> BucketError {
+pub(super) fn failed(place: &str, error: &Error) -> BucketError {
     BucketError::new(ErrorKind::Other, place.to_owned(), error.to_string())
 }
 
@@ -109,8 +121,13 @@ impl GroupIndex {
                 break;
             }
         }
+        self.done();
+        failure.map_or(Ok(cost), Err)
+    }
+
+    /// Notes that it is read.
+    pub(super) fn done(&self) {
         Progress::add(&self.progress.objects_done, self.objects);
         Progress::add(&self.progress.bytes_done, self.bytes);
-        failure.map_or(Ok(cost), Err)
     }
 }

@@ -5,7 +5,9 @@
 //! is one source. Memory is bounded: frames are unpacked into mapped files without a name in the
 //! cache folder, and only 16 bytes of each are held.
 
+mod aggregated;
 mod captures;
+mod in_order;
 mod indexed;
 mod merge;
 mod object;
