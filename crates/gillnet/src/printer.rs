@@ -19,6 +19,17 @@ pub enum Shape {
     Row(Vec<Column>),
 }
 
+impl Shape {
+    /// The columns that are shown; `None` where entries are shown whole, or counted.
+    pub fn columns(&self) -> Option<&[Column]> {
+        match self {
+            Shape::Columns(columns) => Some(&columns.columns),
+            Shape::Row(columns) => Some(columns),
+            Shape::Count | Shape::Whole(_) => None,
+        }
+    }
+}
+
 /// Columns as members of a JSON object.
 #[derive(Debug)]
 pub struct Columns {
@@ -122,11 +133,7 @@ impl Printer {
 
     /// The columns that it prints; `None` where it prints entries whole, or their number.
     pub fn columns(&self) -> Option<&[Column]> {
-        match &self.shape {
-            Shape::Columns(columns) => Some(&columns.columns),
-            Shape::Row(columns) => Some(columns),
-            Shape::Count | Shape::Whole(_) => None,
-        }
+        self.shape.columns()
     }
 
     /// Whether it prints bodies.

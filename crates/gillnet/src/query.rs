@@ -7,6 +7,7 @@ use crate::inputs::Inputs;
 use crate::meter::Meter;
 use crate::printer::{Columns, Printer, Shape};
 use crate::scan::{self, Needs, Scan};
+use crate::sql::stored;
 use crate::stats;
 use gillnet_entry::Entry;
 use gillnet_pipeline::{Consumer, Matched, Want};
@@ -38,9 +39,11 @@ pub fn run(shared: &Shared, args: &QueryArgs) -> anyhow::Result<Done> {
     }
     let shape = shape(args, filter.redacts())?;
     let bodies = matches!(shape, Shape::Whole(_));
-    let needs = match shape {
-        Shape::Count => Needs::Count,
-        _ => Needs::Packets,
+    let needs = match shape.columns() {
+        // rows of an index are enough, where they have all of these
+        Some(columns) => stored(columns, &scan::known()).map_or(Needs::Packets, Needs::Columns),
+        None if bodies => Needs::Packets,
+        None => Needs::Count,
     };
     let within = args.within()?;
     let mut inputs = Inputs::open(&args.sources, &args.access, &config, within)?;

@@ -43,12 +43,14 @@ pub struct Scan<'c> {
 }
 
 /// What is needed of an entry: where its packets are not, an index that decides the filter is enough.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Needs {
     /// That there is one.
     Count,
     /// What a list shows of it.
     Row,
+    /// That, and these columns of protocols, by their names in an index.
+    Columns(Vec<String>),
     /// All of it.
     Packets,
 }
@@ -108,7 +110,7 @@ impl Scan<'_> {
     ) -> anyhow::Result<Summary> {
         let mut summary = Summary::default();
         let wants = std::mem::take(&mut self.wants);
-        let indexed = Indexed::new(self.config, &wants, self.within, self.needs)?;
+        let indexed = Indexed::new(self.config, &wants, self.within, self.needs.clone())?;
         let plan = Arc::new(Plan::new(wants, 1));
         let named = cli::names(self.config, false);
         for mut group in groups {
@@ -290,7 +292,7 @@ impl Indexed {
         };
         // what is hidden is taken out of the whole entry
         let needs = match needs {
-            Needs::Row if filter.redacts() => Needs::Packets,
+            Needs::Row | Needs::Columns(_) if filter.redacts() => Needs::Packets,
             needs => needs,
         };
         let known = known();
@@ -319,7 +321,11 @@ impl Indexed {
             known: &self.known,
             filter: &self.filter,
             within: self.within,
-            shown: self.needs == Needs::Row,
+            shown: matches!(self.needs, Needs::Row | Needs::Columns(_)),
+            columns: match &self.needs {
+                Needs::Columns(columns) => columns,
+                _ => &[],
+            },
             origin: &origin,
         };
         if self.needs == Needs::Packets || !index.decides(&question) {

@@ -237,6 +237,7 @@ impl OfIndex {
             filter: &self.filter,
             within: self.within,
             shown: false,
+            columns: &[],
             origin: &origin,
         };
         if !index.aggregates(&question, &asked.of) {

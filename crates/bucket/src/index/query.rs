@@ -37,6 +37,8 @@ pub struct Question<'q> {
     /// Whether all columns that every entry has are wanted, to show it; else it has only its place and its time, to be
     /// counted.
     pub shown: bool,
+    /// Columns of protocols that are wanted besides where it is shown, by their names in the file.
+    pub columns: &'q [String],
     /// Where the entries come from.
     pub origin: &'q Origin,
 }
@@ -223,16 +225,18 @@ impl Asking<'_> {
     fn tested(&self) -> Vec<usize> {
         let whole = reads_common(self.question.filter);
         let place = ["timestamp", "stream", "index", "transport"];
-        self.leaves(|name| whole || place.contains(&name) || KIND.contains(&name))
+        self.leaves(&[], |name| {
+            whole || place.contains(&name) || KIND.contains(&name)
+        })
     }
 
-    /// Those in the file that every entry has and `wanted` wants, with those of the filter.
-    fn leaves(&self, wanted: impl Fn(&str) -> bool) -> Vec<usize> {
+    /// Those in the file that every entry has and `wanted` wants, with those of the filter and some more.
+    fn leaves(&self, more: &[String], wanted: impl Fn(&str) -> bool) -> Vec<usize> {
         let base = BASE.iter().map(|column| column.name);
         let base = base.filter(|name| wanted(name)).map(str::to_owned);
         let asked = self.question.filter.columns().iter();
         let asked = asked.filter_map(|column| file_column(*column, self.question.known));
-        let wanted: BTreeSet<String> = base.chain(asked).collect();
+        let wanted: BTreeSet<String> = base.chain(asked).chain(more.iter().cloned()).collect();
         let columns = self.metadata.parquet_schema().columns().iter().enumerate();
         let leaves = columns.filter(|(_, column)| wanted.contains(column.name()));
         leaves.map(|(at, _)| at).collect()
@@ -419,7 +423,11 @@ impl Asking<'_> {
         let ranges = ranges.filter_map(|run| Some(*run.first()?..*run.last()? + 1));
         let selection = RowSelection::from_consecutive_ranges(ranges, all);
         let selection = (rows.len() < all).then_some(selection);
-        let reader = self.reader(group, &self.leaves(|_| true), selection.as_ref())?;
+        let reader = self.reader(
+            group,
+            &self.leaves(self.question.columns, |_| true),
+            selection.as_ref(),
+        )?;
         let mut answers = Answers {
             reader,
             matches,

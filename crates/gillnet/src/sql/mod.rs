@@ -5,6 +5,7 @@ mod engine;
 mod statement;
 
 pub use engine::{ClickHouse, run as query};
+pub use statement::stored;
 
 use crate::cli::{self, Shared, SqlArgs};
 use crate::columns::Column;

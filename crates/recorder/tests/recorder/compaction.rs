@@ -141,6 +141,7 @@ fn content(bucket: &Arc<dyn Bucket>) -> Content {
             filter: &filter,
             within: (i64::MIN, i64::MAX),
             shown: true,
+            columns: &[],
             origin: &Origin::default(),
         };
         let mut each = |found: &gillnet_bucket::index::Found<'_>| {
