@@ -17,7 +17,7 @@ the same Parquet files from the same folder, by the partition of the hour where 
 of its process in it. Over gs:// the same folder is served by the emulator, through the tests' proxy; what that takes is
 mostly theirs, and has no bar.
 """
-import argparse, json, math, os, pathlib, shutil, statistics, struct, subprocess, sys, tempfile, threading, time
+import argparse, json, math, os, pathlib, shutil, statistics, struct, subprocess, sys, tempfile, threading, time, urllib.parse, urllib.request
 from datetime import datetime, timezone
 
 import duckdb
@@ -29,13 +29,13 @@ START = datetime(2026, 3, 14, 8, tzinfo=timezone.utc).timestamp()
 #: Bytes of the captures that a round replays, at most: shorter ones are spread more evenly over time.
 ROUND = 48 << 20
 SERVICES = 24
-SHOP = 6
+SHOP = range(0, SERVICES, 4)
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 def service(number):
     """The address, name and namespace of a service."""
-    namespace = "shop" if number < SHOP else ("payments", "search", "media")[number % 3]
+    namespace = "shop" if number in SHOP else ("payments", "search", "media")[number % 4 - 1]
     return f"10.200.{number}.1", f"service-{number}", namespace
 
 
@@ -203,10 +203,17 @@ class Emulator:
     def __init__(self, folder, home):
         data = home / "gcs"
         data.mkdir()
-        shutil.copytree(folder, data / "flights", copy_function=os.link)
         command = [sys.executable, ROOT / "crates/testkit/gcs/gcs_proxy.py", "--listen", "127.0.0.1:0", "--data", data, "--until-stdin-closes"]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.url = json.loads(self.process.stdout.readline())["url"]
+        self.ask("POST", "/__proxy/bucket", b'{"name": "flights"}')
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                self.ask("PUT", f"/flights/{urllib.parse.quote(str(path.relative_to(folder)))}", path.read_bytes())
+
+    def ask(self, method, path, body):
+        with urllib.request.urlopen(urllib.request.Request(self.url + path, body, method=method)) as answer:
+            answer.read()
 
     def close(self):
         self.process.stdin.close()
@@ -314,7 +321,7 @@ def by_tshark(replay, captured, home):
     with open(path, "wb") as out:
         replay.write(out, size, 3600)
     scale = captured / path.stat().st_size
-    shop = " or ".join(f"ip.src == {service(number)[0]}" for number in range(SHOP))
+    shop = " or ".join(f"ip.src == {service(number)[0]}" for number in SHOP)
     some = f"http.response.code >= 500 and ({shop}) and frame.time_epoch >= {START + 600} and frame.time_epoch < {START + 900}"
     fields = ("-T", "fields", "-e", "ip.src", "-e", "http.time")
     ranged, _ = tshark(path, "-Y", some, *fields)

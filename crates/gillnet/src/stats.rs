@@ -353,7 +353,7 @@ pub fn print(config: &Config, args: &QueryArgs, filter: Filter) -> anyhow::Resul
     }
     if answer.other.count > 0 {
         tracing::warn!(
-            "there are more than {MOST_GROUPS} groups: {} of {} entries are of others, which are not shown; group by less, or narrow the filter",
+            "there are more than {MOST_GROUPS} groups: {} of {} entries were counted as others, and the groups that are shown may have more than they show; group by less, or narrow the filter",
             answer.other.count,
             answer.total.count
         );

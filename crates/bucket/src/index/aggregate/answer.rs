@@ -171,7 +171,8 @@ pub struct Answer {
     pub rows: Vec<Row>,
     /// Groups that are not among the rows since only the first were asked for.
     pub more: u64,
-    /// Entries of groups that were too many to be kept; none where its count is 0.
+    /// Entries that came when there were too many groups; none where its count is 0. Else groups may have more than they
+    /// show.
     pub other: Totals,
     /// All entries.
     pub total: Totals,
