@@ -76,8 +76,8 @@ pub struct Page {
     pub rows: Vec<Vec<u8>>,
     /// Where the next page begins, if there may be one.
     pub next: Option<Cursor>,
-    /// How many match in all, pages before and behind included.
-    pub matched: u64,
+    /// How many match in all, pages before and behind included; `None` where not all were looked at.
+    pub matched: Option<u64>,
 }
 
 /// Gathers one page from entries in any order, in memory bounded by the page: rows where entries are gone again, else the
@@ -88,6 +88,7 @@ pub struct Pager<T = Vec<u8>> {
     rows: BTreeMap<Order, T>,
     cut: bool,
     matched: u64,
+    passed_over: bool,
 }
 
 /// The order of the page: the first key is the page's first row.
@@ -105,7 +106,32 @@ impl<T> Pager<T> {
             rows: BTreeMap::new(),
             cut: false,
             matched: 0,
+            passed_over: false,
         }
+    }
+
+    /// Whether entries of a span of time (first and last moment, ns) may still come on the page. Where they may not, they
+    /// are taken to be passed over.
+    pub fn wants(&mut self, (first, last): (i64, i64)) -> bool {
+        let query = &self.query;
+        let newest = query.newest_first;
+        if last < query.since || first >= query.until {
+            return false;
+        }
+        let behind = query.after.as_ref().is_none_or(|after| match newest {
+            true => first <= after.ts,
+            false => last >= after.ts,
+        });
+        let full = self.rows.len() >= query.limit;
+        let last_row = self.rows.last_key_value().filter(|_| full);
+        let before = last_row.is_none_or(|(place, _)| match place {
+            Order::Newest(Reverse(cursor)) => last >= cursor.ts,
+            Order::Oldest(cursor) => first <= cursor.ts,
+        });
+        // what is behind a full page may be on the next
+        self.cut |= behind && !before;
+        self.passed_over |= !(behind && before);
+        behind && before
     }
 
     /// Takes an entry that matched the filter, as what is kept of it.
@@ -148,7 +174,7 @@ impl<T> Pager<T> {
         Page {
             rows: rows(self.rows.into_values().collect(), &self.query.filter),
             next,
-            matched: self.matched,
+            matched: (!self.passed_over).then_some(self.matched),
         }
     }
 

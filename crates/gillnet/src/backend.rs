@@ -307,9 +307,14 @@ impl RecordedBackend {
             record: false,
             bodies: false,
         };
+        let groups = backend.inputs.readings()?;
+        if scan::large(&groups).is_some() {
+            // each page reads what it needs
+            return Ok(backend);
+        }
         let summary = backend
             .scan(want, Needs::Count, None)
-            .run(&backend.inputs, &mut || Box::new(Ignore))?;
+            .run_groups(groups, &mut || Box::new(Ignore))?;
         scan::report(&summary);
         summary.outcome()?;
         *backend
@@ -454,7 +459,25 @@ impl Backend for RecordedBackend {
             record: false,
             bodies: false,
         };
-        self.read(want, Needs::Row, None, || ToPage(Arc::clone(&pager)))?;
+        let failed = |error: anyhow::Error| Refused(format!("{error:#}"));
+        let groups = self.inputs.readings().map_err(failed)?;
+        let quick = Arc::new(Mutex::new(Pager::new(query.clone())));
+        let mut wanted = |span| {
+            quick
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .wants(span)
+        };
+        let scan = self.scan(want.clone(), Needs::Row, None);
+        let mut to_page = ToPage(Arc::clone(&quick));
+        let done = scan.page(&groups, query.newest_first, &mut wanted, &mut to_page);
+        let pager = if done.map_err(failed)? {
+            drop(to_page);
+            quick
+        } else {
+            self.read(want, Needs::Row, None, || ToPage(Arc::clone(&pager)))?;
+            pager
+        };
         let pager =
             Arc::try_unwrap(pager).map_err(|_| Refused("the page is still being read".into()))?;
         Ok(pager

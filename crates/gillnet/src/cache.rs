@@ -1,17 +1,80 @@
 //! A bucket that keeps what it has read, for a dashboard that reads recordings again for each answer.
 
-use gillnet_bucket::{Body, Bucket, BucketError, ObjectMeta, PutError};
+use gillnet_bucket::{Body, Bucket, BucketError, ErrorKind, ObjectMeta, PutError};
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{self, File, OpenOptions};
+use std::io;
 use std::ops::Range;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Keeps objects in a folder of its own, which goes with it. The list is taken once, so that what is shown is one state
-/// of the bucket.
+/// Bytes that are kept, at most; what was not asked for the longest goes first.
+const MOST: u64 = 1 << 30;
+
+/// Keeps the ranges that were read of objects in a folder of its own, which goes with it. The list is taken once, so that
+/// what is shown is one state of the bucket.
 pub struct KeepingBucket {
     inner: Arc<dyn Bucket>,
     folder: PathBuf,
+    most: u64,
     listed: Mutex<Option<Vec<ObjectMeta>>>,
-    kept: Mutex<std::collections::HashMap<String, PathBuf>>,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    objects: HashMap<String, Arc<Mutex<Object>>>,
+    /// Counts what was asked, and made.
+    turn: u64,
+    bytes: u64,
+}
+
+/// What there is of an object: a file with holes.
+struct Object {
+    path: PathBuf,
+    /// The ranges that are there, none beside another, each end by its start.
+    ranges: BTreeMap<u64, u64>,
+    turn: u64,
+    bytes: u64,
+}
+
+impl Object {
+    /// What of a range is not there.
+    fn missing(&self, range: &Range<u64>) -> Vec<Range<u64>> {
+        let (mut at, mut missing) = (range.start, Vec::new());
+        let before = self.ranges.range(..=range.start).next_back();
+        let within = self.ranges.range(range.start.saturating_add(1)..range.end);
+        for (start, end) in before.into_iter().chain(within) {
+            if *start > at {
+                missing.push(at..*start);
+            }
+            at = at.max(*end);
+        }
+        if at < range.end {
+            missing.push(at..range.end);
+        }
+        missing
+    }
+
+    /// Notes that a range, of which nothing was there, is there.
+    fn add(&mut self, range: Range<u64>) {
+        self.bytes += range.end - range.start;
+        let (mut start, mut end) = (range.start, range.end);
+        if let Some((before, until)) = self.ranges.range(..=start).next_back()
+            && *until == start
+        {
+            start = *before;
+        }
+        if let Some(behind) = self.ranges.remove(&end) {
+            end = behind;
+        }
+        self.ranges.insert(start, end);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl KeepingBucket {
@@ -20,57 +83,89 @@ impl KeepingBucket {
         if inner.local_path("").is_some() {
             return inner;
         }
-        let folder = cache.with_extension("kept");
-        Arc::new(KeepingBucket {
+        Arc::new(Self::new(inner, cache.with_extension("kept"), MOST))
+    }
+
+    fn new(inner: Arc<dyn Bucket>, folder: PathBuf, most: u64) -> Self {
+        Self {
             inner,
             folder,
+            most,
             listed: Mutex::default(),
             kept: Mutex::default(),
-        })
-    }
-
-    /// The file that an object is kept in, read first where it is not there yet.
-    fn file(&self, key: &str) -> Result<PathBuf, BucketError> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(path) = kept.get(key) {
-            return Ok(path.clone());
         }
-        let bytes = self.inner.get(key)?;
-        let path = self.folder.join(format!("{:08}", kept.len()));
-        let written = private_folder(&self.folder).and_then(|()| std::fs::write(&path, bytes));
-        written.map_err(|error| {
-            let message = format!("{}: what was read cannot be kept: {error}", path.display());
-            BucketError::new(
-                gillnet_bucket::ErrorKind::Other,
-                self.inner.place(key),
-                message,
-            )
-        })?;
-        kept.insert(key.to_owned(), path.clone());
-        Ok(path)
     }
 
-    fn unreadable(&self, key: &str, error: &std::io::Error) -> BucketError {
-        BucketError::new(
-            gillnet_bucket::ErrorKind::Other,
-            self.inner.place(key),
-            format!("what was kept of it cannot be read: {error}"),
-        )
+    /// What is kept of an object, asked for now.
+    fn object(&self, key: &str) -> Arc<Mutex<Object>> {
+        let mut kept = lock(&self.kept);
+        kept.turn += 1;
+        let turn = kept.turn;
+        let made = kept.objects.entry(key.to_owned()).or_insert_with(|| {
+            let path = self.folder.join(format!("{turn:016}"));
+            Arc::new(Mutex::new(Object {
+                path,
+                ranges: BTreeMap::new(),
+                turn,
+                bytes: 0,
+            }))
+        });
+        Arc::clone(made)
+    }
+
+    /// Lets those go that were not asked for the longest, where there is too much.
+    fn make_room(&self, more: u64, key: &str) {
+        let mut kept = lock(&self.kept);
+        kept.bytes += more;
+        let turn = kept.turn;
+        while kept.bytes > self.most {
+            // one that is in use is not the oldest
+            let others = kept.objects.iter().filter(|(other, _)| *other != key);
+            let turns = others.filter_map(|(key, object)| {
+                let object = object.try_lock().ok()?;
+                Some((object.turn, key.clone()))
+            });
+            let Some((_, oldest)) = turns.min().filter(|(of, _)| *of <= turn) else {
+                return;
+            };
+            if let Some(object) = kept.objects.remove(&oldest) {
+                let mut object = lock(&object);
+                kept.bytes = kept.bytes.saturating_sub(object.bytes);
+                // who has it in hand finds nothing there
+                object.ranges.clear();
+                object.bytes = 0;
+                let _ = fs::remove_file(&object.path);
+            }
+        }
+    }
+
+    fn unkept(&self, key: &str, error: &io::Error) -> BucketError {
+        let folder = self.folder.display();
+        let message = format!("{folder}: what was read cannot be kept: {error}");
+        BucketError::new(ErrorKind::Other, self.inner.place(key), message)
     }
 }
 
-fn private_folder(folder: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
+fn open(path: &Path) -> io::Result<File> {
+    if let Some(folder) = path.parent() {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)?;
+    }
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
 }
 
 impl Drop for KeepingBucket {
     fn drop(&mut self) {
         // what cannot be removed is in the temporary folder
-        let _ = std::fs::remove_dir_all(&self.folder);
+        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
@@ -84,22 +179,47 @@ impl Bucket for KeepingBucket {
     }
 
     fn get(&self, key: &str) -> Result<Vec<u8>, BucketError> {
-        let path = self.file(key)?;
-        std::fs::read(path).map_err(|error| self.unreadable(key, &error))
+        let listed = lock(&self.listed);
+        let known = listed.iter().flatten().find(|meta| meta.key == key);
+        match known.map(|meta| meta.size) {
+            Some(size) => {
+                drop(listed);
+                self.get_range(key, 0..size)
+            }
+            None => self.inner.get(key),
+        }
     }
 
     fn get_range(&self, key: &str, range: Range<u64>) -> Result<Vec<u8>, BucketError> {
-        use std::os::unix::fs::FileExt;
-        let file =
-            std::fs::File::open(self.file(key)?).map_err(|error| self.unreadable(key, &error))?;
-        let end = file
-            .metadata()
-            .map_err(|error| self.unreadable(key, &error))?
-            .len();
-        let length = range.end.min(end).saturating_sub(range.start);
-        let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
+        let object = self.object(key);
+        let mut object = lock(&object);
+        object.turn = lock(&self.kept).turn;
+        let failed = |error: io::Error| self.unkept(key, &error);
+        let file = open(&object.path).map_err(failed)?;
+        let mut more = 0;
+        for gap in object.missing(&range) {
+            let bytes = self.inner.get_range(key, gap.clone())?;
+            file.write_all_at(&bytes, gap.start).map_err(failed)?;
+            let end = gap.start + bytes.len() as u64;
+            object.add(gap.start..end);
+            more += bytes.len() as u64;
+            if end < gap.end {
+                // it ends there: whoever asked sees that
+                break;
+            }
+        }
+        let there = object
+            .missing(&range)
+            .first()
+            .map_or(range.end, |gap| gap.start);
+        let length = usize::try_from(there.saturating_sub(range.start)).unwrap_or(0);
+        let mut bytes = vec![0; length];
         file.read_exact_at(&mut bytes, range.start)
-            .map_err(|error| self.unreadable(key, &error))?;
+            .map_err(failed)?;
+        drop(object);
+        if more > 0 {
+            self.make_room(more, key);
+        }
         Ok(bytes)
     }
 
@@ -107,7 +227,7 @@ impl Bucket for KeepingBucket {
         if !prefix.is_empty() {
             return self.inner.list(prefix, each);
         }
-        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut listed = lock(&self.listed);
         if listed.is_none() {
             let mut metas = Vec::new();
             self.inner.list("", &mut |meta| metas.push(meta))?;
@@ -119,5 +239,80 @@ impl Bucket for KeepingBucket {
 
     fn place(&self, key: &str) -> String {
         self.inner.place(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One object of the bytes 0, 1, 2…; counts what is read of it.
+    struct Counting(Mutex<Vec<Range<u64>>>);
+
+    impl Bucket for Counting {
+        fn put_new(&self, _: &str, _: Body<'_>) -> Result<(), PutError> {
+            unreachable!()
+        }
+
+        fn head(&self, _: &str) -> Result<Option<ObjectMeta>, BucketError> {
+            Ok(None)
+        }
+
+        fn get(&self, _: &str) -> Result<Vec<u8>, BucketError> {
+            unreachable!()
+        }
+
+        fn get_range(&self, _: &str, range: Range<u64>) -> Result<Vec<u8>, BucketError> {
+            lock(&self.0).push(range.clone());
+            Ok((range.start..range.end.min(200))
+                .map(|at| at as u8)
+                .collect())
+        }
+
+        fn list(&self, _: &str, _: &mut dyn FnMut(ObjectMeta)) -> Result<(), BucketError> {
+            Ok(())
+        }
+
+        fn place(&self, key: &str) -> String {
+            key.to_owned()
+        }
+    }
+
+    fn keeping(most: u64) -> (Arc<Counting>, KeepingBucket, tempfile::TempDir) {
+        let inner = Arc::new(Counting(Mutex::default()));
+        let home = tempfile::tempdir().unwrap();
+        let bucket = Arc::clone(&inner) as Arc<dyn Bucket>;
+        (
+            inner,
+            KeepingBucket::new(bucket, home.path().join("kept"), most),
+            home,
+        )
+    }
+
+    #[test]
+    fn only_what_is_not_kept_is_read() {
+        let (inner, bucket, _home) = keeping(1 << 20);
+        let bytes = |range: Range<u64>| range.map(|at| at as u8).collect::<Vec<_>>();
+        for range in [10..20, 30..40, 15..35, 0..50, 5..45, 10..20] {
+            assert_eq!(bucket.get_range("a", range.clone()).unwrap(), bytes(range));
+        }
+        assert_eq!(*lock(&inner.0), [10..20, 30..40, 20..30, 0..10, 40..50]);
+        // behind its end there is nothing
+        assert_eq!(bucket.get_range("a", 190..300).unwrap(), bytes(190..200));
+    }
+
+    #[test]
+    fn what_was_not_asked_for_the_longest_goes() {
+        let (inner, bucket, home) = keeping(250);
+        for key in ["a", "b", "a", "c"] {
+            bucket.get_range(key, 0..100).unwrap();
+        }
+        assert_eq!(lock(&inner.0).len(), 3);
+        bucket.get_range("a", 0..100).unwrap();
+        assert_eq!(lock(&inner.0).len(), 3, "a is still there");
+        bucket.get_range("b", 0..100).unwrap();
+        assert_eq!(lock(&inner.0).len(), 4, "b had gone");
+        let files = fs::read_dir(home.path().join("kept")).unwrap().count();
+        assert_eq!(files, 2);
     }
 }

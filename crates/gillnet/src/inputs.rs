@@ -211,6 +211,14 @@ impl Pending {
         }
     }
 
+    /// What a process recorded, where all of it has an index, and where its entries come from.
+    pub fn indexed(&self) -> Option<(&Group, Arc<Origin>)> {
+        match self {
+            Pending::Group(group) if group.is_indexed() => Some((group, origin_of(group))),
+            _ => None,
+        }
+    }
+
     /// Its index, where it has one, and where its entries come from.
     pub fn index(&self) -> Result<Option<(GroupIndex, Arc<Origin>)>, BucketError> {
         match self {

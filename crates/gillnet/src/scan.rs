@@ -5,10 +5,10 @@ use crate::config::Config;
 use crate::exit;
 use crate::inputs::{Inputs, Pending, Reading};
 use gillnet_api::StreamKey;
-use gillnet_bucket::StreamSet;
 use gillnet_bucket::index::{Cost, KnownProtocol, Question, on_rows};
+use gillnet_bucket::{Group, StreamSet};
 use gillnet_capture::{Error, Event, Interface, Ring, Source, SourceStats, Store};
-use gillnet_entry::Entry;
+use gillnet_entry::{Entry, Origin};
 use gillnet_kfl::rows::{self, RowFilter};
 use gillnet_names::Names;
 use gillnet_pipeline::{
@@ -155,6 +155,37 @@ impl Scan<'_> {
         Ok(summary)
     }
 
+    /// Shows what a page may have of recordings with an index of many files, of which it reads no more than it has to:
+    /// those of the latest time first where `latest` says so, and none of a span of time that is not `wanted`. `false`
+    /// where that does not do: then all is to be read.
+    pub fn page(
+        self,
+        groups: &[Pending],
+        latest: bool,
+        wanted: &mut dyn FnMut((i64, i64)) -> bool,
+        consumer: &mut dyn Consumer,
+    ) -> anyhow::Result<bool> {
+        let Some(groups) = large(groups) else {
+            return Ok(false);
+        };
+        let indexed = Indexed::new(self.config, &self.wants, self.within, self.needs)?;
+        let Some(indexed) = indexed.filter(|indexed| indexed.needs == Needs::Row) else {
+            return Ok(false);
+        };
+        for (group, origin) in groups {
+            let question = indexed.question(&origin);
+            let asked = group.ask_by_time(&question, latest, wanted, &mut |found| {
+                if is_within(self.within, found.entry.common.ts) {
+                    consumer.entry(found.entry, 1);
+                }
+            });
+            if !asked.map_err(exit::of_bucket)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Reads one source that is open.
     pub fn run_on(
         mut self,
@@ -261,6 +292,18 @@ pub fn known() -> Vec<KnownProtocol> {
         .collect()
 }
 
+/// Files of an index, at most, that are all read for each page of a list: it then says how many entries match in all.
+const FEW_FILES: usize = 64;
+
+/// The groups, where all of them have an index, and these are many files.
+pub fn large(groups: &[Pending]) -> Option<Vec<(&Group, Arc<Origin>)>> {
+    let groups: Option<Vec<_>> = groups.iter().map(Pending::indexed).collect();
+    let files = |groups: &Vec<(&Group, _)>| -> usize {
+        groups.iter().map(|(group, _)| group.index_files()).sum()
+    };
+    groups.filter(|groups| files(groups) > FEW_FILES)
+}
+
 /// What is asked of an index.
 struct Indexed {
     known: Vec<KnownProtocol>,
@@ -307,6 +350,20 @@ impl Indexed {
         }))
     }
 
+    fn question<'q>(&'q self, origin: &'q Origin) -> Question<'q> {
+        Question {
+            known: &self.known,
+            filter: &self.filter,
+            within: self.within,
+            shown: matches!(self.needs, Needs::Row | Needs::Columns(_)),
+            columns: match &self.needs {
+                Needs::Columns(columns) => columns,
+                _ => &[],
+            },
+            origin,
+        }
+    }
+
     /// Answers from the index of a group where that is enough; else it says which of its streams may have an answer, and
     /// only their packets are left to read.
     fn read(&self, group: Pending, consumer: &mut dyn Consumer, summary: &mut Summary) -> Asked {
@@ -317,17 +374,7 @@ impl Indexed {
         let Some((index, origin)) = index else {
             return Asked::Read(group);
         };
-        let mut question = Question {
-            known: &self.known,
-            filter: &self.filter,
-            within: self.within,
-            shown: matches!(self.needs, Needs::Row | Needs::Columns(_)),
-            columns: match &self.needs {
-                Needs::Columns(columns) => columns,
-                _ => &[],
-            },
-            origin: &origin,
-        };
+        let mut question = self.question(&origin);
         if self.needs == Needs::Packets || !index.decides(&question) {
             question.shown = false;
             let mut streams = StreamSet::default();
@@ -427,6 +474,11 @@ impl Consumer for UntilBroken {
     }
 }
 
+/// Whether what began then is in a span of time: without an end even what a broken clock dated at the end of time.
+fn is_within((since, until): (i64, i64), began: i64) -> bool {
+    since <= began && (began < until || until == i64::MAX)
+}
+
 /// Lets through what began within a span of time.
 struct Within {
     inner: Box<dyn Consumer>,
@@ -435,11 +487,7 @@ struct Within {
 
 impl Consumer for Within {
     fn entry(&mut self, entry: &Entry<'_>, matched: Matched) -> bool {
-        let (since, until) = self.span;
-        let began = entry.common.ts;
-        // without an end even what a broken clock dated at the end of time is within
-        let within = since <= began && (began < until || until == i64::MAX);
-        !within || self.inner.entry(entry, matched)
+        !is_within(self.span, entry.common.ts) || self.inner.entry(entry, matched)
     }
 
     fn flush(&mut self) {

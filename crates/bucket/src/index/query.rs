@@ -123,6 +123,18 @@ impl EntriesFile {
         Ok(Self { remote, metadata })
     }
 
+    /// Times of its earliest and latest row, in nanoseconds since the Unix epoch; nothing where it has none.
+    #[must_use]
+    pub fn span(&self) -> Option<(i64, i64)> {
+        let footer = Prune {
+            metadata: self.metadata.metadata(),
+            remote: &self.remote,
+        };
+        let groups = 0..footer.metadata.num_row_groups();
+        let times = groups.map(|group| footer.times(group).unwrap_or((i64::MIN, i64::MAX)));
+        times.reduce(|(first, last), (from, to)| (first.min(from), last.max(to)))
+    }
+
     /// Whether it has all columns that a filter reads: those of fields that are new here it has not.
     #[must_use]
     pub fn decides(&self, question: &Question<'_>) -> bool {

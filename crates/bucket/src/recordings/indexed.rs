@@ -77,6 +77,64 @@ impl Group {
     }
 }
 
+impl Group {
+    /// Files of its index.
+    #[must_use]
+    pub fn index_files(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Shows answers of its index, those of the latest hours first where `latest` says so, else of the earliest. What has
+    /// nothing of a span of time (first and last moment, ns) that is `wanted` is passed over: by its hour a file unopened,
+    /// by its own span a file of which only the footer is read. `false` where its index does not decide the filter: what
+    /// was shown by then may not be all.
+    ///
+    /// # Errors
+    /// Where a file of the index can't be read.
+    pub fn ask_by_time(
+        &self,
+        question: &Question<'_>,
+        latest: bool,
+        wanted: &mut dyn FnMut((i64, i64)) -> bool,
+        each: &mut dyn FnMut(&Found<'_>),
+    ) -> Result<bool, BucketError> {
+        if !self.is_indexed() || !question.filter.is_whole() {
+            return Ok(false);
+        }
+        let mut files: Vec<_> = self.entries.iter().collect();
+        files.sort_by_key(|file| (file.name.hour, file.name.seq));
+        if latest {
+            files.reverse();
+        }
+        let bucket = &self.shared.bucket;
+        let first = files.first().map(|file| &file.name.recording);
+        let repeats = files.iter().any(|file| Some(&file.name.recording) != first);
+        let mut seen: HashSet<(StreamId, u32)> = HashSet::new();
+        for file in files {
+            let hour = file.name.hour;
+            if !wanted((hour.start(), hour.end().saturating_sub(1))) {
+                continue;
+            }
+            let failed = |error| failed(&bucket.place(&file.key), &error);
+            let opened = EntriesFile::open(bucket, &file.key, file.size).map_err(failed)?;
+            if !opened.decides(question) {
+                return Ok(false);
+            }
+            if opened.span().is_some_and(&mut *wanted) {
+                let asked = opened.ask(question, &mut |found| {
+                    // an entry that several rules keep is in a file of each
+                    if !repeats || seen.insert((found.stream, found.index)) {
+                        each(found);
+                    }
+                    true
+                });
+                asked.map_err(failed)?;
+            }
+        }
+        Ok(true)
+    }
+}
+
 pub(super) fn failed(place: &str, error: &Error) -> BucketError {
     BucketError::new(ErrorKind::Other, place.to_owned(), error.to_string())
 }
