@@ -151,10 +151,10 @@ def test_killed_again_and_again_nothing_is_lost_or_doubled(gillnet, capture, tmp
     for attempt in range(200):
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         # sometimes before anything, sometimes after some more objects came to be, and a moment later
-        target = len(objects(bucket)) + chance.randrange(0, 4)
+        target = len(objects(bucket)) + chance.randrange(0, 2 if kills < 8 else 4)
         while process.poll() is None and len(objects(bucket)) < target:
             time.sleep(0.002)
-        time.sleep(chance.choice([0, 0.01, 0.03, 0.1, 0.3]))
+        time.sleep(chance.choice([0, 0.003, 0.01, 0.03] if kills < 8 else [0, 0.01, 0.03, 0.1, 0.3]))
         if process.poll() is None:
             process.kill()
             kills += 1
