@@ -294,3 +294,14 @@ def query(gillnet, *arguments, host=None, env=None):
     if host:
         command = host.command(*command)
     return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **(env or {})})
+
+
+def talk(host, web):
+    """Talks over more than one period of four seconds: 210 exchanges of HTTP, ten of which fail, and 20 of DNS."""
+    for half in range(2):
+        for k in range(5):
+            urls = [f"{web}/{i % 25}.json?n={k * 20 + i}" for i in range(20)] + [f"{web}/broken"]
+            host.run("curl", "-s", *[part for url in urls for part in ("-o", "/dev/null", url)])
+        for i in range(10):
+            host.run("dig", "+tries=1", "+time=2", "@127.0.0.1", f"n{i}.shop.example", "A")
+        time.sleep(5)

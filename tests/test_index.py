@@ -2,10 +2,9 @@
 
 import gzip
 import shutil
-import time
 
 import duckdb
-from conftest import count, objects, query
+from conftest import count, objects, query, talk
 
 FLUSH = "*/4 * * * * *"
 FILTERS = [
@@ -28,13 +27,7 @@ def test_the_index_says_what_the_packets_say(host, web, dns, recorder, gillnet, 
     names = [{"address": web.removeprefix("http://"), "name": "catalogue", "namespace": "shop", "service": "catalogue"}]
     flights = recorder(recording={"flush": FLUSH, "index": True}, names={"static": names},
                        scripting={"env": {"RECORDING_KFL": "http or dns", "GCS_BUCKET": f"file://{bucket}"}})
-    for half in range(2):
-        for k in range(5):
-            urls = [f"{web}/{i % 25}.json?n={k * 20 + i}" for i in range(20)] + [f"{web}/broken"]
-            host.run("curl", "-s", *[part for url in urls for part in ("-o", "/dev/null", url)])
-        for i in range(10):
-            host.run("dig", "+tries=1", "+time=2", "@127.0.0.1", f"n{i}.shop.example", "A")
-        time.sleep(5)
+    talk(host, web)
     assert flights.stop() == 0, flights.log.read_text()
 
     # the same bucket without its index

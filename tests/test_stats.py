@@ -7,7 +7,7 @@ import time
 import urllib.parse
 
 import duckdb
-from conftest import query
+from conftest import query, talk
 from test_dashboard import Tap
 
 FLUSH = "*/4 * * * * *"
@@ -53,13 +53,7 @@ def test_statistics_are_those_of_duckdb_and_of_the_packets(host, web, dns, recor
     rules = [{"name": "all", "kfl": "http or dns"}, {"name": "errors", "kfl": "http and response.status == 500"}]
     rules = [{**rule, "destination": f"file://{bucket}"} for rule in rules]
     flights = recorder(recording={"flush": FLUSH, "index": True, "rules": rules}, names={"static": names})
-    for half in range(2):
-        for k in range(5):
-            urls = [f"{web}/{i % 25}.json?n={k * 20 + i}" for i in range(20)] + [f"{web}/broken"]
-            host.run("curl", "-s", *[part for url in urls for part in ("-o", "/dev/null", url)])
-        for i in range(10):
-            host.run("dig", "+tries=1", "+time=2", "@127.0.0.1", f"n{i}.shop.example", "A")
-        time.sleep(5)
+    talk(host, web)
     assert flights.stop() == 0, flights.log.read_text()
     assert sql(bucket, "SELECT count(*) FROM ENTRIES") == [(230,)]
 

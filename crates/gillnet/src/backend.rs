@@ -4,6 +4,7 @@ use crate::cache::KeepingBucket;
 use crate::config::Config;
 use crate::inputs::Inputs;
 use crate::live::Session;
+use crate::lock::lock;
 use crate::scan::{self, Needs, Scan};
 use crate::stats;
 use gillnet_api::{
@@ -317,10 +318,7 @@ impl RecordedBackend {
             .run_groups(groups, &mut || Box::new(Ignore))?;
         scan::report(&summary);
         summary.outcome()?;
-        *backend
-            .counters
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = summary.counters;
+        *lock(&backend.counters) = summary.counters;
         Ok(backend)
     }
 
@@ -375,10 +373,7 @@ struct ToPage(Arc<Mutex<Pager>>);
 
 impl Consumer for ToPage {
     fn entry(&mut self, entry: &Entry<'_>, _: Matched) -> bool {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .matched(entry);
+        lock(&self.0).matched(entry);
         true
     }
 }
@@ -402,7 +397,7 @@ impl Consumer for Find {
         if entry.common.index != self.key.index || !is_of(entry, &self.key.stream) {
             return true;
         }
-        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = full(entry, &self.filter);
+        *lock(&self.found) = full(entry, &self.filter);
         false
     }
 }
@@ -417,7 +412,7 @@ struct Mark {
 impl Consumer for Mark {
     fn entry(&mut self, entry: &Entry<'_>, _: Matched) -> bool {
         if is_of(entry, &self.key) {
-            *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.group);
+            *lock(&self.found) = Some(self.group);
         }
         true
     }
@@ -425,11 +420,7 @@ impl Consumer for Mark {
 
 impl Backend for RecordedBackend {
     fn status(&self) -> Status {
-        let counters = self
-            .counters
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let counters = lock(&self.counters).clone();
         Status {
             version: env!("CARGO_PKG_VERSION"),
             mode: "recorded",
@@ -452,32 +443,27 @@ impl Backend for RecordedBackend {
     }
 
     fn page(&self, query: &PageQuery) -> Result<Page, Refused> {
-        let pager = Arc::new(Mutex::new(Pager::new(query.clone())));
+        let failed = |error: anyhow::Error| Refused(format!("{error:#}"));
         let want = Want {
             bit: 0,
             filter: query.filter.clone(),
             record: false,
             bodies: false,
         };
-        let failed = |error: anyhow::Error| Refused(format!("{error:#}"));
         let groups = self.inputs.readings().map_err(failed)?;
-        let quick = Arc::new(Mutex::new(Pager::new(query.clone())));
-        let mut wanted = |span| {
-            quick
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .wants(span)
-        };
-        let scan = self.scan(want.clone(), Needs::Row, None);
-        let mut to_page = ToPage(Arc::clone(&quick));
-        let done = scan.page(&groups, query.newest_first, &mut wanted, &mut to_page);
-        let pager = if done.map_err(failed)? {
-            drop(to_page);
-            quick
-        } else {
-            self.read(want, Needs::Row, None, || ToPage(Arc::clone(&pager)))?;
-            pager
-        };
+        let new = || Arc::new(Mutex::new(Pager::new(query.clone())));
+        let mut pager = new();
+        let mut wanted = |span| lock(&pager).wants(span);
+        let mut to_page = ToPage(Arc::clone(&pager));
+        let quick = self.scan(want.clone(), Needs::Row, None);
+        let done = quick.page(&groups, query.newest_first, &mut wanted, &mut to_page);
+        drop(to_page);
+        if !done.map_err(failed)? {
+            pager = new();
+            let all = self.scan(want, Needs::Row, None);
+            let read = all.run_groups(groups, &mut || Box::new(ToPage(Arc::clone(&pager))));
+            read.and_then(|summary| summary.outcome()).map_err(failed)?;
+        }
         let pager =
             Arc::try_unwrap(pager).map_err(|_| Refused("the page is still being read".into()))?;
         Ok(pager
@@ -504,7 +490,7 @@ impl Backend for RecordedBackend {
             filter: filter.clone(),
             found: Arc::clone(&found),
         })?;
-        Ok(found.lock().unwrap_or_else(PoisonError::into_inner).take())
+        Ok(lock(&found).take())
     }
 
     fn stream(&self, key: &StreamKey, format: PcapFormat) -> Result<Option<Vec<u8>>, Refused> {
@@ -522,16 +508,13 @@ impl Backend for RecordedBackend {
         let number = key.number;
         let tap = Box::new(move || {
             let frames = Arc::clone(&taps);
-            frames
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(Vec::new());
+            lock(&frames).push(Vec::new());
             let mut bytes = 0;
             Box::new(
                 move |stream: u64, _: bool, frame: &gillnet_capture::Frame<'_>| {
                     if stream == number && bytes < DOWNLOAD {
                         bytes += frame.data.len();
-                        let mut groups = frames.lock().unwrap_or_else(PoisonError::into_inner);
+                        let mut groups = lock(&frames);
                         if let Some(group) = groups.last_mut() {
                             group.push(Taken {
                                 ts: frame.ts,
@@ -563,10 +546,10 @@ impl Backend for RecordedBackend {
             })
             .map_err(failed)?;
         summary.outcome().map_err(failed)?;
-        let Some(group) = found.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+        let Some(group) = lock(&found).take() else {
             return Ok(None);
         };
-        let frames = frames.lock().unwrap_or_else(PoisonError::into_inner);
+        let frames = lock(&frames);
         frames
             .get(group)
             .filter(|frames| !frames.is_empty())

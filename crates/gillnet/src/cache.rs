@@ -1,5 +1,6 @@
 //! A bucket that keeps what it has read, for a dashboard that reads recordings again for each answer.
 
+use crate::lock::lock;
 use gillnet_bucket::{Body, Bucket, BucketError, ErrorKind, ObjectMeta, PutError};
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, OpenOptions};
@@ -7,7 +8,7 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// Bytes that are kept, at most; what was not asked for the longest goes first.
 const MOST: u64 = 1 << 30;
@@ -71,10 +72,6 @@ impl Object {
         }
         self.ranges.insert(start, end);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl KeepingBucket {

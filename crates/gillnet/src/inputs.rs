@@ -3,6 +3,7 @@
 use crate::cli::Access;
 use crate::config::Config;
 use crate::exit;
+use crate::lock::lock;
 use gillnet_api::StreamKey;
 use gillnet_bucket::layout::{TimeRange, recorder, unescape};
 use gillnet_bucket::packets::StreamId;
@@ -17,7 +18,7 @@ use gillnet_capture::{
 use gillnet_entry::Origin;
 use gillnet_pipeline::Numbers;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// Captures and recordings that can be read, more than once unless they are standard input.
 pub struct Inputs {
@@ -259,9 +260,8 @@ fn recorded(group: Group) -> anyhow::Result<Reading> {
         current: Arc::clone(&current),
         data: Vec::new(),
     });
-    let numbers: Option<Numbers> = has_numbers.then(|| {
-        Box::new(move || *current.lock().unwrap_or_else(PoisonError::into_inner)) as Numbers
-    });
+    let numbers: Option<Numbers> =
+        has_numbers.then(|| Box::new(move || *lock(&current)) as Numbers);
     Ok(Reading {
         source,
         origin,
@@ -364,7 +364,7 @@ impl Source for Tagged {
         };
         if let Some(stream) = self.inner.stream() {
             let since = self.inner.missing().map(|missing| missing.before);
-            *self.current.lock().unwrap_or_else(PoisonError::into_inner) = (stream.number, since);
+            *lock(&self.current) = (stream.number, since);
         }
         Ok(Event::Frame(Frame {
             data: &self.data,

@@ -5,6 +5,7 @@ use crate::config::{Config, PacketFormat, Rule, duration};
 use crate::exit;
 use crate::identity::{DataDir, Identity};
 use crate::inputs::Unplaced;
+use crate::lock::lock;
 use crate::own;
 use crate::scan;
 use crate::scripting;
@@ -31,7 +32,7 @@ use gillnet_scripts::{Demand, NoCluster, OnDemand, Pressure, RingStreams, Script
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, Weak, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -489,10 +490,6 @@ fn on_demand(session: &Arc<OnceLock<Weak<Session>>>) -> OnDemand {
             tracing::error!("what scripts want is not captured: {error:#}");
         }
     })
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Refuses at start what can be seen to be wrong with a destination.

@@ -17,6 +17,7 @@ mod index;
 mod inputs;
 mod kfl;
 mod live;
+mod lock;
 mod meter;
 mod output;
 mod own;

@@ -4,6 +4,7 @@ use crate::cli::{self, Format, QueryArgs, Shared};
 use crate::columns::Column;
 use crate::exit::{self, Done};
 use crate::inputs::Inputs;
+use crate::lock::lock;
 use crate::meter::Meter;
 use crate::printer::{Columns, Printer, Shape};
 use crate::scan::{self, Needs, Scan};
@@ -11,7 +12,7 @@ use crate::sql::stored;
 use crate::stats;
 use gillnet_entry::Entry;
 use gillnet_pipeline::{Consumer, Matched, Want};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// Columns where none are asked for.
 pub const USUAL: [&str; 8] = [
@@ -104,7 +105,7 @@ pub fn shape(args: &QueryArgs, redacts: bool) -> anyhow::Result<Shape> {
 
 /// The printer, out of where it waits.
 pub fn take(home: &Mutex<Option<Printer>>) -> Option<Printer> {
-    home.lock().unwrap_or_else(PoisonError::into_inner).take()
+    lock(home).take()
 }
 
 /// The printer while a shard has it; it goes home when the shard is done, so that no entry takes a lock.
@@ -125,7 +126,7 @@ impl Print {
 
 impl Drop for Print {
     fn drop(&mut self) {
-        *self.home.lock().unwrap_or_else(PoisonError::into_inner) = self.printer.take();
+        *lock(&self.home) = self.printer.take();
     }
 }
 

@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::exit;
 use crate::inputs::{Inputs, Pending, Reading};
 use gillnet_api::StreamKey;
-use gillnet_bucket::index::{Cost, KnownProtocol, Question, on_rows};
+use gillnet_bucket::index::{Cost, KnownProtocol, Question, is_within, on_rows};
 use gillnet_bucket::{Group, StreamSet};
 use gillnet_capture::{Error, Event, Interface, Ring, Source, SourceStats, Store};
 use gillnet_entry::{Entry, Origin};
@@ -125,11 +125,7 @@ impl Scan<'_> {
                     None => continue,
                 }
             } else if let Some(indexed) = &indexed {
-                let mut within = Within {
-                    inner: consumer(),
-                    span: self.within,
-                };
-                match indexed.read(group, &mut within, &mut summary) {
+                match indexed.read(group, &mut *consumer(), &mut summary) {
                     Asked::Answered => continue,
                     Asked::Ended => break,
                     Asked::Read(rest) => group = rest,
@@ -175,9 +171,7 @@ impl Scan<'_> {
         for (group, origin) in groups {
             let question = indexed.question(&origin);
             let asked = group.ask_by_time(&question, latest, wanted, &mut |found| {
-                if is_within(self.within, found.entry.common.ts) {
-                    consumer.entry(found.entry, 1);
-                }
+                consumer.entry(found.entry, 1);
             });
             if !asked.map_err(exit::of_bucket)? {
                 return Ok(false);
@@ -474,11 +468,6 @@ impl Consumer for UntilBroken {
     }
 }
 
-/// Whether what began then is in a span of time: without an end even what a broken clock dated at the end of time.
-fn is_within((since, until): (i64, i64), began: i64) -> bool {
-    since <= began && (began < until || until == i64::MAX)
-}
-
 /// Lets through what began within a span of time.
 struct Within {
     inner: Box<dyn Consumer>,
@@ -487,7 +476,7 @@ struct Within {
 
 impl Consumer for Within {
     fn entry(&mut self, entry: &Entry<'_>, matched: Matched) -> bool {
-        !is_within(self.span, entry.common.ts) || self.inner.entry(entry, matched)
+        !is_within(entry.common.ts, self.span) || self.inner.entry(entry, matched)
     }
 
     fn flush(&mut self) {

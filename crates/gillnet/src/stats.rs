@@ -8,6 +8,7 @@ use crate::columns::Column;
 use crate::config::{Config, duration};
 use crate::exit::{self, Done};
 use crate::inputs::{Inputs, Pending};
+use crate::lock::lock;
 use crate::meter::Meter;
 use crate::output::Output;
 use crate::scan::{self, Needs, Scan, Summary};
@@ -21,7 +22,7 @@ use gillnet_kfl::Filter;
 use gillnet_kfl::rows::RowFilter;
 use gillnet_pipeline::{Consumer, Matched, Want};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// What is measured where nothing else is said.
 const USUAL: [&str; 4] = ["count", "errors", "p50", "p99"];
@@ -204,7 +205,7 @@ struct Adds {
 
 impl Consumer for Adds {
     fn entry(&mut self, entry: &Entry<'_>, _: Matched) -> bool {
-        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = lock(&self.table);
         self.asked.add(entry, &mut table);
         (self.goes_on)()
     }
@@ -308,10 +309,7 @@ fn table(
         })
     })?;
     let empty = Table::new(Arc::clone(&asked.of));
-    let table = std::mem::replace(
-        &mut *table.lock().unwrap_or_else(PoisonError::into_inner),
-        empty,
-    );
+    let table = std::mem::replace(&mut *lock(&table), empty);
     Ok((table, summary))
 }
 

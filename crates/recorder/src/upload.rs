@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::Buckets;
 use crate::clock::SECOND;
-use crate::spool::{NoUpload, Spool, Upload, hex};
+use crate::spool::{NoUpload, Spool, Upload};
 use crate::status::Fault;
 
 /// A destination that does not answer is left alone for this long (nanoseconds), doubled with each
@@ -240,7 +240,7 @@ fn look(bucket: &dyn Bucket, upload: &Upload) -> Found {
         }
         at = end;
     }
-    if hex(&sum.finalize()) == upload.sha256 {
+    if gillnet_bucket::hex(&sum.finalize()) == upload.sha256 {
         Found::Ours
     } else {
         Found::Foreign

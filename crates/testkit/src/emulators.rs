@@ -62,7 +62,7 @@ pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
 
 /// Starts something on a thread that lives as long as the tests: the kernel's word of a parent's
 /// death is that of its thread.
-fn once<T: Send + Sync + 'static>(
+pub fn once<T: Send + Sync + 'static>(
     place: &'static OnceLock<T>,
     make: impl FnOnce() -> T + Send + 'static,
 ) -> &'static T {

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::{BufWriter, Write};
 
-use gillnet_capture::write::{SectionBlock, section_block};
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
@@ -12,7 +11,7 @@ use crate::Bucket;
 use crate::index::{Range, StreamRow};
 use crate::layout::ObjectName;
 use crate::packets::{
-    About, Block, Blocks, Member, Members, Packer, StreamId, Totals, parse_totals,
+    About, Block, Blocks, Member, Members, Packer, StreamId, Totals, begin, parse_totals,
 };
 
 /// What was written.
@@ -75,14 +74,7 @@ pub(super) fn write(
         interfaces: &[],
         totals,
     };
-    let comment = about.to_string();
-    let section = SectionBlock {
-        os: Some(std::env::consts::OS),
-        application: Some(concat!("gillnet ", env!("CARGO_PKG_VERSION"))),
-        comment: Some(&comment),
-        ..SectionBlock::default()
-    };
-    section_block(&mut head, &section);
+    begin(&mut head, &about);
     interfaces
         .iter()
         .for_each(|block| head.extend_from_slice(block));

@@ -14,16 +14,18 @@ const AZURE_DOMAINS: [&str; 3] = [
     "core.usgovcloudapi.net",
 ];
 
+fn bad_name(url: &str, name: &str, why: &'static str) -> DestinationError {
+    DestinationError::Bucket {
+        url: url.to_owned(),
+        name: name.to_owned(),
+        why,
+    }
+}
+
 /// `bucket/prefix`, checked by the rules of Google Cloud Storage.
 pub(super) fn gcs(url: &str, rest: &str) -> Result<Destination, DestinationError> {
     let (name, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-    let wrong = |why| {
-        Err(DestinationError::Bucket {
-            url: url.to_owned(),
-            name: name.to_owned(),
-            why,
-        })
-    };
+    let wrong = |why| Err(bad_name(url, name, why));
     if name.is_empty() {
         return wrong("give gs://BUCKET/PREFIX");
     }
@@ -54,13 +56,7 @@ pub(super) fn gcs(url: &str, rest: &str) -> Result<Destination, DestinationError
 pub(super) fn s3(url: &str, rest: &str) -> Result<Destination, DestinationError> {
     let (rest, options) = rest.split_once('?').unwrap_or((rest, ""));
     let (name, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-    let wrong = |why| {
-        Err(DestinationError::Bucket {
-            url: url.to_owned(),
-            name: name.to_owned(),
-            why,
-        })
-    };
+    let wrong = |why| Err(bad_name(url, name, why));
     if name.is_empty() {
         return wrong("give s3://BUCKET/PREFIX");
     }
@@ -137,13 +133,7 @@ pub(super) fn azure(
         });
     }
     let (name, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-    let wrong = |why| {
-        Err(DestinationError::Bucket {
-            url: url.to_owned(),
-            name: name.to_owned(),
-            why,
-        })
-    };
+    let wrong = |why| Err(bad_name(url, name, why));
     if name.is_empty() {
         return wrong("give az://CONTAINER/PREFIX");
     }

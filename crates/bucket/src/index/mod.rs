@@ -32,7 +32,7 @@ pub use answered::answered;
 pub(crate) use entries::read_entries;
 pub use entries::{Entries, EntriesWriter};
 pub(crate) use footer::{FooterOf, check_sum};
-pub use query::{Cost, EntriesFile, Found, Question, has_column, on_rows};
+pub use query::{Cost, EntriesFile, Found, Question, has_column, is_within, on_rows};
 pub(crate) use remote::Remote;
 pub use sql::{EntriesTable, PARTITIONS, PLACE};
 pub use stored::KnownProtocol;

@@ -32,7 +32,7 @@ pub struct Question<'q> {
     pub known: &'q [KnownProtocol],
     /// Which entries.
     pub filter: &'q RowFilter,
-    /// The rows that began before the first or at or after the second moment (ns) need not be shown.
+    /// Only the rows that began at or after the first and before the second moment (ns); see [`is_within`].
     pub within: (i64, i64),
     /// Whether all columns that every entry has are wanted, to show it; else it has only its place and its time, to be
     /// counted.
@@ -54,6 +54,13 @@ pub struct Found<'e> {
     pub matches: Tri,
     /// The entry, without bodies and headers.
     pub entry: &'e Entry<'e>,
+}
+
+/// Whether what began at a moment is in a span of time, from its first moment to before its second: without an end even
+/// what a broken clock dated at the end of time.
+#[must_use]
+pub fn is_within(began: i64, (since, until): (i64, i64)) -> bool {
+    since <= began && (began < until || until == i64::MAX)
 }
 
 /// What asking took.
@@ -326,7 +333,7 @@ impl Asking<'_> {
         let mut numbers = numbers(selection.as_ref(), rows);
         let reader = self.reader(group, &self.tested(), selection.as_ref())?;
         let (filter, origin) = (self.question.filter, self.question.origin);
-        let (from, to) = self.question.within;
+        let within = self.question.within;
         let common = reads_common(filter);
         let mut arena = Bump::new();
         for rows in reader {
@@ -335,7 +342,7 @@ impl Asking<'_> {
                 self.rows += 1;
                 let number = numbers.next().unwrap_or(usize::MAX);
                 let time = batch.time(row);
-                if time < from || time > to {
+                if !is_within(time, within) {
                     continue;
                 }
                 arena.reset();

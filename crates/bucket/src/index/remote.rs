@@ -3,13 +3,13 @@
 use std::io::Cursor;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::reader::{ChunkReader, Length};
 
-use crate::Bucket;
+use crate::{Bucket, lock};
 
 /// What is fetched of a file's end at once: the footer, and the places of pages.
 const TAIL: u64 = 32 << 10;
@@ -97,10 +97,7 @@ impl Remote {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(u64, Bytes)>> {
-        self.0
-            .fetched
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.fetched)
     }
 }
 

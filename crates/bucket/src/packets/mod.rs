@@ -18,4 +18,5 @@ pub use about::{About, Cause, Missing, StreamId, StreamStart, Totals};
 pub(crate) use member::Packer;
 pub use read::{HEAD_BYTES, Unpacker, read_about};
 pub(crate) use walk::{Block, Blocks, Member, Members};
+pub(crate) use write::begin;
 pub use write::{Packet, PacketWriter, Placed, Written};

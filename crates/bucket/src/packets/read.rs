@@ -126,13 +126,16 @@ pub fn read_about(first: &[u8]) -> Option<Totals> {
 
 /// The first comment of the section block (little endian) that `bytes` begin with.
 fn section_comment(bytes: &[u8]) -> Option<&str> {
-    const COMMENT: u16 = 1;
     let length = u32::from_le_bytes(*bytes.get(4..)?.first_chunk()?) as usize;
     let is_section = bytes.starts_with(&0x0a0d_0d0a_u32.to_le_bytes())
         && *bytes.get(8..12)? == 0x1a2b_3c4d_u32.to_le_bytes();
-    let mut options = bytes
-        .get(24..length.checked_sub(4)?)
-        .filter(|_| is_section)?;
+    let options = bytes.get(24..length.checked_sub(4)?);
+    comment(options.filter(|_| is_section)?)
+}
+
+/// The first comment among the options of a block.
+pub(super) fn comment(mut options: &[u8]) -> Option<&str> {
+    const COMMENT: u16 = 1;
     loop {
         let (code, rest) = options.split_first_chunk::<2>()?;
         let (size, rest) = rest.split_first_chunk::<2>()?;

@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind};
 use sha2::{Digest, Sha256};
 
 use super::member::{HEAD_LEN, Opener, sizes};
+use super::read::comment;
 use crate::Bucket;
 
 /// Bytes asked for at a time.
@@ -198,20 +199,5 @@ impl<'m> Iterator for Blocks<'m> {
             io::Error::new(ErrorKind::InvalidData, why)
         });
         Some(block)
-    }
-}
-
-/// The first comment among options.
-fn comment(mut options: &[u8]) -> Option<&str> {
-    const COMMENT: u16 = 1;
-    loop {
-        let (code, rest) = options.split_first_chunk::<2>()?;
-        let (size, rest) = rest.split_first_chunk::<2>()?;
-        let size = usize::from(u16::from_le_bytes(*size));
-        match u16::from_le_bytes(*code) {
-            0 => return None,
-            COMMENT => return std::str::from_utf8(rest.get(..size)?).ok(),
-            _ => options = rest.get(size.next_multiple_of(4)..)?,
-        }
     }
 }

@@ -147,14 +147,7 @@ impl<'a, W: Write> PacketWriter<'a, W> {
             writer.close_member(writer.blocks.len())?;
             return Ok(writer);
         }
-        let comment = about.to_string();
-        let section = SectionBlock {
-            os: Some(std::env::consts::OS),
-            application: Some(concat!("gillnet ", env!("CARGO_PKG_VERSION"))),
-            comment: Some(&comment),
-            ..SectionBlock::default()
-        };
-        section_block(&mut writer.blocks, &section);
+        begin(&mut writer.blocks, about);
         for interface in about.interfaces {
             interface_block(&mut writer.blocks, interface);
         }
@@ -340,4 +333,16 @@ impl<'a, W: Write> PacketWriter<'a, W> {
         self.blocks = blocks;
         result
     }
+}
+
+/// Appends the section block of an object, which says what that is.
+pub(crate) fn begin(blocks: &mut Vec<u8>, about: &About<'_>) {
+    let comment = about.to_string();
+    let section = SectionBlock {
+        os: Some(std::env::consts::OS),
+        application: Some(concat!("gillnet ", env!("CARGO_PKG_VERSION"))),
+        comment: Some(&comment),
+        ..SectionBlock::default()
+    };
+    section_block(blocks, &section);
 }

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 
 use super::in_order::in_order;
 use super::indexed::{GroupIndex, failed};
-use crate::BucketError;
 use crate::index::aggregate::{Aggregation, Seen, Table};
 use crate::index::{Cost, Question};
 use crate::layout::ObjectName;
+use crate::{BucketError, lock};
 
 impl GroupIndex {
     /// Whether it has all that is grouped by and measured, beside what the filter asks for.
@@ -83,10 +83,7 @@ impl Repeats {
 
     fn hour(&self, name: &ObjectName) -> Option<std::sync::MutexGuard<'_, Hour>> {
         let hour = self.0.get(&name.hour.start())?;
-        Some(
-            hour.lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner),
-        )
+        Some(lock(hour))
     }
 
     fn seen(&self, name: &ObjectName) -> Option<Arc<Seen>> {

@@ -1,9 +1,9 @@
 //! Work on several threads whose results are taken in order, so that an answer does not depend on which was first.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 
-use crate::Bucket;
+use crate::{Bucket, lock};
 
 /// Threads for files that have to be waited for, at most.
 const MOST: usize = 16;
@@ -86,10 +86,6 @@ pub(super) fn in_order<T, E: Send, F: FnMut(T) + Send>(
         Some(error) => Err(error),
         None => Ok(()),
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Where a thread panics, none waits for its turn to end.

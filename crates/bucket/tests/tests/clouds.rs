@@ -12,7 +12,7 @@ use gillnet_bucket::{
     PutError, Secret, connect,
 };
 use gillnet_testkit::emulators::{
-    ACCOUNT, ACCOUNT_KEY, Emulator, KEY_ID, READER_ID, RECORDER_ID, SECRET,
+    ACCOUNT, ACCOUNT_KEY, Emulator, KEY_ID, READER_ID, RECORDER_ID, SECRET, once,
 };
 
 use super::door::{Door, Harm};
@@ -37,7 +37,6 @@ enum Who {
     WrongSecret,
 }
 
-/// Starts it on a thread that lives as long as the tests, since it ends with its thread.
 fn emulator(cloud: Cloud) -> &'static Emulator {
     static S3: OnceLock<Emulator> = OnceLock::new();
     static AZURE: OnceLock<Emulator> = OnceLock::new();
@@ -45,16 +44,7 @@ fn emulator(cloud: Cloud) -> &'static Emulator {
         Cloud::S3 => (&S3, || Emulator::s3(&[BUCKET])),
         Cloud::Azure => (&AZURE, || Emulator::azure(&[BUCKET])),
     };
-    place.get_or_init(|| {
-        let (sender, receiver) = std::sync::mpsc::channel();
-        thread::spawn(move || {
-            sender.send(make()).unwrap();
-            loop {
-                thread::park();
-            }
-        });
-        receiver.recv().unwrap()
-    })
+    once(place, make)
 }
 
 fn port(cloud: Cloud) -> u16 {

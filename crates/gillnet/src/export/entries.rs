@@ -5,6 +5,7 @@ use super::{Came, Stop, har};
 use crate::columns::Column;
 use crate::config::Config;
 use crate::inputs::Pending;
+use crate::lock::lock;
 use crate::printer::{Shape, shown};
 use crate::scan::{Needs, Scan};
 use csv_core::{Terminator, WriteResult};
@@ -15,7 +16,7 @@ use gillnet_entry::{Entry, Value, json};
 use gillnet_kfl::Filter;
 use gillnet_pipeline::{Consumer, Matched, Want};
 use serde::{Deserialize, Serialize};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// How entries are written.
 pub enum Rows {
@@ -62,10 +63,6 @@ struct Emitting {
     skip: u64,
     stop: Stop,
     failed: Option<std::io::Error>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Consumer for Emit {

@@ -9,6 +9,7 @@ use super::frames::{Feed, Taken, Waiting, copy};
 use super::sorter::{Sorted, Sorter};
 use crate::config::Config;
 use crate::inputs::{Pending, Reading};
+use crate::lock::lock;
 use crate::scan::{Needs, Scan, Summary};
 use gillnet_bucket::layout::TimeRange;
 use gillnet_bucket::packets::StreamId;
@@ -21,7 +22,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// Addresses that are named in a capture, at most.
 const NAMES: usize = 100_000;
@@ -98,10 +99,6 @@ struct Collected {
     /// Streams of the present group.
     streams: StreamSet,
     failed: Option<io::Error>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Collects the streams of entries, and what is said of them.

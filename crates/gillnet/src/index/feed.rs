@@ -1,11 +1,12 @@
 //! From the shard to a recording of captures: whatever is behind, nothing is dropped.
 
 use super::progress::Meter;
+use crate::lock::lock;
 use crate::recording::Tee;
 use gillnet_capture::{Interface, StoredFrame};
 use gillnet_pipeline::{Control, Matched, StreamRecorder, StreamStart};
 use gillnet_recorder::{BatchError, Handle, Pump};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// Bytes of frames after which they are written: far less than the queue holds.
 const WRITE_AT: usize = 4 << 20;
@@ -17,12 +18,12 @@ pub struct Failed(Arc<Mutex<Option<BatchError>>>);
 impl Failed {
     /// The error, once.
     pub fn take(&self) -> Option<BatchError> {
-        let mut failed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failed = lock(&self.0);
         failed.take()
     }
 
     fn set(&self, error: BatchError) {
-        let mut failed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failed = lock(&self.0);
         failed.get_or_insert(error);
     }
 }

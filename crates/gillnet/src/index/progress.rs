@@ -1,10 +1,11 @@
 //! How far an index is, for people: a line that is written over on a terminal, else one now and then.
 
+use crate::lock::lock;
 use gillnet_pipeline::Counters;
 use gillnet_recorder::Status;
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 const EVERY_ON_TERMINAL: Duration = Duration::from_millis(250);
@@ -108,7 +109,7 @@ impl Figures {
         } else {
             EVERY_ELSE
         };
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut said = lock(&self.said);
         if said.elapsed() < every {
             return;
         }

@@ -27,19 +27,11 @@ pub fn sum(path: &Path) -> anyhow::Result<(u64, String)> {
     loop {
         let n = file.read(&mut piece)?;
         if n == 0 {
-            return Ok((size, hex(sum)));
+            return Ok((size, gillnet_bucket::hex(&sum.finalize())));
         }
         size += n as u64;
         sum.update(piece.get(..n).unwrap_or_default());
     }
-}
-
-fn hex(sum: Sha256) -> String {
-    use std::fmt::Write as _;
-    sum.finalize().iter().fold(String::new(), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
 }
 
 /// Writes what is said of a snapshot.

@@ -39,7 +39,6 @@ use inventory::{Closed, Inventory};
 pub(crate) use inventory::{NoUpload, Upload};
 use replay::Replay;
 pub use seal::Sealing;
-pub(crate) use seal::hex;
 use sealed::{PartFile, SIDECAR};
 
 use crate::clock::{Clock, SECOND};

@@ -1,7 +1,6 @@
 //! Sealing: from a log, in the order of arrival, to an object, grouped by stream.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fmt::Write as _;
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
@@ -374,14 +373,6 @@ impl Spool {
         }
         made
     }
-}
-
-/// Bytes in hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
 }
 
 /// Where a frame's record is in its log.

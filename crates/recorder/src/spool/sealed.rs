@@ -105,7 +105,7 @@ impl PartFile {
             part,
             key: part.key(name, format),
             size,
-            sha256: super::hex(sha256),
+            sha256: gillnet_bucket::hex(sha256),
             progress: Progress::New,
         }
     }

@@ -5,7 +5,7 @@
 //! is looked up once for each combination of the values that it is made of; a row is some numbers.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use arrow_schema::{DataType, Schema, SchemaRef};
 use gillnet_kfl::Tri;
@@ -23,6 +23,7 @@ use super::group::Reading;
 use super::key::Of;
 use super::plan::Plan;
 use super::{Aggregation, Table};
+use crate::lock;
 
 /// Rows that are unpacked at a time.
 const ROWS: usize = 8 << 10;
@@ -115,10 +116,7 @@ impl EntriesFile {
         };
         self.ask(&whole, &mut |found| {
             let place = (found.stream.number, found.stream.udp, found.index);
-            if is_within(found.entry.common.ts, question.within)
-                && found.matches == Tri::Yes
-                && seen.is_none_or(|seen| lock(seen).insert(place))
-            {
+            if found.matches == Tri::Yes && seen.is_none_or(|seen| lock(seen).insert(place)) {
                 table.entry(found.entry);
             }
             goes_on()
@@ -164,17 +162,8 @@ impl EntriesFile {
     }
 }
 
-pub(super) fn lock(seen: &Seen) -> std::sync::MutexGuard<'_, HashSet<(u64, bool, u32)>> {
-    seen.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 fn is_base(name: &str) -> bool {
     BASE.iter().any(|base| base.name == name)
-}
-
-/// Without an end even what a broken clock dated at the end of time is within.
-pub(super) fn is_within(ts: i64, (since, until): (i64, i64)) -> bool {
-    since <= ts && (ts < until || until == i64::MAX)
 }
 
 /// The same columns with texts as numbers of a dictionary, as they are in the file.

@@ -11,14 +11,15 @@ use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::statistics::Statistics;
 
 use super::super::prune::place;
-use super::super::query::Question;
+use super::super::query::{Question, is_within};
 use super::super::stored::Kind;
 use super::coded::{Coder, Combiner};
-use super::columnar::{Seen, is_within, lock};
+use super::columnar::Seen;
 use super::key::floor;
 use super::plan::{KeyOf, Plan};
 use super::table::Slot;
 use super::{Scalar, Table};
+use crate::lock;
 
 /// A column in a group of rows.
 pub(super) struct InGroup {
