@@ -260,8 +260,7 @@ fn recorded(group: Group) -> anyhow::Result<Reading> {
         current: Arc::clone(&current),
         data: Vec::new(),
     });
-    let numbers: Option<Numbers> =
-        has_numbers.then(|| Box::new(move || *lock(&current)) as Numbers);
+    let numbers = has_numbers.then(|| Numbers::WithFrames(Box::new(move || *lock(&current))));
     Ok(Reading {
         source,
         origin,

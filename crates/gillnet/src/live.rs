@@ -21,7 +21,8 @@ use gillnet_entry::{Entry, Origin, OwnedEntry};
 use gillnet_kfl::{Filter, Options};
 use gillnet_names::{Names, NamesConfig};
 use gillnet_pipeline::{
-    Consumer, Control, Ended, Keep, Matched, PacketSeen, Plan, Shard, ShardConfig, Want, run,
+    Consumer, Control, Ended, Keep, Matched, Numbers, PacketSeen, Plan, Shard, ShardConfig, Want,
+    run,
 };
 use gillnet_recorder::raw::{RawConfig, RawError, RawHandle, RawRing, RawStatus};
 use gillnet_recorder::{
@@ -180,7 +181,7 @@ impl Session {
         let mut numbers = data.numbers()?;
         let mut shard = Shard::new(ShardConfig {
             origin: Arc::clone(&origin),
-            numbers: Some(Box::new(move || (numbers.give(), None))),
+            numbers: Some(Numbers::Given(Box::new(move || (numbers.give(), None)))),
             own: Some(own::check(listens, &plain, config)?),
             recorder: handles
                 .into_iter()

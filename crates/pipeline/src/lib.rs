@@ -16,5 +16,5 @@ mod sink;
 pub use counters::{Board, Counters};
 pub use plan::{Plan, Want};
 pub use run::{Control, Ended, run};
-pub use shard::{Keep, Numbers, OwnCheck, Shard, ShardConfig};
+pub use shard::{Keep, Number, Numbers, OwnCheck, Shard, ShardConfig};
 pub use sink::{Consumer, FrameSink, FrameTap, Matched, PacketSeen, StreamRecorder, StreamStart};

@@ -27,8 +27,16 @@ pub enum Keep {
 /// Says of a new flow, by its ends, whether it is Gillnet's own.
 pub type OwnCheck = Box<dyn FnMut(&[(IpAddr, u16); 2]) -> bool + Send>;
 
-/// Gives a new stream its number, and the time since when its recording is whole, where something before is missing.
-pub type Numbers = Box<dyn FnMut() -> (u64, Option<i64>) + Send>;
+/// Gives a stream's number, and the time since when its recording is whole, where something before is missing.
+pub type Number = Box<dyn FnMut() -> (u64, Option<i64>) + Send>;
+
+/// Where streams have their numbers from.
+pub enum Numbers {
+    /// Each that opens is given the next.
+    Given(Number),
+    /// A frame comes with that of its stream: it is what frames were told apart by when they were recorded.
+    WithFrames(Number),
+}
 
 /// What a shard is made of.
 pub struct ShardConfig {
@@ -233,9 +241,17 @@ impl Shard {
             Err(skip) => return self.streams.skipped(*skip),
         };
         self.flows.tick(frame.ts, &self.store, &mut self.streams);
-        let touch = self
+        let mut touch = self
             .flows
             .touch(packet, frame.ts, &self.store, &mut self.streams);
+        if let Numbers::WithFrames(number) = &mut self.streams.numbers
+            && number().0 > self.flows.get(touch.flow).stream
+        {
+            // another connection on the same ports, though nothing else says so
+            touch =
+                self.flows
+                    .replace(touch.flow, packet, frame.ts, &self.store, &mut self.streams);
+        }
         if touch.duplicate {
             return; // the flow table counts it
         }
@@ -401,10 +417,10 @@ impl Shard {
 
 fn counting_from_zero() -> Numbers {
     let mut next = 0;
-    Box::new(move || {
+    Numbers::Given(Box::new(move || {
         next += 1;
         (next - 1, None)
-    })
+    }))
 }
 
 /// Puts the frames that brought the earlier fragments of a datagram into the chain of its flow; gives the position of
@@ -659,7 +675,8 @@ impl StreamSink for Streams {
 
 impl FlowSink for Streams {
     fn number(&mut self) -> u64 {
-        let (number, truncated_before) = (self.numbers)();
+        let (Numbers::Given(number) | Numbers::WithFrames(number)) = &mut self.numbers;
+        let (number, truncated_before) = number();
         self.truncated_before = truncated_before;
         number
     }

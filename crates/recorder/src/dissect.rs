@@ -13,7 +13,7 @@ use gillnet_capture::{self as capture, NO_POS, Ring};
 use gillnet_entry::{Entry, Origin};
 use gillnet_kfl::{Env, Options, compile};
 use gillnet_names::Names;
-use gillnet_pipeline::{Consumer, Keep, Matched, Plan, Shard, ShardConfig, Want};
+use gillnet_pipeline::{Consumer, Keep, Matched, Numbers, Plan, Shard, ShardConfig, Want};
 
 use crate::queue::lock;
 use crate::record::{Frame, LogHead};
@@ -162,13 +162,13 @@ impl Reader {
         let numbers = Arc::clone(&stream);
         let shard = Shard::new(ShardConfig {
             origin: Arc::clone(&with.origin),
-            numbers: Some(Box::new(move || {
+            numbers: Some(Numbers::WithFrames(Box::new(move || {
                 let since = numbers.1.load(Ordering::Relaxed);
                 (
                     numbers.0.load(Ordering::Relaxed),
                     (since != NEVER).then_some(since),
                 )
-            })),
+            }))),
             ..ShardConfig::new(
                 Arc::new(Plan::new(vec![want], 1)),
                 Arc::clone(&with.names),
@@ -212,9 +212,7 @@ impl Reader {
     fn rows(&mut self, read: impl FnOnce(&mut Reader)) -> Result<ByHour, String> {
         catch_unwind(AssertUnwindSafe(|| read(self))).map_err(|_| "reading them panicked")?;
         let rows = std::mem::take(&mut *lock(&self.rows)).into_iter();
-        let rows = rows.map(|(hour, rows)| rows.finish().map(|rows| (hour, rows)));
-        rows.collect::<Result<_, _>>()
-            .map_err(|error| error.to_string())
+        Ok(rows.map(|(hour, rows)| (hour, rows.finish())).collect())
     }
 }
 

@@ -1,11 +1,5 @@
 //! The columns of `entries/`: those of every entry, and those of the protocols that occur in a file.
 
-use std::sync::Arc;
-
-use arrow_array::ArrayRef;
-use arrow_array::builder::{
-    BooleanBuilder, Float64Builder, Int64Builder, StringBuilder, TimestampNanosecondBuilder,
-};
 use arrow_schema::{DataType, TimeUnit};
 use gillnet_entry::{COMMON, End, Entry, Field, Kind, Mechanism, Schema, Value};
 use gillnet_kfl::rows::is_column;
@@ -33,6 +27,12 @@ impl Type {
             _ => return None,
         };
         is_column(field).then_some(of)
+    }
+
+    /// The type of a file's column; `None` where it is none of ours.
+    pub(crate) fn of_arrow(of: &DataType) -> Option<Type> {
+        let all = [Type::Int, Type::Double, Type::Bool, Type::Text, Type::Time];
+        all.into_iter().find(|known| known.arrow() == *of)
     }
 
     pub(crate) fn arrow(self) -> DataType {
@@ -249,52 +249,4 @@ pub(crate) fn own(schema: &Schema) -> impl Iterator<Item = Own> {
             field: at,
         })
     })
-}
-
-/// Values of a column as they come.
-pub(crate) enum Builder {
-    Int(Int64Builder),
-    Double(Float64Builder),
-    Bool(BooleanBuilder),
-    Text(StringBuilder),
-    Time(TimestampNanosecondBuilder),
-}
-
-impl Builder {
-    pub(crate) fn new(of: Type) -> Builder {
-        match of {
-            Type::Int => Builder::Int(Int64Builder::new()),
-            Type::Double => Builder::Double(Float64Builder::new()),
-            Type::Bool => Builder::Bool(BooleanBuilder::new()),
-            Type::Text => Builder::Text(StringBuilder::new()),
-            Type::Time => Builder::Time(TimestampNanosecondBuilder::new()),
-        }
-    }
-
-    /// Appends a value; null where it is none of the column's type.
-    pub(crate) fn append(&mut self, value: Value<'_>) {
-        match (self, value) {
-            (Builder::Int(b), Value::Int(n) | Value::Duration(n)) => b.append_value(n),
-            (Builder::Int(b), Value::UInt(n)) => b.append_option(i64::try_from(n).ok()),
-            (Builder::Int(b), _) => b.append_null(),
-            (Builder::Double(b), Value::Double(n)) => b.append_value(n),
-            (Builder::Double(b), _) => b.append_null(),
-            (Builder::Bool(b), Value::Bool(v)) => b.append_value(v),
-            (Builder::Bool(b), _) => b.append_null(),
-            (Builder::Text(b), Value::Str(v)) => b.append_value(v),
-            (Builder::Text(b), _) => b.append_null(),
-            (Builder::Time(b), Value::Time(ns)) => b.append_value(ns),
-            (Builder::Time(b), _) => b.append_null(),
-        }
-    }
-
-    pub(crate) fn finish(&mut self) -> ArrayRef {
-        match self {
-            Builder::Int(b) => Arc::new(b.finish()),
-            Builder::Double(b) => Arc::new(b.finish()),
-            Builder::Bool(b) => Arc::new(b.finish()),
-            Builder::Text(b) => Arc::new(b.finish()),
-            Builder::Time(b) => Arc::new(b.finish().with_timezone("UTC")),
-        }
-    }
 }

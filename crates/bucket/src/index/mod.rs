@@ -16,17 +16,12 @@ mod remote;
 mod sql;
 mod stored;
 mod streams;
+mod table;
+mod texts;
+mod values;
 
-use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
 use gillnet_entry::Origin;
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
-use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
-use parquet::file::properties::{
-    EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion,
-};
 
 pub use answered::answered;
 pub(crate) use entries::read_entries;
@@ -45,8 +40,6 @@ use crate::layout::ObjectName;
 /// Version of both files, in their footers under `gillnet.version`.
 pub const VERSION: u32 = 1;
 
-/// Rows of a group, at most: its columns are what is fetched at a time.
-const GROUP_ROWS: usize = 64 << 10;
 /// Rows of a page: what is passed over or unpacked at a time.
 const PAGE_ROWS: usize = 4096;
 
@@ -135,40 +128,4 @@ impl Footer<'_> {
             .map(|(key, value)| KeyValue::new(key.to_owned(), value))
             .collect()
     }
-}
-
-/// How all files are written: zstd, statistics and offsets of each page.
-fn properties() -> WriterPropertiesBuilder {
-    WriterProperties::builder()
-        .set_writer_version(WriterVersion::PARQUET_2_0)
-        .set_compression(Compression::ZSTD(ZstdLevel::default()))
-        .set_statistics_enabled(EnabledStatistics::Page)
-        .set_max_row_group_row_count(Some(GROUP_ROWS))
-        .set_data_page_row_count_limit(PAGE_ROWS)
-        .set_write_batch_size(PAGE_ROWS)
-        .set_statistics_truncate_length(Some(64))
-        .set_column_index_truncate_length(Some(64))
-        .set_created_by(concat!("gillnet ", env!("CARGO_PKG_VERSION")).to_owned())
-}
-
-/// A file of these rows, a row group or more each part, whose footer has its own checksum.
-fn file(
-    schema: SchemaRef,
-    parts: &[RecordBatch],
-    properties: WriterPropertiesBuilder,
-    footer: Vec<KeyValue>,
-) -> Result<Vec<u8>, Error> {
-    let properties = properties.set_key_value_metadata(Some(footer)).build();
-    // the types are Parquet's own: Arrow's words for them would be a good part of a small file
-    let options = ArrowWriterOptions::new()
-        .with_properties(properties)
-        .with_skip_arrow_metadata(true);
-    let mut out = ArrowWriter::try_new_with_options(Vec::new(), schema, options)?;
-    for part in parts {
-        out.write(part)?;
-        out.flush()?;
-    }
-    let mut file = out.into_inner()?;
-    footer::fill_sum(&mut file);
-    Ok(file)
 }

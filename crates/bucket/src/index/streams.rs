@@ -6,16 +6,17 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, TimestampNanosecondType};
 use arrow_array::{Array, RecordBatch};
-use arrow_schema::{Field, Schema};
 use gillnet_entry::Value;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
 
-use super::columns::{Builder, Type, int};
+use super::columns::{Type, int};
 use super::remote::Remote;
-use super::{Error, Footer, FooterOf, file, properties};
+use super::table::{Heading, Part, Table};
+use super::values::Values;
+use super::{Error, Footer, FooterOf};
 use crate::Bucket;
 use crate::packets::StreamId;
 
@@ -104,7 +105,7 @@ const COLUMNS: &[(&str, Type, Get)] = &[
 
 /// The rows of one file, in the order of the object.
 pub struct StreamsWriter {
-    columns: Vec<Builder>,
+    columns: Vec<Values>,
 }
 
 impl Default for StreamsWriter {
@@ -123,7 +124,7 @@ impl StreamsWriter {
     /// No rows yet.
     #[must_use]
     pub fn new() -> Self {
-        let columns = COLUMNS.iter().map(|(_, of, _)| Builder::new(*of));
+        let columns = COLUMNS.iter().map(|(_, of, _)| Values::new(*of));
         Self {
             columns: columns.collect(),
         }
@@ -135,8 +136,8 @@ impl StreamsWriter {
             row,
             ips: row.ends.map(|ends| ends.map(|(ip, _)| ip.to_string())),
         };
-        for ((_, _, get), builder) in COLUMNS.iter().zip(&mut self.columns) {
-            builder.append(get(&shown));
+        for ((_, _, get), values) in COLUMNS.iter().zip(&mut self.columns) {
+            values.push(get(&shown));
         }
     }
 
@@ -144,19 +145,18 @@ impl StreamsWriter {
     ///
     /// # Errors
     /// Those of Parquet; there are none that depend on what was added.
-    pub fn finish(mut self, footer: &Footer<'_>) -> Result<Vec<u8>, Error> {
-        let fields = COLUMNS
-            .iter()
-            .map(|(name, of, _)| Field::new(*name, of.arrow(), true));
-        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-        let arrays = self.columns.iter_mut().map(Builder::finish).collect();
-        let batch = RecordBatch::try_new(Arc::clone(&schema), arrays)?;
-        file(
-            batch.schema(),
-            std::slice::from_ref(&batch),
-            properties(),
-            footer.key_values("streams"),
-        )
+    pub fn finish(self, footer: &Footer<'_>) -> Result<Vec<u8>, Error> {
+        let columns = COLUMNS.iter().map(|(name, of, _)| Heading {
+            name: (*name).to_owned(),
+            of: *of,
+            looked_up: false,
+        });
+        let table = Table {
+            columns: columns.collect(),
+            parts: vec![Part::of(self.columns)],
+            by: None,
+        };
+        table.file(footer.key_values("streams"))
     }
 }
 

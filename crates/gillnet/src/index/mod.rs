@@ -19,7 +19,7 @@ use gillnet_entry::{Entry, Origin};
 use gillnet_kfl::Filter;
 use gillnet_names::Names;
 use gillnet_pipeline::{
-    Consumer, Control, Counters, Ended, Keep, Matched, Plan, Shard, ShardConfig, Want, run,
+    Consumer, Control, Counters, Ended, Keep, Matched, Numbers, Plan, Shard, ShardConfig, Want, run,
 };
 use gillnet_recorder::{
     Batch, BatchError, Buckets, Deps, Disk, Dissection, RecorderConfig, Rule, RuleCounters,
@@ -251,11 +251,14 @@ impl Work<'_> {
         let mut next = 0;
         let mut shard = Shard::new(ShardConfig {
             origin,
-            numbers: Some(Box::new(move || {
-                let since = numbers.as_mut().and_then(|numbers| numbers().1);
+            numbers: Some(Numbers::Given(Box::new(move || {
+                let since = match &mut numbers {
+                    Some(Numbers::Given(number) | Numbers::WithFrames(number)) => number().1,
+                    None => None,
+                };
                 next += 1;
                 (next - 1, since)
-            })),
+            }))),
             recorder: Some(Box::new(feed)),
             ..ShardConfig::new(
                 Arc::new(plan),

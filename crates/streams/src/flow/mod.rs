@@ -300,6 +300,23 @@ impl Flows {
         self.touch_any(found, hash, p, ts, store, sink)
     }
 
+    /// Closes the flow that [`Flows::touch`] has just given for a packet, and opens another with it: for a caller that
+    /// knows that it is another.
+    pub fn replace(
+        &mut self,
+        flow: u32,
+        p: &Packet<'_>,
+        ts: i64,
+        store: &Store,
+        sink: &mut dyn FlowSink,
+    ) -> Touch {
+        let hash = self
+            .table
+            .hash(&Key::of(p), self.slab.get(flow).transport());
+        self.close(flow, Close::Replaced, store, sink);
+        self.open(hash, p, ts, store, sink)
+    }
+
     /// Any packet.
     #[inline(never)]
     fn touch_any(
