@@ -10,14 +10,13 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampNanosecondType;
 use foldhash::fast::RandomState;
 use gillnet_entry::{End, Entry, Name, ProtocolInfo, Transport};
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
-};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::file::metadata::PageIndexPolicy;
 
 use super::columns::{BASE, Base, Own, Type, own};
 use super::table::{Column, Heading, Part, Table};
 use super::values::Values;
-use super::{Error, Footer, FooterOf, Remote};
+use super::{Batches, Error, Footer, FooterOf, Opened};
 use crate::Bucket;
 
 /// Which of a protocol's columns people look single values up in, by the ends of their names.
@@ -229,12 +228,11 @@ pub(crate) fn read_entries(
     key: &str,
     size: u64,
 ) -> Result<(Vec<RecordBatch>, FooterOf), Error> {
-    let remote = Remote::open(bucket, key, size)?;
-    let metadata = ArrowReaderMetadata::load(&remote, ArrowReaderOptions::new())?;
-    let footer = FooterOf::read(&metadata)?;
-    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(remote, metadata);
+    let file = Opened::new(bucket, key, size, PageIndexPolicy::Skip)?;
+    let footer = file.footer;
+    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file.remote, file.metadata);
     let mut batches = vec![RecordBatch::new_empty(reader.schema().clone())];
-    for rows in reader.build()? {
+    for rows in Batches::of(reader)? {
         batches.push(rows?);
     }
     Ok((batches, footer))
