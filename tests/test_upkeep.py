@@ -98,15 +98,25 @@ def named(findings, path, bucket):
     return [finding["what"] for finding in findings if finding["key"] == str(path.relative_to(bucket))]
 
 
+def footer(path):
+    """Where a Parquet file's footer begins and ends."""
+    data = path.read_bytes()
+    return len(data) - 8 - int.from_bytes(data[-8:-4], "little"), len(data) - 8
+
+
 def test_every_kind_of_damage_is_named_and_nothing_else_is_lost(bucket, gillnet):
     whole = int(query(gillnet, "http", bucket, "--count").stdout)
     packets = objects(bucket)
     of = lambda path, folder: type(path)(str(path).replace("/packets/", f"/{folder}/").replace(".pcapng.gz", ".parquet"))
     damaged, cut, lost, flipped, renamed = packets[0], packets[1], packets[2], of(packets[3], "entries"), of(packets[4], "streams")
+    torn = of(packets[3], "streams")
     flip(damaged, damaged.stat().st_size // 2)
     cut.write_bytes(cut.read_bytes()[:-100])
     lost.unlink()
-    flip(flipped, flipped.stat().st_size // 2)
+    # in a page, and in the footer
+    assert footer(flipped)[0] > 200
+    flip(flipped, 100)
+    flip(torn, sum(footer(torn)) // 2)
     strange = renamed.with_name("strange.parquet")
     renamed.rename(strange)
     (bucket / "gillnet.json").unlink()
@@ -116,6 +126,7 @@ def test_every_kind_of_damage_is_named_and_nothing_else_is_lost(bucket, gillnet)
     assert any("packets are not there" in what for what in named(findings, of(lost, "streams"), bucket))
     assert any("which is not there" in what for what in named(findings, of(lost, "entries"), bucket))
     assert any("SHA-256" in what for what in named(findings, flipped, bucket)), findings
+    assert any("SHA-256" in what or "footer" in what for what in named(findings, torn, bucket)), findings
     assert any("streams are not there" in what for what in named(findings, packets[4], bucket))
     assert any("none of theirs" in what for what in named(findings, strange, bucket))
     assert any("missing" in what for what in named(findings, bucket / "gillnet.json", bucket))

@@ -7,8 +7,9 @@ use arrow_array::cast::AsArray;
 use gillnet_entry::{Bump, Entry, Origin};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use super::Error;
+use super::opened::guarded;
 use super::stored::{Batch, KnownProtocol, NamePool};
+use super::{Batches, Error};
 
 /// Shows the rows of a Parquet file as entries, in its order. Its first two columns are of text: who recorded a row, by
 /// cluster and `<node>_<run>`; the others are columns of `entries/`. `each` says whether to go on.
@@ -21,11 +22,11 @@ pub fn answered(
     origin: &mut dyn FnMut(&str, &str) -> Arc<Origin>,
     each: &mut dyn FnMut(&Entry<'_>) -> bool,
 ) -> Result<(), Error> {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file)?.build()?;
+    let reader = guarded(|| ParquetRecordBatchReaderBuilder::try_new(file))?;
     let mut pool = NamePool::default();
     let mut arena = Bump::new();
     let mut last: Option<(String, String, Arc<Origin>)> = None;
-    for rows in reader {
+    for rows in Batches::of(reader)? {
         let rows = rows?;
         let text = |column: usize, row: usize| {
             let column = rows.columns().get(column)?.as_string_opt::<i32>()?;

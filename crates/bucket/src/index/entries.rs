@@ -13,16 +13,14 @@ use arrow_select::concat::concat_batches;
 use arrow_select::take::{take, take_record_batch};
 use foldhash::fast::RandomState;
 use gillnet_entry::{End, Entry, Name, ProtocolInfo, Transport};
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
-};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::Encoding;
-use parquet::file::metadata::SortingColumn;
+use parquet::file::metadata::{PageIndexPolicy, SortingColumn};
 use parquet::file::properties::WriterPropertiesBuilder;
 use parquet::schema::types::ColumnPath;
 
 use super::columns::{BASE, Base, Builder, Own, own};
-use super::{Error, Footer, FooterOf, Remote, file, properties};
+use super::{Batches, Error, Footer, FooterOf, Opened, file, properties};
 use crate::Bucket;
 
 /// Which of a protocol's columns people look single values up in, by the ends of their names.
@@ -275,12 +273,11 @@ pub(crate) fn read_entries(
     key: &str,
     size: u64,
 ) -> Result<(Vec<RecordBatch>, FooterOf), Error> {
-    let remote = Remote::open(bucket, key, size)?;
-    let metadata = ArrowReaderMetadata::load(&remote, ArrowReaderOptions::new())?;
-    let footer = FooterOf::read(&metadata)?;
-    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(remote, metadata);
+    let file = Opened::new(bucket, key, size, PageIndexPolicy::Skip)?;
+    let footer = file.footer;
+    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file.remote, file.metadata);
     let mut batches = vec![RecordBatch::new_empty(reader.schema().clone())];
-    for rows in reader.build()? {
+    for rows in Batches::of(reader)? {
         batches.push(rows?);
     }
     Ok((batches, footer))

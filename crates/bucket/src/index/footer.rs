@@ -44,9 +44,15 @@ pub(super) fn fill_sum(file: &mut [u8]) {
     }
 }
 
-/// Reads a file from front to back: its SHA-256. An error where its own checksum is another; files of earlier versions
-/// have none.
-pub(crate) fn check_sum(bucket: &dyn crate::Bucket, key: &str, size: u64) -> Result<String, Error> {
+/// Reads a file from front to back: its SHA-256, and whether its footer has one to compare.
+///
+/// # Errors
+/// Where it can't be read, or what its footer has is another.
+pub(crate) fn check_sum(
+    bucket: &dyn crate::Bucket,
+    key: &str,
+    size: u64,
+) -> Result<(String, bool), Error> {
     let damaged = |why: String| Error::Damaged(why);
     let read = |range: Range<u64>| {
         let bytes = bucket.get_range(key, range);
@@ -91,7 +97,7 @@ pub(crate) fn check_sum(bucket: &dyn crate::Bucket, key: &str, size: u64) -> Res
         Some((_, said)) if said != crate::hex(&own.finalize()) => Err(damaged(
             "its SHA-256 is not the one that its footer says".to_owned(),
         )),
-        _ => Ok(crate::hex(&whole.finalize())),
+        place => Ok((crate::hex(&whole.finalize()), place.is_some())),
     }
 }
 

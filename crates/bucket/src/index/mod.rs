@@ -10,6 +10,7 @@ mod answered;
 mod columns;
 mod entries;
 mod footer;
+mod opened;
 mod prune;
 mod query;
 mod remote;
@@ -32,6 +33,7 @@ pub use answered::answered;
 pub(crate) use entries::read_entries;
 pub use entries::{Entries, EntriesWriter};
 pub(crate) use footer::{FooterOf, check_sum};
+pub(crate) use opened::{Batches, Opened};
 pub use query::{Cost, EntriesFile, Found, Question, has_column, is_within, on_rows};
 pub(crate) use remote::Remote;
 pub use sql::{EntriesTable, PARTITIONS, PLACE};
@@ -81,6 +83,9 @@ pub enum Error {
     /// Parquet.
     #[error("the index: {0}")]
     Parquet(#[from] parquet::errors::ParquetError),
+    /// The end of a file, which says what is in it.
+    #[error("the footer of the index can't be read: {0}")]
+    Footer(parquet::errors::ParquetError),
     /// Arrow.
     #[error("the index: {0}")]
     Arrow(#[from] arrow_schema::ArrowError),

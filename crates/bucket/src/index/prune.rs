@@ -9,6 +9,7 @@ use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::statistics::Statistics;
 
 use super::Error;
+use super::opened::guarded;
 use super::query::Question;
 use super::remote::Remote;
 use super::stored::{KnownProtocol, file_column};
@@ -117,7 +118,7 @@ impl Prune<'_> {
         let (Bound::Texts(texts), Some(at)) = (bound, place(metadata, name)) else {
             return Ok(true);
         };
-        let bloom = Sbbf::read_from_column_chunk(metadata.column(at), self.remote)?;
+        let bloom = guarded(|| Sbbf::read_from_column_chunk(metadata.column(at), self.remote))?;
         Ok(bloom.is_none_or(|bloom| texts.iter().any(|text| bloom.check(&**text))))
     }
 

@@ -9,16 +9,16 @@ use gillnet_kfl::rows::{Column, Needs, RowFilter, is_column};
 use gillnet_kfl::{Env, Filter, Tri};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
-    ParquetRecordBatchReaderBuilder, RowSelection,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
 };
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 
 use super::columns::BASE;
+use super::opened::guarded;
 use super::prune::Prune;
 use super::remote::Remote;
 use super::stored::{Batch, KIND, KnownProtocol, NamePool, file_column};
-use super::{Error, FooterOf};
+use super::{Batches, Error, Opened};
 use crate::Bucket;
 use crate::packets::StreamId;
 
@@ -124,9 +124,9 @@ impl EntriesFile {
     /// # Errors
     /// Where it can't be read, or is of a later version.
     pub fn open(bucket: &Arc<dyn Bucket>, key: &str, size: u64) -> Result<Self, Error> {
-        let remote = Remote::open(bucket, key, size)?;
-        let metadata = ArrowReaderMetadata::load(&remote, ArrowReaderOptions::new())?;
-        FooterOf::read(&metadata)?;
+        let Opened {
+            remote, metadata, ..
+        } = Opened::new(bucket, key, size, PageIndexPolicy::Skip)?;
         Ok(Self { remote, metadata })
     }
 
@@ -220,12 +220,10 @@ impl EntriesFile {
         }
         let mut reader = ParquetMetaDataReader::new_with_metadata(ParquetMetaData::clone(metadata))
             .with_page_index_policy(PageIndexPolicy::Optional);
-        reader.read_page_indexes(&self.remote)?;
-        let metadata = Arc::new(reader.finish()?);
-        Ok(ArrowReaderMetadata::try_new(
-            metadata,
-            ArrowReaderOptions::new(),
-        )?)
+        guarded(|| {
+            reader.read_page_indexes(&self.remote)?;
+            ArrowReaderMetadata::try_new(Arc::new(reader.finish()?), ArrowReaderOptions::new())
+        })
     }
 }
 
@@ -267,7 +265,7 @@ impl Asking<'_> {
         group: usize,
         leaves: &[usize],
         selection: Option<&RowSelection>,
-    ) -> Result<ParquetRecordBatchReader, Error> {
+    ) -> Result<Batches, Error> {
         self.remote
             .fetch_all(self.ranges(group, leaves, selection))?;
         let schema = self.metadata.parquet_schema();
@@ -283,7 +281,7 @@ impl Asking<'_> {
             Some(selection) => reader.with_row_selection(selection.clone()),
             None => reader,
         };
-        Ok(reader.build()?)
+        Batches::of(reader)
     }
 
     /// The bytes that are read for that.
@@ -477,7 +475,7 @@ fn numbers(selection: Option<&RowSelection>, rows: usize) -> impl Iterator<Item 
 
 /// The answers of a row group, a batch of them at hand.
 struct Answers {
-    reader: ParquetRecordBatchReader,
+    reader: Batches,
     /// What the filter says of each.
     matches: Vec<Tri>,
     at: usize,

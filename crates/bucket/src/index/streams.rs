@@ -9,13 +9,11 @@ use arrow_array::{Array, RecordBatch};
 use arrow_schema::{Field, Schema};
 use gillnet_entry::Value;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
-};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::file::metadata::PageIndexPolicy;
 
 use super::columns::{Builder, Type, int};
-use super::remote::Remote;
-use super::{Error, Footer, FooterOf, file, properties};
+use super::{Batches, Error, Footer, Opened, file, properties};
 use crate::Bucket;
 use crate::packets::StreamId;
 
@@ -190,9 +188,9 @@ pub fn stream_places(
     size: u64,
     each: &mut dyn FnMut(&StreamPlace),
 ) -> Result<(), Error> {
-    let remote = Remote::open(bucket, key, size)?;
-    let metadata = ArrowReaderMetadata::load(&remote, ArrowReaderOptions::new())?;
-    FooterOf::read(&metadata)?;
+    let Opened {
+        remote, metadata, ..
+    } = Opened::new(bucket, key, size, PageIndexPolicy::Skip)?;
     let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(remote.clone(), metadata);
     let schema = reader.parquet_schema();
     let asked = [
@@ -220,7 +218,7 @@ pub fn stream_places(
     });
     remote.fetch_all(ranges.collect())?;
     let mask = ProjectionMask::leaves(schema, leaves.iter().copied());
-    for rows in reader.with_projection(mask).build()? {
+    for rows in Batches::of(reader.with_projection(mask))? {
         let rows = rows?;
         let int = |name: &str, row: usize| -> Option<u64> {
             let column = rows.column_by_name(name)?.as_primitive_opt::<Int64Type>()?;
@@ -272,12 +270,10 @@ pub(crate) fn read_streams(
     key: &str,
     size: u64,
 ) -> Result<Vec<StreamRow>, Error> {
-    let remote = Remote::open(bucket, key, size)?;
-    let metadata = ArrowReaderMetadata::load(&remote, ArrowReaderOptions::new())?;
-    FooterOf::read(&metadata)?;
-    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(remote, metadata);
+    let file = Opened::new(bucket, key, size, PageIndexPolicy::Skip)?;
+    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file.remote, file.metadata);
     let mut all = Vec::new();
-    for rows in reader.build()? {
+    for rows in Batches::of(reader)? {
         let rows = rows?;
         for row in 0..rows.num_rows() {
             let read = row_of(&rows, row);

@@ -7,14 +7,12 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, TimestampNanosecondType};
 use arrow_array::{Array, RecordBatch};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
-};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::metadata::PageIndexPolicy;
 
 use super::{Check, DAMAGED, File, MAX_SOUGHT, Packets, Sought};
 use crate::Bucket;
-use crate::index::{Beside, Error, FooterOf, Remote, check_sum};
+use crate::index::{Batches, Beside, Error, Opened, check_sum};
 use crate::packets::StreamId;
 
 /// Rows that are unpacked at a time.
@@ -22,20 +20,12 @@ const ROWS: usize = 8 << 10;
 const ANEW: &str = "delete its files in streams/ and entries/: its packets are read without them";
 const LATER: &str = "use a later Gillnet; what else is there is read all the same";
 
-/// A file, open.
-struct Index {
-    remote: Remote,
-    metadata: ArrowReaderMetadata,
+/// Opens a file with all that its footer says.
+fn open(bucket: &Arc<dyn Bucket>, file: &File) -> Result<Opened, Error> {
+    Opened::new(bucket, &file.key, file.size, PageIndexPolicy::Optional)
 }
 
-impl Index {
-    fn open(bucket: &Arc<dyn Bucket>, file: &File) -> Result<Self, Error> {
-        let remote = Remote::open(bucket, &file.key, file.size)?;
-        let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
-        let metadata = ArrowReaderMetadata::load(&remote, options)?;
-        Ok(Self { remote, metadata })
-    }
-
+impl Opened {
     /// Shows its rows with these columns.
     fn rows(
         &self,
@@ -46,7 +36,6 @@ impl Index {
         let all = schema.columns().iter().enumerate();
         let leaves = all.filter(|(_, column)| columns.contains(&column.name()));
         let mask = ProjectionMask::leaves(schema, leaves.map(|(at, _)| at).collect::<Vec<_>>());
-        let text = |error: &dyn std::fmt::Display| error.to_string();
         for group in 0..self.metadata.metadata().num_row_groups() {
             let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(
                 self.remote.clone(),
@@ -55,11 +44,9 @@ impl Index {
             let reader = reader
                 .with_row_groups(vec![group])
                 .with_projection(mask.clone())
-                .with_batch_size(ROWS)
-                .build()
-                .map_err(|error| text(&error))?;
-            for rows in reader {
-                each(&rows.map_err(|error| text(&error))?)?;
+                .with_batch_size(ROWS);
+            for rows in Batches::of(reader).map_err(|error| error.to_string())? {
+                each(&rows.map_err(|error| error.to_string())?)?;
             }
             self.remote.forget();
         }
@@ -94,7 +81,7 @@ pub(super) fn each_stream(
     file: &File,
     mut each: impl FnMut(StreamId),
 ) -> Result<(), String> {
-    let index = Index::open(bucket, file).map_err(|error| error.to_string())?;
+    let index = open(bucket, file).map_err(|error| error.to_string())?;
     index.rows(&["stream", "transport"], |rows| {
         (0..rows.num_rows())
             .filter_map(|row| stream(rows, row))
@@ -115,14 +102,18 @@ struct Rows {
 
 impl Check<'_> {
     /// Opens a file, and checks its bytes and its footer: its SHA-256, and the files that it names.
-    fn index(&mut self, file: &File, kind: &str) -> Option<(Index, String, Vec<Beside>)> {
+    fn index(&mut self, file: &File, kind: &str) -> Option<(Opened, String, Vec<Beside>)> {
         let read = (|| {
-            let index = Index::open(self.bucket, file)?;
-            let footer = FooterOf::read(&index.metadata)?;
-            let sum = check_sum(&**self.bucket, &file.key, file.size)?;
-            Ok::<_, Error>((index, footer, sum))
+            // first of all: in bytes that are not those that were written anything may stand
+            let (sum, is_known) = check_sum(&**self.bucket, &file.key, file.size)?;
+            let index = open(self.bucket, file)?;
+            if !is_known {
+                let why = "its footer does not say its SHA-256";
+                return Err(Error::Damaged(why.to_owned()));
+            }
+            Ok::<_, Error>((index, sum))
         })();
-        let (index, footer, sum) = match read {
+        let (index, sum) = match read {
             Ok(read) => read,
             Err(error @ Error::Later(_)) => {
                 self.finding(&file.key, error, LATER);
@@ -133,6 +124,7 @@ impl Check<'_> {
                 return None;
             }
         };
+        let footer = &index.footer;
         if !footer.is_of(&file.name, kind) {
             let mend = "give it back the name that it had";
             self.finding(

@@ -83,7 +83,7 @@ fn recorded() -> BTreeMap<String, Vec<u8>> {
     state.buckets[DESTINATION].objects.clone()
 }
 
-struct Heard(Vec<Finding>);
+pub(crate) struct Heard(pub(crate) Vec<Finding>);
 
 impl Watch for Heard {
     fn found(&mut self, finding: &Finding) {
@@ -105,6 +105,17 @@ fn check(bucket: &Arc<dyn Bucket>) -> Checked {
     checked
 }
 
+/// The protocols that are read.
+pub(crate) fn known() -> Vec<KnownProtocol> {
+    let known = (0..).zip(gillnet_protocols::REGISTRY);
+    let known = known.map(|(number, protocol)| KnownProtocol {
+        number,
+        schema: protocol.schema,
+        infos: protocol.infos,
+    });
+    known.collect()
+}
+
 fn content(bucket: &Arc<dyn Bucket>) -> Content {
     let cache = tempfile::tempdir().unwrap();
     let open = || Recordings::of_bucket(Arc::clone(bucket), TimeRange::default(), cache.path());
@@ -121,14 +132,7 @@ fn content(bucket: &Arc<dyn Bucket>) -> Content {
         }
     }
     let env = Env::new(&gillnet_protocols::env());
-    let known = (0..).zip(gillnet_protocols::REGISTRY);
-    let known: Vec<_> = known
-        .map(|(number, protocol)| KnownProtocol {
-            number,
-            schema: protocol.schema,
-            infos: protocol.infos,
-        })
-        .collect();
+    let known = known();
     let filter = on_rows(
         &env,
         &known,

@@ -6,6 +6,7 @@
 )]
 
 mod compaction;
+mod damage;
 mod http;
 mod index;
 mod object;

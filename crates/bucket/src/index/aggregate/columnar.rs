@@ -18,7 +18,7 @@ use super::super::columns::BASE;
 use super::super::prune::Prune;
 use super::super::query::{Cost, EntriesFile, Question};
 use super::super::stored::KIND;
-use super::super::{Error, KnownProtocol};
+use super::super::{Batches, Error, KnownProtocol};
 use super::group::Reading;
 use super::key::Of;
 use super::plan::Plan;
@@ -152,9 +152,8 @@ impl EntriesFile {
         let reader = reader
             .with_row_groups(vec![number])
             .with_projection(mask)
-            .with_batch_size(ROWS)
-            .build()?;
-        for batch in reader {
+            .with_batch_size(ROWS);
+        for batch in Batches::of(reader)? {
             let batch = batch?;
             reading.take(Some(&batch), batch.num_rows(), table, seen);
         }
