@@ -206,3 +206,45 @@ def test_a_compaction_that_is_killed_loses_nothing(bucket, gillnet, tmp_path):
     findings, summary = verify(gillnet, bucket)
     assert findings == [] and summary["replaced"] == 0
     assert entries(bucket) == rows
+
+
+def test_on_google_a_killed_compaction_loses_nothing(host, gillnet, gcs, tmp_path):
+    from versions.make import capture
+
+    captured = tmp_path / "turns.pcap"
+    # where time goes back and forth, each turn is an object
+    capture(captured, [0, 3] * 8)
+    gcs.control("policy", {"reader@test.iam.gserviceaccount.com": ["get", "list", "create", "delete"]})
+    env, url = {**os.environ, **gcs.env("reader")}, "gs://flights/"
+    made = subprocess.run(host.command(gillnet, "index", captured, "--to", url, "--data-dir", tmp_path / "job"), capture_output=True, text=True, env=env)
+    assert made.returncode == 0, made.stderr
+    shown = lambda: query(gillnet, "", url, "--columns", "startTime,summary,src.port", host=host, env=env).stdout
+
+    def verified():
+        done = subprocess.run(host.command(gillnet, "verify", url, "-o", "json"), capture_output=True, text=True, env=env)
+        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        assert done.returncode == 0 and len(lines) == 1, done.stdout + done.stderr
+        return lines[0]["summary"]
+
+    whole, before = shown(), verified()
+    assert len(whole.splitlines()) == 16 * 6 == before["entries"] and before["objects"] >= 8 * 4
+    chance, kills = random.Random(7), 0
+    command = host.command(gillnet, "compact", url, *NOW, "--grace", "0")
+    for _ in range(12):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env, start_new_session=True)
+        try:
+            process.wait(chance.uniform(0.05, 0.6))
+        except subprocess.TimeoutExpired:
+            # whoever entered the namespace may be its parent
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            kills += 1
+        verified()
+        assert shown() == whole
+    assert kills > 0
+    for _ in range(2):
+        done = subprocess.run(command, capture_output=True, text=True, env=env)
+        assert done.returncode == 0, done.stderr
+    after = verified()
+    assert after["replaced"] == 0 and after["entries"] == before["entries"] and after["objects"] < before["objects"]
+    assert shown() == whole

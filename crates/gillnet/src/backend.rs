@@ -421,6 +421,10 @@ impl Consumer for Mark {
 impl Backend for RecordedBackend {
     fn status(&self) -> Status {
         let counters = lock(&self.counters).clone();
+        let (sources, objects) = self.inputs.missing();
+        let mut drops = drops_of(&counters);
+        drops.insert("unreadable-sources", sources as u64);
+        drops.insert("gone-objects", objects as u64);
         Status {
             version: env!("CARGO_PKG_VERSION"),
             mode: "recorded",
@@ -433,7 +437,7 @@ impl Backend for RecordedBackend {
                 error: None,
             }),
             counters: counters_of(&counters),
-            drops: drops_of(&counters),
+            drops,
             ..Status::default()
         }
     }

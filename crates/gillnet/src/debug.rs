@@ -62,7 +62,7 @@ pub fn run(shared: &Shared, args: &DebugArgs) -> anyhow::Result<Done> {
         }
     }
     output.finish()?;
-    Ok(Done::Ok)
+    inputs.ended(Done::Ok)
 }
 
 /// Prints each entry, whole.

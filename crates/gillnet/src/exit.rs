@@ -15,9 +15,11 @@ pub enum Done {
     Interrupted,
 }
 
-/// A failure that has an exit code of its own.
-#[derive(Debug)]
+/// How a command failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
+    /// In no way that has an exit code of its own: 1.
+    Failure,
     /// Wrong usage: 2.
     Usage,
     /// Not reachable or not allowed: 4.
@@ -38,6 +40,12 @@ impl std::fmt::Display for Coded {
 }
 
 impl std::error::Error for Coded {}
+
+/// How an error ends a command.
+pub fn kind(error: &anyhow::Error) -> Kind {
+    let coded = error.downcast_ref::<Coded>();
+    coded.map_or(Kind::Failure, |coded| coded.kind)
+}
 
 /// Wrong usage.
 pub fn usage(error: impl Into<anyhow::Error>) -> anyhow::Error {
@@ -96,10 +104,10 @@ pub fn code(result: anyhow::Result<Done>) -> ExitCode {
         Ok(Done::Interrupted) => ExitCode::from(130),
         Err(error) => {
             eprintln!("gillnet: {error:#}");
-            match error.downcast_ref::<Coded>().map(|c| &c.kind) {
-                Some(Kind::Usage) => ExitCode::from(2),
-                Some(Kind::Unreachable) => ExitCode::from(4),
-                None => ExitCode::FAILURE,
+            match kind(&error) {
+                Kind::Usage => ExitCode::from(2),
+                Kind::Unreachable => ExitCode::from(4),
+                Kind::Failure => ExitCode::FAILURE,
             }
         }
     }

@@ -2,14 +2,14 @@
 
 use crate::cli::Access;
 use crate::config::Config;
-use crate::exit;
+use crate::exit::{self, Done};
 use crate::lock::lock;
 use gillnet_api::StreamKey;
 use gillnet_bucket::layout::{TimeRange, recorder, unescape};
 use gillnet_bucket::packets::StreamId;
 use gillnet_bucket::{
     Access as BucketAccess, Bucket, BucketError, Credentials, Destination, Group, GroupIndex,
-    Recordings, Selection, StreamSet, connect,
+    Notes, Recordings, Selection, StreamSet, connect,
 };
 use gillnet_bucket::{Origin as RecordedBy, RecordedSource};
 use gillnet_capture::{
@@ -17,6 +17,7 @@ use gillnet_capture::{
 };
 use gillnet_entry::Origin;
 use gillnet_pipeline::Numbers;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -25,6 +26,59 @@ pub struct Inputs {
     inputs: Vec<Input>,
     range: TimeRange,
     cache: PathBuf,
+    /// How many sources were named.
+    named: usize,
+    told: Mutex<Told>,
+}
+
+/// What was said of the sources, each thing once however often they are read.
+#[derive(Default)]
+struct Told {
+    said: BTreeSet<String>,
+    /// Sources that can't be read, though others are.
+    lost: BTreeMap<String, exit::Kind>,
+    /// Packet objects that are gone, by source.
+    gone: BTreeMap<String, usize>,
+}
+
+/// Objects that are named one by one where they are gone.
+const NAMED: usize = 5;
+
+impl Told {
+    fn say(&mut self, what: String) {
+        if !self.said.contains(&what) {
+            tracing::warn!("{what}");
+            self.said.insert(what);
+        }
+    }
+
+    /// Says that a source can't be read.
+    fn lose(&mut self, place: &str, error: &anyhow::Error) {
+        self.say(format!("{error:#}; the other sources are read without it"));
+        self.lost.insert(place.to_owned(), exit::kind(error));
+    }
+
+    /// Says what is not as it should be with recordings that are read all the same.
+    fn notes(&mut self, place: String, notes: &Notes) {
+        if let Some(version) = notes.later {
+            self.say(format!(
+                "{place}: the recordings have version {version} of the layout, which is later than what is known here: what is new in it is passed over; use a later Gillnet"
+            ));
+        }
+        let gone = &notes.gone;
+        if !gone.is_empty() {
+            let more = match gone.len().saturating_sub(NAMED) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            self.say(format!(
+                "{place}: {} packet objects are gone, though their index is there: {}{more}; what only packets say of them is missing, and `gillnet verify` names all",
+                gone.len(),
+                gone.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", "),
+            ));
+        }
+        self.gone.insert(place, gone.len());
+    }
 }
 
 enum Input {
@@ -56,14 +110,33 @@ impl Inputs {
     ) -> anyhow::Result<Inputs> {
         let mut inputs = Vec::new();
         let mut files = Vec::new();
+        let mut told = Told::default();
+        let mut first = None;
         for source in sources {
             let source = crate::snapshot::resolve(&config.data_dir(), source)?;
             let source = source.display().to_string();
             let Some(destination) = bucket(&source).map_err(exit::usage)? else {
-                files.push(source);
+                match std::fs::metadata(&source) {
+                    Err(error) if sources.len() > 1 && is_plain(&source) => {
+                        let error = anyhow::Error::from(error).context(source.clone());
+                        told.lose(&source, &error);
+                        first.get_or_insert(error);
+                    }
+                    _ => files.push(source),
+                }
                 continue;
             };
-            inputs.push(Input::Bucket(read(&destination, access, config)?));
+            match read(&destination, access, config) {
+                Ok(bucket) => inputs.push(Input::Bucket(bucket)),
+                Err(error) if sources.len() > 1 => {
+                    told.lose(&source, &error);
+                    first.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if let (true, true, Some(error)) = (inputs.is_empty(), files.is_empty(), first) {
+            return Err(error);
         }
         if !files.is_empty() {
             inputs.insert(0, Input::Files(files));
@@ -78,6 +151,8 @@ impl Inputs {
             inputs,
             range,
             cache,
+            named: sources.len(),
+            told: Mutex::new(told),
         })
     }
 
@@ -95,26 +170,60 @@ impl Inputs {
         }
     }
 
-    /// The sources, one after the other.
+    /// How many sources can't be read though others are, and how many packet objects are gone.
+    pub fn missing(&self) -> (usize, usize) {
+        let told = lock(&self.told);
+        (told.lost.len(), told.gone.values().sum())
+    }
+
+    /// How a command ends that read what can be read: a failure where that is not every source.
+    pub fn ended(&self, done: Done) -> anyhow::Result<Done> {
+        let told = lock(&self.told);
+        if told.lost.is_empty() || done == Done::Interrupted {
+            return Ok(done);
+        }
+        let error = anyhow::anyhow!(
+            "{} of {} sources could not be read (see above); the others were",
+            told.lost.len(),
+            self.named
+        );
+        let unreachable = |kind: &exit::Kind| matches!(kind, exit::Kind::Unreachable);
+        Err(match told.lost.values().any(unreachable) {
+            true => exit::unreachable(error),
+            false => error,
+        })
+    }
+
+    /// The sources, one after the other. Where there are several, one that can't be listed is said, and left out.
     pub fn readings(&self) -> anyhow::Result<Vec<Pending>> {
         let mut groups = Vec::new();
+        let mut first = None;
         for input in &self.inputs {
-            match input {
-                Input::Files(files) => groups.push(Pending::Files(files.clone())),
-                Input::Bucket(bucket) => {
-                    let recordings =
-                        Recordings::of_bucket(Arc::clone(bucket), self.range, &self.cache)
-                            .map_err(exit::of_bucket)?;
-                    groups.extend(
-                        recordings
-                            .into_groups()
-                            .into_iter()
-                            .map(|group| Pending::Group(Box::new(group))),
-                    );
+            let bucket = match input {
+                Input::Files(files) => {
+                    groups.push(Pending::Files(files.clone()));
+                    continue;
                 }
+                Input::Bucket(bucket) => bucket,
+            };
+            let opened = Recordings::of_bucket(Arc::clone(bucket), self.range, &self.cache);
+            match opened.map_err(exit::of_bucket) {
+                Ok(recordings) => {
+                    lock(&self.told).notes(bucket.place(""), recordings.notes());
+                    let found = recordings.into_groups().into_iter();
+                    groups.extend(found.map(|group| Pending::Group(Box::new(group))));
+                }
+                Err(error) if self.named > 1 => {
+                    lock(&self.told).lose(&bucket.place(""), &error);
+                    first.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
             }
         }
-        Ok(groups)
+        match first {
+            Some(error) if groups.is_empty() => Err(error),
+            _ => Ok(groups),
+        }
     }
 }
 
@@ -164,16 +273,19 @@ impl Pending {
             number: key.number,
             udp: key.udp,
         };
-        Some(only(*group, [id].into_iter().collect()))
+        Some(only(*group, [id].into_iter().collect()).0)
     }
 
     /// The same with nothing but these streams' packets, where its index says where they are; nothing where it is to be none
-    /// of them.
-    pub fn only_those(self, streams: StreamSet) -> Option<Pending> {
+    /// of them. And what is missing of them, as it was said.
+    pub fn only_those(self, streams: StreamSet) -> (Option<Pending>, Vec<String>) {
         match self {
-            _ if streams.is_empty() => None,
-            Pending::Group(group) => Some(only(*group, streams)),
-            Pending::Files(_) => Some(self),
+            _ if streams.is_empty() => (None, Vec::new()),
+            Pending::Group(group) => {
+                let (group, missing) = only(*group, streams);
+                (Some(group), missing)
+            }
+            Pending::Files(_) => (Some(self), Vec::new()),
         }
     }
 
@@ -229,12 +341,16 @@ impl Pending {
     }
 }
 
-fn only(group: Group, streams: StreamSet) -> Pending {
+fn only(group: Group, streams: StreamSet) -> (Pending, Vec<String>) {
     let (group, selected) = group.only(&Selection::of(streams));
-    for object in selected.gone_objects {
-        tracing::warn!("{object} is gone: what it had of the streams is missing");
+    let missing = selected.gone_objects.iter();
+    let missing: Vec<String> = missing
+        .map(|object| format!("{object} is gone: what it had of the streams is missing"))
+        .collect();
+    for what in &missing {
+        tracing::warn!("{what}");
     }
-    Pending::Group(Box::new(group))
+    (Pending::Group(Box::new(group)), missing)
 }
 
 fn captures(files: &[String]) -> anyhow::Result<Reading> {
@@ -402,6 +518,11 @@ fn bucket(source: &str) -> anyhow::Result<Option<Destination>> {
         return Ok(Some(Destination::parse(&source)?));
     }
     Ok(None)
+}
+
+/// Whether an argument is the path of a file or folder: no pattern, and not standard input.
+fn is_plain(source: &str) -> bool {
+    source != "-" && !source.contains(['*', '?', '['])
 }
 
 /// A bucket to be read, as its URL names it.

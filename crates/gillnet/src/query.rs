@@ -72,7 +72,7 @@ pub fn run(shared: &Shared, args: &QueryArgs) -> anyhow::Result<Done> {
     scan::report(&summary);
     meter.say();
     summary.outcome()?;
-    Ok(if found == 0 { Done::Nothing } else { Done::Ok })
+    inputs.ended(if found == 0 { Done::Nothing } else { Done::Ok })
 }
 
 /// The columns of a table where none are named.

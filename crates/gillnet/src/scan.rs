@@ -173,8 +173,13 @@ impl Scan<'_> {
             let asked = group.ask_by_time(&question, latest, wanted, &mut |found| {
                 consumer.entry(found.entry, 1);
             });
-            if !asked.map_err(exit::of_bucket)? {
-                return Ok(false);
+            match asked {
+                Ok(true) => {}
+                Ok(false) => return Ok(false),
+                Err(error) => {
+                    tracing::warn!("{error}; all is read instead");
+                    return Ok(false);
+                }
             }
         }
         Ok(true)
@@ -381,7 +386,9 @@ impl Indexed {
                     told(cost);
                     let asked = streams.len();
                     tracing::debug!(streams = asked, "an index left streams to be read");
-                    match group.only_those(streams) {
+                    let (group, missing) = group.only_those(streams);
+                    summary.faults.extend(missing);
+                    match group {
                         Some(group) => Asked::Read(group),
                         None => Asked::Answered,
                     }

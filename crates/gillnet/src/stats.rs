@@ -244,9 +244,16 @@ impl OfIndex {
         if !index.aggregates(&question, &asked.of) {
             return Ok(None);
         }
-        let (part, cost) = index.aggregate(&question, &asked.of, goes_on)?;
-        tracing::debug!(rows = cost.rows, bytes = cost.bytes, "an index was read");
-        Ok(Some(part))
+        Ok(match index.aggregate(&question, &asked.of, goes_on) {
+            Ok((part, cost)) => {
+                tracing::debug!(rows = cost.rows, bytes = cost.bytes, "an index was read");
+                Some(part)
+            }
+            Err(error) => {
+                tracing::warn!("{error}; the packets are read instead");
+                None
+            }
+        })
     }
 }
 
@@ -359,7 +366,7 @@ pub fn print(config: &Config, args: &QueryArgs, filter: Filter) -> anyhow::Resul
     scan::report(&summary);
     meter.say();
     summary.outcome()?;
-    Ok(if answer.total.count == 0 {
+    inputs.ended(if answer.total.count == 0 {
         Done::Nothing
     } else {
         Done::Ok

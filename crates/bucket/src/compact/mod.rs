@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime};
 use sha2::{Digest, Sha256};
 
 use crate::index::{Beside, Footer, StreamRow, StreamsWriter, read_streams};
-use crate::layout::{Hour, ObjectName, Part, Replaces};
+use crate::layout::{FORMAT_KEY, Hour, ObjectName, PacketFormat, Part, Replaces};
 use crate::replaced::Replaced;
 use crate::{Body, Bucket, BucketError, ErrorKind};
 
@@ -112,10 +112,18 @@ impl Source {
         files.into_iter().flatten().map(|file| file.size).sum()
     }
 
-    /// Whether all is there that is needed of it.
+    /// Whether all is there that is needed of it. What is recorded in another format is so for other programs, and stays.
     fn is_whole(&self) -> bool {
+        let format = |file: &File| PacketFormat::of_key(&file.key);
+        let packed = self
+            .packets
+            .as_ref()
+            .is_none_or(|file| format(file) == Some(PacketFormat::PcapngGz));
         let streams = self.packets.is_some() == self.streams.is_some();
-        self.entries.is_some() && streams && (self.packets.is_some() || self.names.is_none())
+        packed
+            && self.entries.is_some()
+            && streams
+            && (self.packets.is_some() || self.names.is_none())
     }
 }
 
@@ -158,6 +166,20 @@ pub fn compact(
     options: &Options,
     says: &mut dyn FnMut(&Step),
 ) -> Result<Done, BucketError> {
+    match crate::recordings::check_format(&**bucket) {
+        Ok(None) => {}
+        Err(error) if error.kind == ErrorKind::NotFound => {}
+        Ok(Some(version)) => {
+            let message = format!(
+                "the recordings have version {version} of the layout: what is new in them would be lost"
+            );
+            let place = bucket.place(FORMAT_KEY);
+            return Err(
+                BucketError::new(ErrorKind::Other, place, message).mend("use a later Gillnet")
+            );
+        }
+        Err(error) => return Err(error),
+    }
     let mut files = Vec::new();
     bucket.list("", &mut |meta| {
         if let Some((part, name)) = ObjectName::parse(&bucket.place(&meta.key)) {

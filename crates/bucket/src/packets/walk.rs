@@ -7,18 +7,19 @@ use sha2::{Digest, Sha256};
 use super::member::{HEAD_LEN, Opener, sizes};
 use super::read::comment;
 use crate::Bucket;
+use crate::layout::PacketFormat;
 
 /// Bytes asked for at a time.
 const CHUNK: u64 = 1 << 20;
 
-/// A gzip member of an object.
+/// A gzip member of an object; of one that is not packed, a block or record.
 #[derive(Debug, Default)]
 pub(crate) struct Member {
     /// Where in the object it begins.
     pub(crate) offset: u64,
     /// As it is stored.
     pub(crate) packed: Vec<u8>,
-    /// Whole blocks of pcapng.
+    /// Whole blocks of pcapng; of a pcap its header or a record.
     pub(crate) blocks: Vec<u8>,
 }
 
@@ -36,13 +37,21 @@ pub(crate) struct Members<'b> {
     end: u64,
     chunk: Vec<u8>,
     chunk_at: u64,
+    format: PacketFormat,
     opener: Opener,
     hash: Sha256,
 }
 
+/// The longest block or record that is read.
+const MAX_BLOCK: u64 = 8 << 20;
+/// Of a pcap: its header, and the head of a record.
+const PCAP_HEADER: u64 = 24;
+const PCAP_RECORD: u64 = 16;
+
 impl<'b> Members<'b> {
     pub(crate) fn new(bucket: &'b dyn Bucket, key: &'b str, range: std::ops::Range<u64>) -> Self {
         Self {
+            format: PacketFormat::of_key(key).unwrap_or_default(),
             bucket,
             key,
             at: range.start,
@@ -70,8 +79,35 @@ impl<'b> Members<'b> {
         if self.at >= self.end {
             return Ok(false);
         }
-        self.take(HEAD_LEN as u64, &mut member.packed)?;
         let invalid = |why: &str| io::Error::new(ErrorKind::InvalidData, why);
+        if self.format != PacketFormat::PcapngGz {
+            let (head, what) = match (self.format, self.at) {
+                (PacketFormat::Pcap, 0) => (PCAP_HEADER, "the header of a pcap"),
+                (PacketFormat::Pcap, _) => (PCAP_RECORD, "a packet of a pcap"),
+                _ => (8, "a block of pcapng"),
+            };
+            self.take(head, &mut member.packed)?;
+            let word =
+                |at: usize| Some(u32::from_le_bytes(*member.packed.get(at..)?.first_chunk()?));
+            let length = match (self.format, head) {
+                // nanoseconds, little-endian, as we write it
+                (PacketFormat::Pcap, PCAP_HEADER) => (word(0) == Some(0xa1b2_3c4d)).then_some(head),
+                (PacketFormat::Pcap, _) => word(8).map(|captured| head + u64::from(captured)),
+                _ => word(4).map(u64::from),
+            };
+            let length = length.filter(|length| (head..MAX_BLOCK).contains(length));
+            let why = || {
+                invalid(&format!(
+                    "what should be {what} at byte {} is none",
+                    member.offset
+                ))
+            };
+            let length = length.ok_or_else(why)?;
+            self.take(length - head, &mut member.packed)?;
+            member.blocks.extend_from_slice(&member.packed);
+            return Ok(true);
+        }
+        self.take(HEAD_LEN as u64, &mut member.packed)?;
         let sizes = member.packed.first_chunk().and_then(sizes);
         let sizes = sizes.ok_or_else(|| invalid("what should be a gzip member of ours is none"))?;
         self.take(
@@ -85,10 +121,13 @@ impl<'b> Members<'b> {
 
     fn take(&mut self, length: u64, to: &mut Vec<u8>) -> io::Result<()> {
         let short = || {
-            io::Error::new(
-                ErrorKind::UnexpectedEof,
-                "the object is cut short inside a gzip member",
-            )
+            let of = match self.format {
+                PacketFormat::PcapngGz => "gzip member",
+                PacketFormat::Pcapng => "block",
+                PacketFormat::Pcap => "packet",
+            };
+            let why = format!("the object is cut short inside a {of}");
+            io::Error::new(ErrorKind::UnexpectedEof, why)
         };
         if self.at + length > self.end {
             return Err(short());

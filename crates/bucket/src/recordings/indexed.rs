@@ -58,10 +58,23 @@ impl Group {
             let Object { key, size, .. } = entries[at];
             let place = bucket.place(key);
             let opened = EntriesFile::open(bucket, key, *size);
-            let opened = opened.map_err(|error| failed(&place, &error))?;
-            Ok((place, opened))
+            let opened = opened.map_err(|error| failed(&place, &error));
+            Ok::<_, BucketError>(opened.map(|opened| (place, opened)))
         };
-        in_order(entries.len(), threads, open, |file| files.push(file))?;
+        let (mut unread, mut first) = (0_u64, None);
+        in_order(entries.len(), threads, open, |file| match file {
+            Ok(file) => files.push(file),
+            Err(error) => {
+                unread += 1;
+                first.get_or_insert(error);
+            }
+        })?;
+        if let Some(mut error) = first {
+            if unread > 1 {
+                error.message += &format!(" (and {} more of its files)", unread - 1);
+            }
+            return Err(error);
+        }
         let first = entries.first().map(|file| &file.name.recording);
         Ok(Some(GroupIndex {
             files,
@@ -90,7 +103,7 @@ impl Group {
     /// was shown by then may not be all.
     ///
     /// # Errors
-    /// Where a file of the index can't be read.
+    /// Where a file of the index can't be read; the packets may be all the same.
     pub fn ask_by_time(
         &self,
         question: &Question<'_>,

@@ -15,7 +15,7 @@ mod reader;
 mod selection;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -142,10 +142,20 @@ struct Shared {
     progress: Arc<Progress>,
 }
 
+/// What is not as it should be with recordings that are read all the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Notes {
+    /// They are of this later version of the layout, which says that what is known here can be read.
+    pub later: Option<u64>,
+    /// Packet objects that are not there, though files are that belong to them. What only their packets say is missing.
+    pub gone: Vec<String>,
+}
+
 /// The recordings at a destination.
 pub struct Recordings {
     groups: Vec<Group>,
     progress: Arc<Progress>,
+    notes: Notes,
 }
 
 impl Recordings {
@@ -157,7 +167,7 @@ impl Recordings {
     ///
     /// # Errors
     /// Where the bucket can't be listed, where nothing is there that can be read, and where it was
-    /// written by a later version.
+    /// written by a later version that this one can't read.
     pub fn open(
         destination: &Destination,
         credentials: &Credentials,
@@ -191,9 +201,15 @@ impl Recordings {
                 .bucket
                 .list("", &mut |meta| found.take(&shared, meta))?,
         }
-        if found.has_format {
-            check_format(shared.bucket.as_ref())?;
-        }
+        let later = match found.has_format {
+            true => check_format(shared.bucket.as_ref())?,
+            false => None,
+        };
+        found.leave_replaced();
+        let notes = Notes {
+            later,
+            gone: found.gone(&shared),
+        };
         let outside = found.outside;
         let groups = found.groups(&shared)?;
         if groups.is_empty() {
@@ -213,7 +229,17 @@ impl Recordings {
                 .mend("change --since and --until"),
             });
         }
-        Ok(Self { groups, progress })
+        Ok(Self {
+            groups,
+            progress,
+            notes,
+        })
+    }
+
+    /// What is to be told of them.
+    #[must_use]
+    pub fn notes(&self) -> &Notes {
+        &self.notes
     }
 
     /// The groups, in the order of their origins. Each is opened on its own.
@@ -229,21 +255,24 @@ impl Recordings {
     }
 }
 
-/// A bucket written by a later version can't be trusted to be understood.
-pub(crate) fn check_format(bucket: &dyn Bucket) -> Result<(), BucketError> {
+/// The version of a bucket's layout, where it is a later one that says (`minReader`) that it can be read here.
+///
+/// # Errors
+/// Where it can't be read here.
+pub(crate) fn check_format(bucket: &dyn Bucket) -> Result<Option<u64>, BucketError> {
     let text = bucket.get(FORMAT_KEY)?;
-    let version = serde_json::from_slice::<serde_json::Value>(&text)
-        .ok()
-        .and_then(|json| json.get("version")?.as_u64());
-    match version {
-        Some(version) if version <= KNOWN_VERSION => Ok(()),
-        Some(version) => Err(BucketError::new(
+    let json = serde_json::from_slice::<serde_json::Value>(&text).ok();
+    let number = |key: &str| json.as_ref()?.get(key)?.as_u64();
+    match (number("version"), number("minReader")) {
+        (Some(version), _) if version <= KNOWN_VERSION => Ok(None),
+        (Some(version), least) if least.unwrap_or(KNOWN_VERSION) <= KNOWN_VERSION => Ok(Some(version)),
+        (Some(version), Some(least)) => Err(BucketError::new(
             ErrorKind::Other,
             bucket.place(FORMAT_KEY),
-            format!("the recordings have version {version} of the layout, and {KNOWN_VERSION} is the last that is known here"),
+            format!("the recordings have version {version} of the layout, which needs a reader of version {least}, and {KNOWN_VERSION} is the last that is known here"),
         )
         .mend("use a later Gillnet")),
-        None => Err(BucketError::new(ErrorKind::Other, bucket.place(FORMAT_KEY), "has no version of the layout that can be read")
+        _ => Err(BucketError::new(ErrorKind::Other, bucket.place(FORMAT_KEY), "has no version of the layout that can be read")
             .mend("delete it where it is not Gillnet's")),
     }
 }
@@ -369,13 +398,27 @@ impl Found {
         }
     }
 
-    fn groups(mut self, shared: &Arc<Shared>) -> Result<Vec<Group>, BucketError> {
-        self.leave_replaced();
+    /// Packet objects of which only the files of streams are there. (Entries say less: those of an earlier hour, and those
+    /// that came after all packets, have none beside them.)
+    fn gone(&self, shared: &Shared) -> Vec<String> {
+        let mut gone = Vec::new();
+        for recorded in self.recorded.values() {
+            let there: HashSet<_> = recorded.packets.iter().map(|object| &object.name).collect();
+            let lacking = recorded
+                .streams
+                .iter()
+                .filter(|file| !there.contains(&file.name));
+            gone.extend(lacking.map(|file| shared.bucket.place(&file.name.packets_key())));
+        }
+        gone
+    }
+
+    fn groups(self, shared: &Arc<Shared>) -> Result<Vec<Group>, BucketError> {
         let progress = &shared.progress;
         let mut groups = Vec::new();
         for (origin, recorded) in self.recorded {
             let objects = recorded.packets;
-            if objects.is_empty() {
+            if objects.is_empty() && recorded.entries.is_empty() {
                 continue;
             }
             Progress::add(&progress.objects, objects.len() as u64);

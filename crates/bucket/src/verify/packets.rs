@@ -1,12 +1,19 @@
 //! Checks packet objects.
 
+use std::collections::VecDeque;
+
 use super::{Check, DAMAGED, File, Packets, Stream};
+use crate::index::stream_places;
+use crate::layout::PacketFormat;
 use crate::packets::{Block, Blocks, Member, Members, StreamStart, Totals, parse_totals};
 
 impl Check<'_> {
-    /// Unpacks an object: every member, every block. `None` where it can't be read to its end.
-    pub(super) fn packets(&mut self, file: &File) -> Option<Packets> {
-        let read = self.read_packets(file);
+    /// Reads an object: every member, every block. `None` where it can't be read to its end.
+    pub(super) fn packets(&mut self, file: &File, streams: Option<&File>) -> Option<Packets> {
+        let read = match PacketFormat::of_key(&file.key) {
+            Some(PacketFormat::Pcap) => self.read_pcap(file, streams),
+            _ => self.read_packets(file),
+        };
         read.inspect_err(|why| self.finding(&file.key, why, DAMAGED))
             .ok()
     }
@@ -65,6 +72,63 @@ impl Check<'_> {
             }
             None => Err("its first block does not say what it is".to_owned()),
         }
+    }
+}
+
+impl Check<'_> {
+    /// Reads a pcap, which says nothing of itself: which packets are whose stands in its file of streams.
+    fn read_pcap(&mut self, file: &File, streams: Option<&File>) -> Result<Packets, String> {
+        let streams = streams.ok_or(
+            "it is a pcap, and the file of streams/ that says which packets are whose is not there",
+        )?;
+        let mut rows = VecDeque::new();
+        stream_places(self.bucket, &streams.key, streams.size, &mut |place| {
+            rows.push_back((place.id, place.packets));
+        })
+        .map_err(|error| format!("which packets are whose can't be read: {error}"))?;
+        let mut found = Packets {
+            is_bare: true,
+            ..Packets::default()
+        };
+        let mut packets = 0;
+        let mut members = Members::new(&**self.bucket, &file.key, 0..file.size);
+        let mut member = Member::default();
+        while members
+            .next(&mut member)
+            .map_err(|error| error.to_string())?
+        {
+            found.members.push(member.offset);
+            if member.offset == 0 {
+                continue;
+            }
+            while rows.front().is_some_and(|(_, left)| *left == 0) {
+                rows.pop_front();
+            }
+            let (id, left) = rows.front_mut().ok_or_else(|| {
+                format!("it has more than the {packets} packets that its file of streams says")
+            })?;
+            *left -= 1;
+            let word = |at: usize| {
+                let bytes = member.blocks.get(at..).and_then(|rest| rest.first_chunk());
+                bytes.map_or(0, |bytes| u32::from_le_bytes(*bytes))
+            };
+            let ts = i64::from(word(0)) * 1_000_000_000 + i64::from(word(4));
+            let stream = found.streams.entry(*id).or_default();
+            stream.add(ts, word(8), member.offset);
+            packets += 1;
+        }
+        let left: u64 = rows.iter().map(|(_, left)| left).sum();
+        if left > 0 {
+            return Err(format!(
+                "its file of streams says that it has {} packets, and it has {packets}",
+                packets + left
+            ));
+        }
+        found.members.push(file.size);
+        found.sha256 = members.sum();
+        self.so_far.packets += packets;
+        self.so_far.streams += found.streams.len() as u64;
+        Ok(found)
     }
 }
 

@@ -511,12 +511,30 @@ fn where_nothing_is_there_it_is_said() {
         error.to_string().contains("no recording and no capture"),
         "{error}"
     );
-    place
-        .bucket
-        .put_new(FORMAT_KEY, Body::Bytes(b"{\"version\": 2}"))
-        .unwrap();
-    let error = place.open().err().unwrap();
-    assert!(error.to_string().contains("version 2"), "{error}");
+}
+
+#[test]
+fn a_later_version_is_read_where_it_says_so() {
+    for (says, later) in [
+        (r#"{"version": 1, "new": true}"#, Some(None)),
+        (r#"{"version": 2}"#, Some(Some(2))),
+        (r#"{"version": 3, "minReader": 1}"#, Some(Some(3))),
+        (r#"{"version": 3, "minReader": 2}"#, None),
+        (r#"{"minReader": 1}"#, None),
+    ] {
+        let place = Place::new();
+        place.put("r", "n", 1, &[stream(1, [(0, T0)])]);
+        std::fs::write(place.path(FORMAT_KEY), says).unwrap();
+        match (place.open(), later) {
+            (Ok(recordings), Some(later)) => {
+                assert_eq!(recordings.notes().later, later, "{says}");
+                let group = recordings.into_groups().remove(0);
+                assert_eq!(read(group).frames.len(), 1, "{says}");
+            }
+            (Err(error), None) => assert!(error.to_string().contains("version"), "{error}"),
+            (opened, _) => panic!("{says}: {}", opened.is_ok()),
+        }
+    }
 }
 
 #[test]

@@ -166,7 +166,7 @@ pub fn run(shared: &Shared, args: &ExportArgs) -> anyhow::Result<Done> {
     let done = asked.to(format, rows, groups, target, noted);
     // what is left of a folder for unpacked packets goes with it
     let _ = std::fs::remove_dir(inputs.cache());
-    done
+    inputs.ended(done?)
 }
 
 /// An export that is under way.

@@ -108,6 +108,8 @@ pub fn run_index(shared: &Shared, args: &IndexArgs) -> anyhow::Result<Done> {
     .concat();
     let mut job = Job::open(&data_dir, &asked, args.again)?;
     let groups = inputs.readings()?;
+    // what is indexed once is not looked at again
+    inputs.ended(Done::Ok)?;
     if job.is_done() {
         tracing::info!(
             "all of it is in {} already, and nothing was done; --again does it once more",

@@ -239,7 +239,7 @@ pub fn run(shared: &Shared, args: &QueryArgs, engine: &ClickHouse) -> anyhow::Re
         here.extend(engine.lines(&candidates.recorders()?)?);
     }
     if here.is_empty() && !has_captures {
-        return done(printer.finish()?);
+        return inputs.ended(done(printer.finish()?));
     }
     let needs = if args.count {
         scan::Needs::Count
@@ -267,9 +267,12 @@ pub fn run(shared: &Shared, args: &QueryArgs, engine: &ClickHouse) -> anyhow::Re
     let found = query::take(&home).map_or(Ok(0), Printer::finish)?;
     scan::report(&summary);
     summary.outcome()?;
-    done(found)
+    inputs.ended(done(found))
 }
 
-fn done(found: u64) -> anyhow::Result<Done> {
-    Ok(if found == 0 { Done::Nothing } else { Done::Ok })
+fn done(found: u64) -> Done {
+    match found {
+        0 => Done::Nothing,
+        _ => Done::Ok,
+    }
 }
