@@ -24,6 +24,8 @@ mod own;
 mod printer;
 mod query;
 mod recording;
+mod recordings;
+mod rules;
 mod scan;
 mod scripting;
 mod scripts;

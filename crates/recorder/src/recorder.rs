@@ -103,6 +103,12 @@ impl Recorder {
         lock(&self.shared.writer).rules()
     }
 
+    /// The rules that record now, as the bits of their ids. Others wait for a window, or have none any more.
+    #[must_use]
+    pub fn open(&self) -> u128 {
+        lock(&self.shared.writer).open()
+    }
+
     /// Takes these rules in place of those at work. One that is the same stays as it is; of one
     /// that is gone, what is queued and open is sealed and uploaded, then nothing more of it.
     ///

@@ -22,7 +22,7 @@ use gillnet_pipeline::{
     Consumer, Control, Counters, Ended, Keep, Matched, Plan, Shard, ShardConfig, Want, run,
 };
 use gillnet_recorder::{
-    Batch, BatchError, Buckets, Deps, Disk, Dissection, RecorderConfig, Rule, RuleCounters,
+    Batch, BatchError, Buckets, Deps, Disk, Dissection, Period, RecorderConfig, Rule, RuleCounters,
     Schedule, SystemClock,
 };
 use job::Job;
@@ -120,6 +120,7 @@ pub fn run_index(shared: &Shared, args: &IndexArgs) -> anyhow::Result<Done> {
         kfl: args.kfl.clone(),
         destination: args.to.clone(),
         flush: Schedule::Never,
+        period: Period::default(),
     };
     let work = Work {
         config: &config,

@@ -1,0 +1,3 @@
+//! Recordings: those at work.
+
+pub mod at_work;
