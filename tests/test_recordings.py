@@ -2,8 +2,11 @@
 
 import datetime
 import json
+import os
+import pathlib
 import subprocess
 import time
+import urllib.parse
 
 from conftest import objects, query, wait_for
 
@@ -52,6 +55,110 @@ def test_a_rule_records_in_its_window_and_is_uploaded_at_its_end(host, web, reco
         found = [json.loads(line) for line in query(gillnet, "http", *kept).stdout.splitlines()]
         assert sorted(entry["request"]["url"].split("?")[1] for entry in found) == [f"within={i}" for i in range(3)], name
     assert not list(bucket.rglob("recording=expired"))
+
+
+def shifted(capture, folder, hours):
+    """A capture again, so many hours later each time."""
+    made = []
+    for hour in hours:
+        made.append(folder / f"{hour}.pcap")
+        subprocess.run(["editcap", "-F", "pcap", "-t", str(hour * 3600), capture, made[-1]], check=True)
+    return made
+
+
+def run(gillnet, *arguments, env=None):
+    return subprocess.run([gillnet, *map(str, arguments)], capture_output=True, text=True, env={**os.environ, **(env or {})})
+
+
+def indexed(gillnet, folder, to, *, hours, recording="all", env=None):
+    """A bucket with an index, made of one capture in these hours after its own, and the hour of its first packet."""
+    capture = pathlib.Path(__file__).parent.parent / "crates/protocols/src/http1/fixtures/nginx_and_python.pcap"
+    first = float(subprocess.run(["tshark", "-r", capture, "-c", "1", "-T", "fields", "-e", "frame.time_epoch"], capture_output=True, text=True, check=True).stdout)
+    folder.mkdir()
+    config = folder / "gillnet.yaml"
+    config.write_text(json.dumps({"capture": {"ring": {"size": "64Mi"}}}))
+    done = run(gillnet, "--config", config, "index", *shifted(capture, folder, hours), "--to", to, "--recording", recording,
+               "--data-dir", folder / "data", env=env)
+    assert done.returncode == 0, done.stderr
+    return first // 3600 * 3600
+
+
+def hours_of(paths):
+    return sorted({str(path).split("date=")[1].split("/")[0] + "T" + str(path).split("hour=")[1][:2] for path in paths})
+
+
+def test_prune_deletes_old_hours_and_leaves_the_rest_whole(gillnet, tmp_path):
+    bucket = tmp_path / "bucket"
+    first = indexed(gillnet, tmp_path / "a", f"file://{bucket}", hours=range(5))
+    indexed(gillnet, tmp_path / "b", f"file://{bucket}", hours=range(5), recording="other")
+    before = hours_of(objects(bucket))
+    rows = lambda: int(query(gillnet, "http", bucket, "--count").stdout)
+    each = rows() // 5
+    # two hours and a half
+    age = f"{int(time.time() - first - 2.5 * 3600)}s"
+    would = run(gillnet, "recordings", "prune", bucket, "--older-than", age, "--recording", "all", "--dry-run")
+    assert would.returncode == 0 and would.stdout.splitlines()[-1].startswith("2 hours with 8 files"), would
+    assert hours_of(objects(bucket)) == before and rows() == each * 5
+    pruned = run(gillnet, "recordings", "prune", bucket, "--older-than", age, "--recording", "all")
+    assert pruned.returncode == 0 and pruned.stdout.replace("would be ", "") == would.stdout.replace("would be ", "")
+    of = lambda name: hours_of(path for path in bucket.rglob("*.parquet") if f"recording={name}" in str(path))
+    assert (of("all"), of("other")) == (before[2:], before)
+    checked = run(gillnet, "verify", bucket)
+    assert checked.returncode == 0, checked.stdout
+    # the retention of the configuration's rules with this destination
+    config = tmp_path / "gillnet.yaml"
+    rule = {"name": "other", "kfl": "http", "destination": f"file://{bucket}", "retention": age}
+    config.write_text(json.dumps({"recording": {"rules": [rule]}}))
+    pruned = run(gillnet, "--config", config, "recordings", "prune", bucket)
+    assert pruned.returncode == 0 and of("other") == before[2:], pruned
+    assert rows() == each * 3
+    nothing = run(gillnet, "recordings", "prune", bucket)
+    assert nothing.returncode == 2 and "--older-than 7d" in nothing.stderr, nothing
+
+
+def test_a_worker_deletes_what_is_older_than_its_retention(host, recorder, gillnet, tmp_path):
+    bucket = tmp_path / "bucket"
+    indexed(gillnet, tmp_path / "a", f"file://{bucket}", hours=range(3), recording="kept")
+    cluster = next(iter(bucket.glob("packets/*"))).name.removeprefix("cluster=")
+    rule = {"name": "kept", "kfl": "http", "destination": f"file://{bucket}", "retention": "1h"}
+    flights = recorder(cluster=cluster, recording={"rules": [rule]})
+    wait_for("what is old to be deleted", lambda: not objects(bucket), 120)
+    assert flights.metric('recording_pruned_files_total{recording="kept"}') == 12
+    assert flights.stop() == 0, flights.log.read_text()
+
+
+def test_a_key_that_may_not_delete_is_said_and_counted(host, web, gcs, recorder, gillnet, tmp_path):
+    rule = {"name": "kept", "kfl": "http", "destination": "gs://flights", "retention": "1h"}
+    flights = recorder(env=gcs.env("recorder"), recording={"flush": "2s", "rules": [rule]})
+    wait_for("its error", lambda: flights.metric('recording_failed_prunes_total{recording="kept"}') == 1, 120)
+    assert "retention needs the rights to list and to delete" in flights.log.read_text()
+    # recording goes on
+    host.run("curl", "-s", "-o", "/dev/null", f"{web}/1.json")
+    wait_for("an upload", lambda: flights.metric('recording_uploaded_objects_total{recording="kept"}') >= 1)
+    assert flights.metric('recording_failed_prunes_total{recording="kept"}') == 1, "it is not tried again and again"
+    assert flights.stop() == 0, flights.log.read_text()
+
+
+def test_prune_over_google(host, gcs, gillnet, tmp_path):
+    """The emulator itself lets everybody do everything."""
+    env = {"STORAGE_EMULATOR_HOST": gcs.emulator}
+    inside = lambda *arguments: subprocess.run(host.command(gillnet, *map(str, arguments)), capture_output=True, text=True, env={**os.environ, **env})
+    bucket = tmp_path / "bucket"
+    indexed(gillnet, tmp_path / "a", f"file://{bucket}", hours=range(3))
+    for path in bucket.rglob("*.*"):
+        if path.is_file():
+            key = urllib.parse.quote(str(path.relative_to(bucket)), safe="")
+            host.run("curl", "-sf", "-X", "POST", "--data-binary", f"@{path}", "-H", "Content-Type: application/octet-stream",
+                     f"{gcs.emulator}/upload/storage/v1/b/flights/o?uploadType=media&name={key}")
+    pruned = inside("recordings", "prune", "gs://flights", "--older-than", "1h", "--anonymous", "--dry-run")
+    assert pruned.returncode == 0 and pruned.stdout.splitlines()[-1].startswith("3 hours with 12 files"), pruned
+    refused = subprocess.run(host.command(gillnet, "recordings", "prune", "gs://flights", "--older-than", "1h"), capture_output=True, text=True,
+                             env={**os.environ, **gcs.env("reader")})
+    assert refused.returncode == 4 and "403" in refused.stderr or "may not" in refused.stderr, refused
+    pruned = inside("recordings", "prune", "gs://flights", "--older-than", "1h", "--anonymous")
+    assert pruned.returncode == 0, pruned
+    again = inside("recordings", "prune", "gs://flights", "--older-than", "1h", "--anonymous")
+    assert again.stdout.startswith("0 hours"), again
 
 
 def test_what_is_wrong_with_a_lifetime_is_said_at_start(gillnet, tmp_path):

@@ -228,6 +228,10 @@ pub struct RecordingStatus {
     pub uploaded_objects: u64,
     /// Bytes that arrived, with their index.
     pub uploaded_bytes: u64,
+    /// Files that were deleted there because they were kept long enough.
+    pub pruned_files: u64,
+    /// Bytes of them.
+    pub pruned_bytes: u64,
     /// What went wrong last.
     pub error: Option<String>,
 }

@@ -17,6 +17,7 @@ mod file;
 pub mod index;
 pub mod layout;
 pub mod packets;
+pub mod prune;
 mod recordings;
 mod replaced;
 mod store;

@@ -147,6 +147,9 @@ pub struct Rule {
     /// From when on nothing is recorded any more: RFC 3339, or a time after the start, such as `30d`.
     #[serde(default)]
     pub expiry: Option<String>,
+    /// What is older is deleted in the bucket, such as `7d`; without it, nothing is. Needs the rights to list and delete.
+    #[serde(default)]
+    pub retention: Option<String>,
     #[serde(flatten)]
     unknown: BTreeMap<String, serde_json::Value>,
 }

@@ -38,6 +38,7 @@ pub fn compiled(
             .with_context(|| format!("the rule `{}`", rule.name))
             .map_err(exit::usage)?
             .period(|| seen.since(&rule.name));
+        let retention = retention(&rule)?;
         let config::Rule {
             name,
             kfl,
@@ -50,6 +51,7 @@ pub fn compiled(
             destination,
             flush,
             period,
+            retention,
         };
         compiled.push((rule, filter));
     }
@@ -137,6 +139,14 @@ impl Lifetime {
             expiry,
         }
     }
+}
+
+/// How long a rule's objects are kept in the bucket, where that is said.
+pub fn retention(rule: &config::Rule) -> anyhow::Result<Option<Duration>> {
+    let age = rule.retention.as_deref().map(positive).transpose();
+    age.context("retention")
+        .with_context(|| format!("the rule `{}`", rule.name))
+        .map_err(exit::usage)
 }
 
 fn moment(text: &str) -> anyhow::Result<i64> {

@@ -53,6 +53,8 @@ pub struct Rule {
     pub flush: Schedule,
     /// When it records.
     pub period: Period,
+    /// What is older is deleted in the bucket; without it, nothing is.
+    pub retention: Option<Duration>,
 }
 
 /// A schedule that can't be one.

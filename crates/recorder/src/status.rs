@@ -32,6 +32,14 @@ pub struct RuleCounters {
     pub last_upload: Option<i64>,
     /// What is wrong with its upload now.
     pub fault: Option<Fault>,
+    /// Files deleted in the bucket because they were kept long enough.
+    pub pruned_files: u64,
+    /// Bytes of them.
+    pub pruned_bytes: u64,
+    /// Times that what is old could not be deleted.
+    pub failed_prunes: u64,
+    /// What is wrong with deleting it now.
+    pub retention_fault: Option<Fault>,
     /// What is wrong with its spool now.
     pub spool_fault: Option<Fault>,
     /// Frames that the disk did not take.

@@ -121,6 +121,7 @@ pub fn run_index(shared: &Shared, args: &IndexArgs) -> anyhow::Result<Done> {
         destination: args.to.clone(),
         flush: Schedule::Never,
         period: Period::default(),
+        retention: None,
     };
     let work = Work {
         config: &config,

@@ -28,7 +28,17 @@ fn shown(rule: RuleStatus, spool_bytes: u64, now: i64) -> RecordingStatus {
         pending_bytes: rule.pending_bytes,
         uploaded_objects: counters.uploaded_objects,
         uploaded_bytes: counters.uploaded_bytes,
-        error: counters.spool_fault.or(counters.fault).map(|f| f.message),
+        pruned_files: counters.pruned_files,
+        pruned_bytes: counters.pruned_bytes,
+        error: [
+            counters.spool_fault,
+            counters.fault,
+            counters.retention_fault,
+        ]
+        .into_iter()
+        .flatten()
+        .next()
+        .map(|fault| fault.message),
     }
 }
 
@@ -100,7 +110,7 @@ pub fn figures(status: &Status, now: i64, out: &mut String) {
         &'static str,
         fn(&RuleStatus) -> u64,
     );
-    let each: [Figure; 7] = [
+    let each: [Figure; 10] = [
         ("packets_total", "counter", "Frames recorded", |r| {
             r.counters.recorded_packets
         }),
@@ -132,10 +142,33 @@ pub fn figures(status: &Status, now: i64, out: &mut String) {
             r.pending_bytes
         }),
         (
+            "pruned_files_total",
+            "counter",
+            "Files deleted in the bucket because they were kept long enough",
+            |r| r.counters.pruned_files,
+        ),
+        ("pruned_bytes_total", "counter", "Bytes of them", |r| {
+            r.counters.pruned_bytes
+        }),
+        (
+            "failed_prunes_total",
+            "counter",
+            "Times that what is old could not be deleted",
+            |r| r.counters.failed_prunes,
+        ),
+        (
             "faulty",
             "gauge",
             "Whether something is wrong with it now",
-            |r| u64::from(r.counters.fault.is_some() || r.counters.spool_fault.is_some()),
+            |r| {
+                let counters = &r.counters;
+                let faults = [
+                    &counters.fault,
+                    &counters.spool_fault,
+                    &counters.retention_fault,
+                ];
+                u64::from(faults.into_iter().any(Option::is_some))
+            },
         ),
     ];
     for (name, kind, help, of) in each {

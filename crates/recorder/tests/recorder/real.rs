@@ -85,6 +85,7 @@ fn rule(folder: &Path, name: &str) -> Rule {
         destination,
         flush: "1s".parse().unwrap(),
         period: Period::default(),
+        retention: None,
     }
 }
 

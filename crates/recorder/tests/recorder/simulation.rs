@@ -166,6 +166,7 @@ impl Run {
             destination: DESTINATIONS[at % 2].into(),
             flush: schedules[at % 3].parse::<Schedule>().unwrap(),
             period: Period::default(),
+            retention: None,
         });
         let rules = rules.collect();
         let power = rng.random_bool(0.3);
@@ -449,6 +450,7 @@ impl Run {
                 destination: DESTINATIONS[at % 2].into(),
                 flush: Schedule::default(),
                 period: Period::default(),
+                retention: None,
             };
             self.rules.push(rule);
         }

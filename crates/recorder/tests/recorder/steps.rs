@@ -12,7 +12,8 @@ use gillnet_kfl::Env;
 use gillnet_names::{Names, NamesConfig};
 use gillnet_recorder::{
     Deps, Dissection, Frame, Handle, LostBefore, MAX_RULES, NameHistory, Period, RecordedName,
-    RecorderConfig, Rule, RuleId, RuleState, Sealing, Spool, Step, StreamStart, Uploader, Writer,
+    RecorderConfig, Retention, Rule, RuleId, RuleState, Sealing, Spool, Step, StreamStart,
+    Uploader, Writer,
 };
 
 use crate::http::Talk;
@@ -73,6 +74,7 @@ fn rule(name: &str, flush: &str) -> Rule {
         destination: DESTINATION.into(),
         flush: flush.parse().unwrap(),
         period: Period::default(),
+        retention: None,
     }
 }
 
@@ -357,6 +359,57 @@ fn a_rule_records_in_its_windows_alone() {
     assert_eq!(lens(&desk), [vec![101, 102], vec![104]]);
     assert_eq!(desk.writer.status().stray_frames, 3);
     assert_eq!(desk.writer.status().rules[1].state, RuleState::Recording);
+}
+
+#[test]
+fn what_was_kept_long_enough_is_deleted_once_an_hour_and_what_may_not_be_is_counted() {
+    let world = World::new(0);
+    world.state().wall = Hour::of(1_700_000_000_000_000_000).start();
+    let kept = |name: &str, hours: u64| Rule {
+        retention: Some(Duration::from_secs(hours * 3600)),
+        ..rule(name, "1h")
+    };
+    let rules = [kept("a", 2), rule("b", "1h")];
+    let mut desk = Desk::open(&world, config(), &rules);
+    let buckets = Arc::new(SimBuckets(Arc::clone(&world)));
+    let mut retention = Retention::new(Arc::clone(&desk.spool), buckets);
+    for name in ["a", "b"] {
+        let (id, bit) = (desk.id(name), desk.id(name).bit());
+        desk.begin(id, 1, None);
+        desk.frame(bit, 1, 100);
+    }
+    desk.flush();
+    let there = |desk: &Desk| -> Vec<String> {
+        let objects = desk.objects().into_iter();
+        objects.map(|(name, _)| name.recording).collect()
+    };
+    let counted = |desk: &Desk| {
+        let of = &desk.writer.status().rules[0].counters;
+        let fault = of.retention_fault.as_ref();
+        let fault = fault.is_some_and(|fault| fault.message.contains("leave retention out"));
+        (of.pruned_files, of.failed_prunes, fault)
+    };
+    let mut later = |desk: &Desk, minutes: u64| {
+        desk.world.state().advance(minutes * 60 * SECOND);
+        retention.step(&rules, &|| true);
+    };
+    later(&desk, 0);
+    // its hour ended two hours ago less a minute
+    later(&desk, 179);
+    assert_eq!(there(&desk), ["a", "b"]);
+    world.state().readable = false;
+    for _ in 0..5 {
+        later(&desk, 1);
+    }
+    assert_eq!(counted(&desk), (0, 0, false), "once an hour");
+    later(&desk, 60);
+    later(&desk, 0);
+    assert_eq!(counted(&desk), (0, 1, true), "and not again at once");
+    world.state().readable = true;
+    later(&desk, 60);
+    assert_eq!(there(&desk), ["b"]);
+    // packets and names
+    assert_eq!(counted(&desk), (2, 1, false));
 }
 
 #[test]
