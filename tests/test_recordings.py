@@ -4,11 +4,13 @@ import datetime
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import time
 import urllib.parse
 
-from conftest import objects, query, wait_for
+import duckdb
+from conftest import Recorder, count, objects, query, wait_for
 
 
 def moment(seconds):
@@ -159,6 +161,84 @@ def test_prune_over_google(host, gcs, gillnet, tmp_path):
     assert pruned.returncode == 0, pruned
     again = inside("recordings", "prune", "gs://flights", "--older-than", "1h", "--anonymous")
     assert again.stdout.startswith("0 hours"), again
+
+
+def listed(gillnet, *arguments, code=0, **options):
+    done = run(gillnet, "recordings", *arguments, "-o", "json", **options)
+    assert done.returncode == code, done.stderr
+    return json.loads(done.stdout), done.stderr
+
+
+def test_recordings_of_buckets_are_listed(gillnet, tmp_path):
+    bucket, other = tmp_path / "bucket", tmp_path / "other"
+    first = indexed(gillnet, tmp_path / "a", f"file://{bucket}", hours=range(3), recording="http or dns")
+    indexed(gillnet, tmp_path / "b", f"file://{bucket}", hours=[1], recording="second")
+    indexed(gillnet, tmp_path / "c", f"file://{other}", hours=[0])
+    found, _ = listed(gillnet, bucket, other)
+    assert found["atWork"] == []
+    assert [of["recording"] for of in found["recordings"]] == ["http or dns", "second", "all"]
+    size = lambda pattern: sum(path.stat().st_size for path in bucket.glob(pattern) if path.is_file())
+    of = found["recordings"][0]
+    name = "recording=http%20or%20dns"
+    assert (of["packetBytes"], of["indexBytes"]) == (size(f"packets/*/{name}/**/*"), sum(size(f"{part}/*/{name}/**/*") for part in ("entries", "streams", "names")))
+    assert (of["objects"], of["faulty"], of["bucket"]) == (3, 0, str(bucket))
+    table = lambda part: f"read_parquet('{bucket}/{part}/*/{name}/**/*.parquet', union_by_name = true)"
+    assert of["entries"] == duckdb.sql(f"SELECT count(*) FROM {table('entries')}").fetchall()[0][0] > 0
+    assert of["streams"] == duckdb.sql(f"SELECT count(*) FROM {table('streams')}").fetchall()[0][0] > 0
+    ends = duckdb.sql(f"SELECT epoch_ns(min(first)), epoch_ns(max(last)) FROM {table('streams')}").fetchall()[0]
+    at = lambda text: datetime.datetime.fromisoformat(text.split(".")[0] + "+00:00").timestamp()
+    assert (at(of["first"]), at(of["last"])) == (ends[0] // 10**9, ends[1] // 10**9) and at(of["first"]) >= first
+    assert of["nodes"] == sorted({path.name.rsplit("_", 2)[0] for path in bucket.glob(f"packets/*/{name}/**/*.gz")})
+    # for people, and what is wrong
+    next(bucket.glob(f"packets/*/{name}/**/*.gz")).unlink()
+    broken = next(bucket.glob("entries/*/recording=second/**/*.parquet"))
+    broken.write_bytes(broken.read_bytes()[:-20])
+    shown = run(gillnet, "recordings", "list", bucket)
+    rows = [line.split("  ") for line in shown.stdout.splitlines()]
+    assert shown.returncode == 0 and len(rows) == 3 and rows[0][0] == "RECORDING", shown.stdout
+    assert "its packets are not there" in shown.stderr and str(broken.relative_to(bucket)) in shown.stderr, shown.stderr
+    found, _ = listed(gillnet, bucket)
+    # entries, names and streams without packets
+    assert [of["faulty"] for of in found["recordings"]] == [3, 1]
+    # without an index, packets say what they are
+    for part in ("entries", "streams", "names"):
+        shutil.rmtree(other / part)
+    bare = listed(gillnet, other)[0]["recordings"][0]
+    assert (bare["kfl"], bare["entries"], bare["objects"], bare["faulty"]) == ("", None, 1, 0), bare
+    assert bare["packets"] == sum(count(path, "frame") for path in objects(other)) and bare["streams"] > 0
+    # one that is away keeps nothing from being said of the others
+    found, said = listed(gillnet, tmp_path / "nowhere", bucket, code=4)
+    assert len(found["recordings"]) == 2 and "nowhere" in said
+    (other / "gillnet.json").write_text('{"format":"gillnet","version":99}')
+    assert "version 99" in listed(gillnet, other, code=1)[1]
+    assert run(gillnet, "recordings", tmp_path / "a").returncode == 3
+
+
+def test_recordings_at_work_are_listed(host, web, gillnet, tmp_path):
+    bucket = tmp_path / "bucket"
+    start = int(time.time()) + 3600
+    rules = [{"name": "now", "kfl": "http", "destination": f"file://{bucket}", "duration": "1h", "flush": "1s"},
+             {"name": "later", "kfl": "dns", "destination": f"file://{bucket}", "start": moment(start), "duration": "1h", "daily": 7}]
+    flights = Recorder(host, gillnet, tmp_path, ["tap", "--local", "-i", "lo", "--filter", "tcp port 8080", "--no-browser"],
+                       {"GILLNET_TOKEN": "a-token-of-one-s-own-0123456789abcdef"}, dataDir=str(tmp_path / "data"),
+                       capture={"ring": {"size": "64Mi", "kernel": "16Mi"}}, recording={"rules": rules, "index": True})
+    for i in range(5):
+        host.run("curl", "-s", "-o", "/dev/null", f"{web}/1.json")
+    ask = lambda *arguments: subprocess.run(host.command(gillnet, "recordings", *map(str, arguments)), capture_output=True, text=True,
+                                            env={**os.environ, "GILLNET_TOKEN": "a-token-of-one-s-own-0123456789abcdef"})
+    wait_for("its entries", lambda: json.loads(ask("-o", "json").stdout)["atWork"][1]["indexedEntries"] >= 5)
+    wait_for("its upload", lambda: json.loads(ask("-o", "json").stdout)["atWork"][1]["uploadedObjects"] >= 1)
+    both = ask(bucket, "--worker", "-o", "json")
+    assert both.returncode == 0, both.stderr
+    both = json.loads(both.stdout)
+    assert [of["recording"] for of in both["recordings"]] == ["now"]
+    later, now = both["atWork"]
+    assert (later["state"], later["window"]["of"], later["window"]["from"][:19]) == ("waiting", 7, moment(start)[:19])
+    assert now["state"] == "recording" and 0 < now["window"]["progress"] < 0.5 and now["recordedPackets"] > 0
+    shown = ask()
+    assert shown.returncode == 0 and [line.split()[0] for line in shown.stdout.splitlines()] == ["AT", "later", "now"], shown
+    flights.stop()
+    assert ask().returncode == 4
 
 
 def test_what_is_wrong_with_a_lifetime_is_said_at_start(gillnet, tmp_path):

@@ -9,6 +9,7 @@ pub mod aggregate;
 mod answered;
 mod columns;
 mod entries;
+mod figures;
 mod footer;
 mod prune;
 mod query;
@@ -31,6 +32,7 @@ use parquet::file::properties::{
 pub use answered::answered;
 pub(crate) use entries::read_entries;
 pub use entries::{Entries, EntriesWriter};
+pub(crate) use figures::figures;
 pub(crate) use footer::{FooterOf, check_sum};
 pub use query::{Cost, EntriesFile, Found, Question, has_column, is_within, on_rows};
 pub(crate) use remote::Remote;
