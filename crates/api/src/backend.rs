@@ -182,8 +182,10 @@ pub struct Status {
     pub cluster: String,
     /// What is shown: interfaces, or the recordings' addresses.
     pub source: String,
-    /// The recorder, where there is one.
+    /// The first of the recordings at work.
     pub recording: Option<RecordingStatus>,
+    /// All recordings at work, and those that are gone and have left something to upload.
+    pub recordings: Vec<RecordingStatus>,
     /// The scripts that record what `RECORDING_KFL` says, for which the built-in recorder is off.
     pub recording_scripts: Option<String>,
     /// The filter that the dashboard starts with.
@@ -206,18 +208,48 @@ pub struct RecordingStatus {
     pub kfl: String,
     /// Where to.
     pub destination: String,
-    /// `recording`, `stopped`, `paused`.
+    /// `recording`, `waiting` for its window, `done`, `expired`, `stopped` (removed), `disk-full`, `spool-full`.
     pub state: String,
+    /// The window that it records in, or will next.
+    pub window: Option<RecordingWindow>,
+    /// Frames that were recorded since the start.
+    pub recorded_packets: u64,
+    /// Entries in the index of what was sealed since then.
+    pub indexed_entries: u64,
     /// When an object was uploaded last, RFC 3339.
     pub last_upload: Option<String>,
-    /// Bytes in the spool.
+    /// Bytes in the spool, of all recordings.
     pub spool_bytes: u64,
     /// Objects that wait.
     pub pending_objects: u64,
+    /// Bytes of them.
+    pub pending_bytes: u64,
     /// Objects that arrived.
     pub uploaded_objects: u64,
+    /// Bytes that arrived, with their index.
+    pub uploaded_bytes: u64,
+    /// Files that were deleted there because they were kept long enough.
+    pub pruned_files: u64,
+    /// Bytes of them.
+    pub pruned_bytes: u64,
     /// What went wrong last.
     pub error: Option<String>,
+}
+
+/// A span of time in which a rule records.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecordingWindow {
+    /// Its first moment, RFC 3339; none where it was always open.
+    pub from: Option<String>,
+    /// The first moment after it, RFC 3339; none where it does not end.
+    pub until: Option<String>,
+    /// How much of it is over, from 0 to 1, where it ends.
+    pub progress: Option<f64>,
+    /// Which it is, from 1 on.
+    pub number: u32,
+    /// Of how many, where there is an end of them.
+    pub of: Option<u32>,
 }
 
 /// How far recordings are read.

@@ -63,7 +63,20 @@ pub trait Bucket: Send + Sync {
     /// Where the bucket can't be listed; `each` may have been called before.
     fn list(&self, prefix: &str, each: &mut dyn FnMut(ObjectMeta)) -> Result<(), BucketError>;
 
-    /// Deletes an object; nothing where there is none. Compaction alone does it.
+    /// As [`Bucket::list`], until `each` answers `false`.
+    ///
+    /// # Errors
+    /// As [`Bucket::list`].
+    fn list_while(
+        &self,
+        prefix: &str,
+        each: &mut dyn FnMut(ObjectMeta) -> bool,
+    ) -> Result<(), BucketError> {
+        let mut goes_on = true;
+        self.list(prefix, &mut |meta| goes_on = goes_on && each(meta))
+    }
+
+    /// Deletes an object; nothing where there is none. Compaction and retention alone do it.
     ///
     /// # Errors
     /// Where the account may not, or this kind of bucket can't.

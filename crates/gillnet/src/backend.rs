@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::inputs::Inputs;
 use crate::live::Session;
 use crate::lock::lock;
+use crate::recordings::at_work;
 use crate::scan::{self, Needs, Scan};
 use crate::stats;
 use gillnet_api::{
@@ -180,13 +181,15 @@ const PATIENCE: Duration = Duration::from_secs(2);
 impl Backend for LiveBackend {
     fn status(&self) -> Status {
         let counters = self.session.control.board().read();
+        let recordings = at_work::statuses(self.session.recorder(), scan::now());
         Status {
             version: env!("CARGO_PKG_VERSION"),
             mode: "live",
             node: self.session.origin.node.clone(),
             cluster: self.session.origin.cluster.clone(),
             source: self.session.source.clone(),
-            recording: self.session.recording(),
+            recording: recordings.first().cloned(),
+            recordings,
             recording_scripts: self.session.recording_scripts(),
             counters: counters_of(&counters),
             drops: drops_of(&counters),

@@ -85,6 +85,8 @@ pub enum Command {
     Verify(crate::verify::VerifyArgs),
     /// Make few large objects of the many small ones of closed hours
     Compact(crate::compact::CompactArgs),
+    /// Recordings: those in a bucket and those at work, and how long they are kept
+    Recordings(crate::recordings::RecordingsArgs),
     /// Show what crosses the boxes of the pipeline for a capture
     Debug(DebugArgs),
 }

@@ -123,7 +123,7 @@ pub enum PacketFormat {
 }
 
 /// A rule of `recording.rules`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Rule {
     /// Its name, part of object names.
@@ -133,7 +133,25 @@ pub struct Rule {
     /// Where to: `gs://…`, `s3://…`, `az://…`, `file://…`.
     pub destination: String,
     /// A flush of its own.
+    #[serde(default)]
     pub flush: Option<String>,
+    /// When its first window begins, RFC 3339; without it, when the rule is first seen.
+    #[serde(default)]
+    pub start: Option<String>,
+    /// How long its window is, such as `90m`; without it, it does not end.
+    #[serde(default)]
+    pub duration: Option<String>,
+    /// A window each day, at the start's time of day: so many, or 0 for every day from then on.
+    #[serde(default)]
+    pub daily: Option<u32>,
+    /// From when on nothing is recorded any more: RFC 3339, or a time after the start, such as `30d`.
+    #[serde(default)]
+    pub expiry: Option<String>,
+    /// What is older is deleted in the bucket, such as `7d`; without it, nothing is. Needs the rights to list and delete.
+    #[serde(default)]
+    pub retention: Option<String>,
+    #[serde(flatten)]
+    unknown: BTreeMap<String, serde_json::Value>,
 }
 
 /// `recording.builtin`.
@@ -352,12 +370,13 @@ impl<'de> Deserialize<'de> for Size {
     }
 }
 
-/// A duration as people write it: `5m`, `90s`, `1h30m`.
+/// A duration as people write it: `5m`, `90s`, `1h30m`, `7d`. A day has 24 hours.
 pub fn duration(text: &str) -> anyhow::Result<Duration> {
-    let span: jiff::SignedDuration = text
-        .trim()
-        .parse()
-        .with_context(|| format!("`{text}` is no duration; write 30s, 5m, 1h30m"))?;
+    let wrong = || format!("`{text}` is no duration; write 30s, 5m, 1h30m, 7d");
+    let span: jiff::Span = text.trim().parse().with_context(wrong)?;
+    let span = span
+        .to_duration(jiff::SpanRelativeTo::days_are_24_hours())
+        .with_context(wrong)?;
     Duration::try_from(span).with_context(|| format!("`{text}` is not a positive duration"))
 }
 
@@ -397,8 +416,12 @@ impl Config {
             ("names.", &self.names.unknown),
             ("tap.", &self.tap.unknown),
         ];
+        let groups = groups.into_iter();
+        let groups = groups.map(|(group, keys)| (group.to_owned(), keys));
+        let rules = self.recording.rules.iter();
+        let rules = rules.map(|rule| (format!("recording.rules[{}].", rule.name), &rule.unknown));
         groups
-            .iter()
+            .chain(rules)
             .flat_map(|(group, keys)| keys.keys().map(move |key| format!("{group}{key}")))
             .collect()
     }
@@ -469,7 +492,7 @@ impl Config {
                     name: "builtin".into(),
                     kfl,
                     destination: destination(&bucket, &self.recording.prefix),
-                    flush: None,
+                    ..Rule::default()
                 });
             }
         }
@@ -648,7 +671,10 @@ mod tests {
         }
         assert!("x".parse::<Size>().is_err() && "1Qi".parse::<Size>().is_err());
         assert_eq!(duration("5m").unwrap(), Duration::from_secs(300));
-        assert!(duration("soon").is_err());
+        assert_eq!(duration("7d").unwrap(), Duration::from_secs(7 * 86_400));
+        for bad in ["soon", "-5m", "1 month"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]
@@ -681,5 +707,8 @@ mod tests {
     fn unknown_keys_are_named() {
         let config = Config::parse("tap: {docker: {tag: x}}\nfoo: 1").unwrap();
         assert_eq!(config.unknown_keys(), ["foo", "tap.docker"]);
+        let text = "recording: {rules: [{name: a, kfl: http, destination: b, retension: 7d}]}";
+        let config = Config::parse(text).unwrap();
+        assert_eq!(config.unknown_keys(), ["recording.rules[a].retension"]);
     }
 }

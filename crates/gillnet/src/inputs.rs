@@ -549,12 +549,13 @@ pub fn recordings(
     access: &Access,
     config: &Config,
 ) -> anyhow::Result<Arc<dyn Bucket>> {
+    readable(&absolute(place)?, access, config)
+}
+
+/// A bucket's URL as it is, a folder's path from the root on.
+pub fn absolute(place: &str) -> std::io::Result<String> {
     match place.contains("://") {
-        true => readable(place, access, config),
-        false => readable(
-            &std::path::absolute(place)?.display().to_string(),
-            access,
-            config,
-        ),
+        true => Ok(place.to_owned()),
+        false => Ok(std::path::absolute(place)?.display().to_string()),
     }
 }

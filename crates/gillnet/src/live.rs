@@ -1,24 +1,24 @@
 //! Recording this host: source, shard, recorder and their configuration, which may change while they run.
 
 use crate::cli::{self, CaptureArgs, Shared};
-use crate::config::{Config, PacketFormat, Rule, duration};
+use crate::config::{Config, PacketFormat, duration};
 use crate::exit;
 use crate::identity::{DataDir, Identity};
 use crate::inputs::Unplaced;
 use crate::lock::lock;
 use crate::own;
+use crate::rules::{self, Ruled, Seen};
 use crate::scan;
 use crate::scripting;
 use anyhow::Context;
-use gillnet_api::{LiveStore, RecordingStatus, Speech};
+use gillnet_api::{LiveStore, Speech};
 use gillnet_bucket::layout;
 use gillnet_bucket::{Access, Bucket, BucketError, Destination, connect};
 use gillnet_capture::{
     Ahead, LiveConfig, Ring, Source, Store, expand, open_files, open_live, turns,
 };
-use gillnet_entry::time::Rfc3339;
 use gillnet_entry::{Entry, Origin, OwnedEntry};
-use gillnet_kfl::{Filter, Options};
+use gillnet_kfl::Options;
 use gillnet_names::{Names, NamesConfig};
 use gillnet_pipeline::{
     Consumer, Control, Ended, Keep, Matched, Numbers, PacketSeen, Plan, Shard, ShardConfig, Want,
@@ -26,7 +26,7 @@ use gillnet_pipeline::{
 };
 use gillnet_recorder::raw::{RawConfig, RawError, RawHandle, RawRing, RawStatus};
 use gillnet_recorder::{
-    Buckets, Deps, Disk, Dissection, NameHistory, RecordedName, Recorder, RecorderConfig, Schedule,
+    Buckets, Deps, Disk, Dissection, NameHistory, RecordedName, Recorder, RecorderConfig,
     SystemClock,
 };
 use gillnet_scripts::{Demand, NoCluster, OnDemand, Pressure, RingStreams, Scripts, Sink};
@@ -69,6 +69,8 @@ pub struct Session {
     identity: Identity,
     /// What is recorded.
     rules: Mutex<Vec<Ruled>>,
+    /// Those of them that the plan has: that recorded when it was made, as bits.
+    open: Mutex<u128>,
     by_scripts: Mutex<ByScripts>,
     recorder: Arc<Recorder>,
     raw: Option<RawRing>,
@@ -87,9 +89,6 @@ struct ByScripts {
     /// Whether the built-in rule would record otherwise.
     instead: bool,
 }
-
-/// A rule with its filter.
-type Ruled = (gillnet_recorder::Rule, Filter);
 
 /// What a session is started with.
 pub struct Start<'s> {
@@ -118,9 +117,11 @@ impl Session {
             names: scripting::records(&scripting::sources(config, &dir)),
             instead: config.builtin_yields().map_err(exit::usage)?,
         };
-        let rules = compiled(shared, config, by_scripts.names.is_some())?;
+        let mut seen = Seen::open(&dir)?;
+        let rules = rules::compiled(shared, config, by_scripts.names.is_some(), &mut seen)?;
         let identity = Identity::find(config.cluster.as_deref());
         let data = DataDir::open(&dir)?;
+        seen.keep()?;
         let names = Arc::new(Names::new(cli::names(config, true)).map_err(exit::usage)?);
         let buckets = Arc::new(Credentialed::new(config.clone()));
         for (rule, _) in &rules {
@@ -173,6 +174,7 @@ impl Session {
         scripts.attach(&shared.log());
         let wanted = Wanted {
             rules: &rules,
+            open: recorder.open(),
             shown,
             scripts: scripts.demand(),
             raw: raw.is_some(),
@@ -221,6 +223,7 @@ impl Session {
             speech: Mutex::new(Arc::new(speech)),
             identity,
             rules: Mutex::new(rules),
+            open: Mutex::default(),
             by_scripts: Mutex::new(by_scripts),
             recorder,
             raw,
@@ -252,7 +255,8 @@ impl Session {
         };
         // what is wrong with the rest is said once, not again and again until that is mended
         lock(&self.by_scripts).clone_from(&by_scripts);
-        let rules = compiled(shared, config, by_scripts.names.is_some())?;
+        let mut seen = Seen::open(self.data.path())?;
+        let rules = rules::compiled(shared, config, by_scripts.names.is_some(), &mut seen)?;
         for (rule, _) in &rules {
             Destination::parse(&rule.destination)?;
         }
@@ -268,6 +272,7 @@ impl Session {
             .map(|(_, rule)| rule.name)
             .collect();
         self.recorder.set_rules(&plain)?;
+        seen.keep()?;
         *lock(&self.rules) = rules;
         *lock(&self.speech) = Arc::new(speech);
         self.replan()?;
@@ -288,8 +293,11 @@ impl Session {
         let rules = lock(&self.rules);
         let mut generation = lock(&self.generation);
         *generation += 1;
+        let open = self.recorder.open();
+        *lock(&self.open) = open;
         let wanted = Wanted {
             rules: &rules,
+            open,
             shown: self.live.is_some(),
             scripts: self.scripts.demand(),
             raw: self.raw.is_some(),
@@ -297,6 +305,16 @@ impl Session {
         let plan = plan(&self.recorder, &wanted, &self.speech().env, *generation)?;
         self.control.set_plan(Arc::new(plan));
         Ok(())
+    }
+
+    /// Takes what records now into the plan, where windows have begun or ended.
+    pub fn follow_windows(&self) {
+        if self.recorder.open() == *lock(&self.open) {
+            return;
+        }
+        if let Err(error) = self.replan() {
+            tracing::error!("windows that began or ended are not followed: {error:#}");
+        }
     }
 
     /// The scripts that record what `RECORDING_KFL` says, in place of the built-in rule.
@@ -325,28 +343,6 @@ impl Session {
     /// How raw capture is doing, where there is any.
     pub fn raw(&self) -> Option<RawStatus> {
         self.raw.as_ref().map(RawRing::status)
-    }
-
-    /// The recorder's first rule as the dashboard shows it.
-    pub fn recording(&self) -> Option<RecordingStatus> {
-        let status = self.recorder.status();
-        let spool_bytes = status.spool_bytes;
-        let rule = status.rules.into_iter().next()?;
-        let fault = rule.counters.spool_fault.or(rule.counters.fault);
-        let state = serde_json::to_value(rule.state).ok();
-        Some(RecordingStatus {
-            rule: rule.name,
-            kfl: rule.kfl,
-            destination: rule.destination,
-            state: state
-                .and_then(|s| s.as_str().map(str::to_owned))
-                .unwrap_or_default(),
-            last_upload: rule.counters.last_upload.map(|at| Rfc3339(at).to_string()),
-            spool_bytes,
-            pending_objects: rule.pending_objects,
-            uploaded_objects: rule.counters.uploaded_objects,
-            error: fault.map(|f| f.message),
-        })
     }
 
     /// Stops capturing, seals what is open and uploads it.
@@ -388,49 +384,11 @@ impl Session {
     }
 }
 
-/// The rules with their filters; an error shows the place.
-fn compiled(
-    shared: &Shared,
-    config: &Config,
-    a_script_records: bool,
-) -> anyhow::Result<Vec<Ruled>> {
-    let mut compiled = Vec::new();
-    for rule in config.rules(a_script_records).map_err(exit::usage)? {
-        let filter = shared
-            .filter(config, &rule.kfl, &Default::default())
-            .with_context(|| format!("the rule `{}`", rule.name))?;
-        let flush = rule.flush.as_deref().or(config.recording.flush.as_deref());
-        let flush = flush
-            .map_or(Ok(Schedule::default()), str::parse)
-            .map_err(exit::usage)?;
-        let Rule {
-            name,
-            kfl,
-            destination,
-            ..
-        } = rule;
-        compiled.push((
-            gillnet_recorder::Rule {
-                name,
-                kfl,
-                destination,
-                flush,
-            },
-            filter,
-        ));
-    }
-    if compiled.len() > usize::from(SCRIPTS) {
-        return Err(exit::usage(anyhow::anyhow!(
-            "{} recording rules are too many; there can be {SCRIPTS}",
-            compiled.len()
-        )));
-    }
-    Ok(compiled)
-}
-
 /// Who wants something of the traffic.
 struct Wanted<'w> {
     rules: &'w [Ruled],
+    /// The rules that record now, as bits.
+    open: u128,
     shown: bool,
     scripts: Demand,
     raw: bool,
@@ -446,7 +404,8 @@ fn plan(
 ) -> anyhow::Result<Plan> {
     let mut wants = Vec::new();
     let rules = wanted.rules;
-    for (id, rule) in recorder.rules() {
+    let recording = recorder.rules().into_iter();
+    for (id, rule) in recording.filter(|(id, _)| wanted.open & id.bit() != 0) {
         if let Some((_, filter)) = rules.iter().find(|(known, _)| known.name == rule.name) {
             let bit = u8::try_from(id.index()).unwrap_or(VIEWER);
             wants.push(Want {

@@ -24,6 +24,8 @@ mod own;
 mod printer;
 mod query;
 mod recording;
+mod recordings;
+mod rules;
 mod scan;
 mod scripting;
 mod scripts;
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         cli::Command::Compact(args) => compact::run(&cli.shared, args),
         cli::Command::Debug(args) => debug::run(&cli.shared, args),
         cli::Command::Snapshot(args) => snapshot::run(&cli.shared, args),
+        cli::Command::Recordings(args) => recordings::run(&cli.shared, args),
         cli::Command::Pcapdump(args) => snapshot::dump(&cli.shared, args),
         cli::Command::Tap(args) => tap::run(&cli.shared, args),
         cli::Command::Worker(args) => worker::run(&cli.shared, args),

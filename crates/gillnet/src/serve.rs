@@ -4,6 +4,8 @@ use crate::cli::Shared;
 use crate::config::Config;
 use crate::exit::Done;
 use crate::live::Session;
+use crate::recordings::at_work;
+use crate::scan;
 use anyhow::Context;
 use gillnet_api::{Extra, MetricsSource, metrics_text};
 use gillnet_scripts::Scripts;
@@ -125,6 +127,7 @@ pub fn figures(session: &Arc<Session>) -> MetricsSource {
             ),
         ];
         let mut text = metrics_text(&session.control.board().read(), &extra);
+        at_work::figures(&status, scan::now(), &mut text);
         if let Some(raw) = session.raw() {
             raw_figures(&raw, &mut text);
         }
@@ -269,6 +272,7 @@ pub async fn until_stopped(shared: &Shared, file: Option<&Path>, session: &Arc<S
                 if session.has_ended() {
                     return Done::Ok;
                 }
+                session.follow_windows();
                 let changed = match &mut watched {
                     Some(watched) => watched.has_changed().await,
                     None => false,

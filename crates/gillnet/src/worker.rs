@@ -3,6 +3,7 @@
 use crate::cli::{Shared, WorkerArgs};
 use crate::exit::Done;
 use crate::live::{Session, Start};
+use crate::recordings::at_work;
 use crate::serve::{self, Listen};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -68,10 +69,11 @@ pub fn say(session: &Arc<Session>) {
     }
     for rule in status.rules {
         tracing::info!(
-            "recording `{}` to {}, flushed {}",
+            "recording `{}` to {}, flushed {}, {}",
             rule.kfl,
             rule.destination,
-            rule.flush
+            rule.flush,
+            at_work::stands(&rule)
         );
     }
 }

@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
+use gillnet_entry::time::Rfc3339;
+
 use crate::clock::SECOND;
+use crate::period::{Phase, Window};
 use crate::rule::Rule;
 use crate::spool::{ActiveLog, Cause, Spool};
 use crate::status::{Fault, RuleState, RuleStatus};
@@ -13,6 +16,8 @@ const MAX_HOURS: usize = 4;
 const MAX_HOLES: usize = 4096;
 /// After a log could not be made or written, so long (nanoseconds) none is made.
 const RETRY: u64 = SECOND / 2;
+/// After a window, so long (nanoseconds) what was queued of it is taken; then its logs are sealed.
+const GRACE: u64 = SECOND;
 
 /// A rule at work.
 pub(crate) struct AtWork {
@@ -28,6 +33,10 @@ pub(crate) struct AtWork {
     blocked: u64,
     /// Why frames are being lost; the last cause.
     trouble: Option<Trouble>,
+    /// Where in its period it is.
+    phase: Phase,
+    /// A window that has just ended: when, and until when (monotonic) what was queued of it is taken.
+    ending: Option<(i64, u64)>,
 }
 
 /// Why a rule loses frames.
@@ -43,7 +52,10 @@ impl AtWork {
         let due = due(&rule, wall, spool.clock.monotonic());
         let spread = spread(&rule, wall, spool.config().spread());
         let (logs, holes) = (Vec::new(), HashMap::new());
+        let phase = rule.period.at(wall);
         Self {
+            phase,
+            ending: None,
             rule,
             logs,
             due,
@@ -54,22 +66,37 @@ impl AtWork {
         }
     }
 
+    /// Whether it records now.
+    pub(crate) fn is_open(&self) -> bool {
+        self.phase.open().is_some()
+    }
+
+    /// Whether it records a frame of this time: one that was queued in a window may come after its end.
+    pub(crate) fn takes(&self, ts: i64) -> bool {
+        self.is_open() || self.ending.is_some_and(|(end, _)| ts < end)
+    }
+
     /// What it does; without figures.
     pub(crate) fn status(&self) -> RuleStatus {
-        let state = match self.trouble {
-            None => RuleState::Recording,
-            Some(Trouble::Limit) => RuleState::SpoolFull,
-            Some(Trouble::Disk) => RuleState::DiskFull,
+        let (state, window) = match (self.phase, self.trouble) {
+            (Phase::Before(window), _) => (RuleState::Waiting, Some(window)),
+            (Phase::Done, _) => (RuleState::Done, None),
+            (Phase::Expired, _) => (RuleState::Expired, None),
+            (Phase::Within(window), None) => (RuleState::Recording, Some(window)),
+            (Phase::Within(window), Some(Trouble::Limit)) => (RuleState::SpoolFull, Some(window)),
+            (Phase::Within(window), Some(Trouble::Disk)) => (RuleState::DiskFull, Some(window)),
         };
         let Rule {
             name,
             kfl,
             destination,
             flush,
+            ..
         } = &self.rule;
         RuleStatus {
             flush: flush.to_string(),
             state,
+            window,
             ..RuleStatus::stopped(name, kfl, destination)
         }
     }
@@ -83,10 +110,11 @@ impl AtWork {
             let next = due(&self.rule, wall, now);
             self.due = [self.due, next].into_iter().flatten().min();
         }
-        let is_due = self.due.is_some_and(|due| due <= now);
+        let mut is_due = self.due.is_some_and(|due| due <= now);
         if is_due {
             self.due = due(&self.rule, wall, now);
         }
+        is_due |= self.follow_period(wall, now);
         let mut at = 0;
         while let Some(log) = self.logs.get(at) {
             if is_due || over.is_some_and(|hour| log.head.hour < hour) {
@@ -95,6 +123,37 @@ impl AtWork {
                 at += 1;
             }
         }
+    }
+
+    /// Sees which windows have begun and ended. Whether one has, for so long that what is open is to be closed.
+    fn follow_period(&mut self, wall: i64, now: u64) -> bool {
+        let before = std::mem::replace(&mut self.phase, self.rule.period.at(wall));
+        let rule = &self.rule.name;
+        match (before.open(), self.phase.open()) {
+            (None, Some(Window { until, .. })) => {
+                self.ending = None;
+                match until {
+                    Some(until) => tracing::info!(rule, "records until {}", Rfc3339(until)),
+                    None => tracing::info!(rule, "records from now on"),
+                }
+            }
+            (Some(ended), None) => {
+                // where the clock was set back there is no end that frames could lie before
+                let end = ended.until.filter(|end| *end <= wall).unwrap_or(wall);
+                self.ending = Some((end, now.saturating_add(GRACE)));
+                match self.phase {
+                    Phase::Before(Window {
+                        from: Some(from), ..
+                    }) => {
+                        tracing::info!(rule, "records nothing until {}", Rfc3339(from));
+                    }
+                    Phase::Expired => tracing::info!(rule, "has expired: it records nothing more"),
+                    _ => tracing::info!(rule, "is done: it records nothing more"),
+                }
+            }
+            _ => {}
+        }
+        self.ending.take_if(|(_, due)| *due <= now).is_some()
     }
 
     pub(crate) fn close_all(&mut self, spool: &Spool) {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use gillnet_capture::turns::{self, Idle};
 
 use crate::queue::{Bell, Handle, lock};
+use crate::retention::Retention;
 use crate::rule::{Rule, RuleId};
 use crate::spool::{Sealing, Spool};
 use crate::status::Status;
@@ -22,6 +23,8 @@ use crate::{Buckets, Deps, Error, RecorderConfig};
 const WRITE_EVERY: Duration = Duration::from_millis(50);
 /// Sealing and uploading look at the clock at least this often: it may be set.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Whether a rule's old hours are to be deleted is looked at this often.
+const LOOK_AT_RULES: Duration = Duration::from_secs(2);
 /// The reserve is made again at most this often.
 const MEND_EVERY: Duration = Duration::from_secs(2);
 
@@ -32,6 +35,7 @@ struct Shared {
     buckets: Arc<dyn Buckets>,
     uploaders: Mutex<BTreeMap<String, JoinHandle<()>>>,
     stop: AtomicBool,
+    stopping: Bell,
 }
 
 /// The recorder at work. Where it is dropped without [`Recorder::shutdown`], what is open stays in
@@ -80,6 +84,7 @@ impl Recorder {
             buckets: deps.buckets,
             uploaders: Mutex::default(),
             stop: AtomicBool::new(false),
+            stopping: Bell::default(),
         });
         // dropped on the way out, it stops what is running
         let mut recorder = Self {
@@ -89,6 +94,7 @@ impl Recorder {
         for (name, run) in [
             ("spool write", write_loop as fn(&Arc<Shared>)),
             ("spool seal", seal_loop),
+            ("retention", retention_loop),
         ] {
             recorder
                 .threads
@@ -101,6 +107,12 @@ impl Recorder {
     #[must_use]
     pub fn rules(&self) -> Vec<(RuleId, Rule)> {
         lock(&self.shared.writer).rules()
+    }
+
+    /// The rules that record now, as the bits of their ids. Others wait for a window, or have none any more.
+    #[must_use]
+    pub fn open(&self) -> u128 {
+        lock(&self.shared.writer).open()
     }
 
     /// Takes these rules in place of those at work. One that is the same stays as it is; of one
@@ -176,6 +188,7 @@ impl Drop for Recorder {
 impl Shared {
     fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
+        self.stopping.ring();
         self.write.ring();
         self.spool.sealer.ring();
         self.spool.uploader.ring();
@@ -235,6 +248,19 @@ fn seal_loop(shared: &Arc<Shared>) {
             mended = Instant::now();
         }
         shared.spool.sealer.wait(&mut heard, wait);
+    }
+}
+
+fn retention_loop(shared: &Arc<Shared>) {
+    turns::give_way();
+    let mut retention = Retention::new(Arc::clone(&shared.spool), Arc::clone(&shared.buckets));
+    let mut heard = 0;
+    while !shared.is_stopped() {
+        let rules = lock(&shared.writer).rules();
+        let rules: Vec<Rule> = rules.into_iter().map(|(_, rule)| rule).collect();
+        let goes_on = || !shared.is_stopped() && !shared.spool.is_hurried();
+        retention.step(&rules, &goes_on);
+        shared.stopping.wait(&mut heard, LOOK_AT_RULES);
     }
 }
 

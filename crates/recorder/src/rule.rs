@@ -8,6 +8,7 @@ use croner::parser::{CronParser, Seconds};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
+use crate::Period;
 use crate::clock::SECOND;
 
 /// The most rules at one time: a set of rules is the bits of a `u128`.
@@ -50,6 +51,10 @@ pub struct Rule {
     pub destination: String,
     /// When what is open is sealed and uploaded.
     pub flush: Schedule,
+    /// When it records.
+    pub period: Period,
+    /// What is older is deleted in the bucket; without it, nothing is.
+    pub retention: Option<Duration>,
 }
 
 /// A schedule that can't be one.

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::Window;
+
 /// Something that went wrong, and when.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Fault {
@@ -18,6 +20,8 @@ pub struct Fault {
 pub struct RuleCounters {
     /// Frames written to the spool.
     pub recorded_packets: u64,
+    /// Entries in the index of what was sealed.
+    pub indexed_entries: u64,
     /// Objects that are in the bucket whole.
     pub uploaded_objects: u64,
     /// Packets in them.
@@ -28,6 +32,14 @@ pub struct RuleCounters {
     pub last_upload: Option<i64>,
     /// What is wrong with its upload now.
     pub fault: Option<Fault>,
+    /// Files deleted in the bucket because they were kept long enough.
+    pub pruned_files: u64,
+    /// Bytes of them.
+    pub pruned_bytes: u64,
+    /// Times that what is old could not be deleted.
+    pub failed_prunes: u64,
+    /// What is wrong with deleting it now.
+    pub retention_fault: Option<Fault>,
     /// What is wrong with its spool now.
     pub spool_fault: Option<Fault>,
     /// Frames that the disk did not take.
@@ -48,7 +60,7 @@ pub(crate) struct Counters {
     pub(crate) rules: BTreeMap<String, RuleCounters>,
     /// Times that the clock of the calendar was set.
     pub(crate) clock_steps: u64,
-    /// Frames for rules that are not there (any more).
+    /// Frames for rules that are not there, or do not record (any more).
     pub(crate) stray: u64,
 }
 
@@ -63,17 +75,44 @@ impl Counters {
 }
 
 /// What a rule does now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RuleState {
     /// It records.
     Recording,
+    /// Its next window has not come yet.
+    Waiting,
+    /// All its windows are over.
+    Done,
+    /// It has expired.
+    Expired,
     /// The disk is full, or refuses: what comes is dropped until it takes it again.
     DiskFull,
     /// The spool is at its limit and nothing in it can go: what comes is dropped.
     SpoolFull,
     /// It was removed; what it left is still to be uploaded.
     Stopped,
+}
+
+impl RuleState {
+    /// What it is called, for programs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Recording => "recording",
+            Self::Waiting => "waiting",
+            Self::Done => "done",
+            Self::Expired => "expired",
+            Self::DiskFull => "disk-full",
+            Self::SpoolFull => "spool-full",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+impl Serialize for RuleState {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
 }
 
 /// A rule and how it is doing.
@@ -89,6 +128,8 @@ pub struct RuleStatus {
     pub flush: String,
     /// What it does.
     pub state: RuleState,
+    /// The window that it records in, or will next.
+    pub window: Option<Window>,
     /// Sealed objects that wait to be uploaded.
     pub pending_objects: u64,
     /// Bytes of them.
@@ -107,6 +148,7 @@ impl RuleStatus {
             destination: destination.to_owned(),
             flush: String::new(),
             state: RuleState::Stopped,
+            window: None,
             pending_objects: 0,
             pending_bytes: 0,
             counters: RuleCounters::default(),
@@ -129,7 +171,7 @@ pub struct Status {
     pub dropped_queue: u64,
     /// Other records that found the queue full: what frames mean (names, ends) may be missing.
     pub dropped_records: u64,
-    /// Frames for rules that were removed meanwhile.
+    /// Frames for rules that were removed, or whose window ended, meanwhile.
     pub stray_frames: u64,
     /// Times that the clock of the calendar was set.
     pub clock_steps: u64,

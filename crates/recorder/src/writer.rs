@@ -106,6 +106,14 @@ impl Writer {
             .collect()
     }
 
+    /// The rules that record now, as the bits of their ids.
+    #[must_use]
+    pub fn open(&self) -> u128 {
+        let rules = (0..).zip(self.rules.iter());
+        let open = rules.filter(|(_, rule)| rule.as_ref().is_some_and(AtWork::is_open));
+        open.fold(0, |set, (place, _)| set | RuleId(place).bit())
+    }
+
     /// How the recorder is doing.
     pub fn status(&self) -> Status {
         let (dropped_queue, dropped_records) = self.dropped();
@@ -240,7 +248,7 @@ impl Writer {
         for (rules, bytes) in records(batch) {
             match record::decode(bytes) {
                 Some(Record::Frame { stream, frame }) => {
-                    let (hour, len) = (frame.ts.div_euclid(HOUR), frame.data.len());
+                    let (ts, len) = (frame.ts, frame.data.len());
                     let interface = (frame.iface, frame.link);
                     record::fill_crc(bytes);
                     self.keep_frame(
@@ -248,7 +256,7 @@ impl Writer {
                         &FrameRecord {
                             bytes,
                             stream,
-                            hour,
+                            ts,
                             len,
                             interface,
                         },
@@ -338,12 +346,15 @@ impl Writer {
         }
     }
 
-    /// `false` where the rule is not there (any more).
+    /// `false` where the rule is not there, or does not record (any more).
     fn keep(&mut self, place: usize, frame: &FrameRecord<'_>) -> bool {
         let Some(active) = self.rules[place].as_mut() else {
             return false;
         };
-        let at = match active.log(&self.spool, frame.hour) {
+        if !active.takes(frame.ts) {
+            return false;
+        }
+        let at = match active.log(&self.spool, frame.ts.div_euclid(HOUR)) {
             Ok(at) => at,
             Err(()) => {
                 active.lose(frame.stream, 1);
@@ -409,7 +420,7 @@ impl Writer {
 struct FrameRecord<'a> {
     bytes: &'a [u8],
     stream: u64,
-    hour: i64,
+    ts: i64,
     len: usize,
     interface: (u32, LinkType),
 }

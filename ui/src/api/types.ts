@@ -41,7 +41,7 @@ export interface Recording {
   rule: string;
   kfl: string;
   destination: string;
-  state: 'recording' | 'stopped' | 'paused';
+  state: 'recording' | 'waiting' | 'done' | 'expired' | 'stopped' | 'disk-full' | 'spool-full';
   /** RFC 3339 */
   lastUpload: string | null;
   spoolBytes: number;

@@ -76,8 +76,12 @@ function Connection(props: ConnectionProps) {
 
 const RECORDING_TEXT: Record<Recording['state'], string> = {
   recording: 'REC',
-  paused: 'Rec. paused',
+  waiting: 'Rec. waits',
+  done: 'Rec. done',
+  expired: 'Rec. expired',
   stopped: 'Rec. stopped',
+  'disk-full': 'Disk full',
+  'spool-full': 'Spool full',
 };
 
 function RecordingBadge({ recording }: { recording: Recording }) {

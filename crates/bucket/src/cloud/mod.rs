@@ -404,6 +404,17 @@ impl Bucket for CloudBucket {
     }
 
     fn list(&self, prefix: &str, each: &mut dyn FnMut(ObjectMeta)) -> Result<(), BucketError> {
+        self.list_while(prefix, &mut |meta| {
+            each(meta);
+            true
+        })
+    }
+
+    fn list_while(
+        &self,
+        prefix: &str,
+        each: &mut dyn FnMut(ObjectMeta) -> bool,
+    ) -> Result<(), BucketError> {
         let folder = self.path(prefix)?;
         let cut = if self.prefix.is_empty() {
             0
@@ -425,12 +436,16 @@ impl Bucket for CloudBucket {
             let mut found: Vec<_> = page.result.objects;
             found.sort_unstable_by(|a, b| a.location.cmp(&b.location));
             for object in found {
-                if let Some(key) = object.location.as_ref().get(cut..) {
-                    each(ObjectMeta {
-                        key: key.to_owned(),
-                        size: object.size,
-                        modified: object.last_modified.into(),
-                    });
+                let Some(key) = object.location.as_ref().get(cut..) else {
+                    continue;
+                };
+                let goes_on = each(ObjectMeta {
+                    key: key.to_owned(),
+                    size: object.size,
+                    modified: object.last_modified.into(),
+                });
+                if !goes_on {
+                    return Ok(());
                 }
             }
             token = page.page_token;

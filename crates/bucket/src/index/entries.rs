@@ -263,6 +263,12 @@ fn table(columns: Vec<(String, Type)>, parts: Vec<Part>) -> Table {
 }
 
 impl Entries {
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.parts.iter().map(|part| part.num_rows() as u64).sum()
+    }
+
     /// The rows of several files. A column that one of them lacks is null there.
     ///
     /// # Errors

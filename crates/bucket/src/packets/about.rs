@@ -90,8 +90,14 @@ fn quoted(text: &str) -> String {
 
 /// The totals in a section's comment; `None` where it is none of ours.
 pub(crate) fn parse_totals(comment: &str) -> Option<Totals> {
+    parse_about(comment).map(|(totals, _)| totals)
+}
+
+/// The totals in a section's comment, and the filter; `None` where it is none of ours.
+pub(crate) fn parse_about(comment: &str) -> Option<(Totals, Option<String>)> {
     let mut rest = comment.strip_prefix("gillnet ")?;
     let (mut packets, mut streams, mut first, mut last) = (None, None, None, None);
+    let mut kfl = None;
     while let Some((name, after)) = rest.split_once('=') {
         let value = match after.starts_with('"') {
             true => {
@@ -107,15 +113,17 @@ pub(crate) fn parse_totals(comment: &str) -> Option<Totals> {
             "streams" => streams = value.parse().ok(),
             "first" => first = parse_time(value),
             "last" => last = parse_time(value),
+            "kfl" => kfl = serde_json::from_str(value).ok(),
             _ => {}
         }
     }
-    Some(Totals {
+    let totals = Totals {
         packets: packets?,
         streams: streams?,
         first: first?,
         last: last?,
-    })
+    };
+    Some((totals, kfl))
 }
 
 /// A stream as its file is named: `000000017720.pcap`, of UDP `000000025277_udp.pcap`.
@@ -303,7 +311,8 @@ mod tests {
              packets=3 streams=2 first=2023-11-14T22:13:20.123456789Z last=2023-11-14T22:13:29.000000000Z \
              kfl=\"http and path == \\\"/\\\" packets=9\""
         );
-        assert_eq!(parse_totals(&line), Some(totals));
+        let kfl = "http and path == \"/\" packets=9".to_owned();
+        assert_eq!(parse_about(&line), Some((totals, Some(kfl))));
         assert_eq!(parse_totals("made by somebody else=1"), None);
         assert_eq!(parse_totals("gillnet cluster=\"x packets=1"), None);
     }

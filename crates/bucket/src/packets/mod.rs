@@ -16,6 +16,7 @@ mod write;
 pub(crate) use about::parse_totals;
 pub use about::{About, Cause, Missing, StreamId, StreamStart, Totals};
 pub(crate) use member::Packer;
+pub(crate) use read::read_head;
 pub use read::{HEAD_BYTES, Unpacker, read_about};
 pub(crate) use walk::{Block, Blocks, Member, Members};
 pub(crate) use write::begin;

@@ -6,7 +6,7 @@ use flate2::read::MultiGzDecoder;
 
 use super::{
     Totals,
-    about::parse_totals,
+    about::parse_about,
     member::{HEAD_LEN, Opener, sizes},
 };
 
@@ -113,15 +113,20 @@ impl<R: Read> Read for Unpacker<R> {
 /// shorter); `None` where it says nothing that is understood.
 #[must_use]
 pub fn read_about(first: &[u8]) -> Option<Totals> {
+    read_head(first).map(|(totals, _)| totals)
+}
+
+/// The same with its filter.
+pub(crate) fn read_head(first: &[u8]) -> Option<(Totals, Option<String>)> {
     if let Some(comment) = section_comment(first) {
-        return parse_totals(comment);
+        return parse_about(comment);
     }
     let mut unpacked = Vec::new();
     // what is cut off behind the first member fails, after the block that is wanted was given
     let _ = Unpacker::new(first)
         .take(u64::from(u16::MAX) * 2)
         .read_to_end(&mut unpacked);
-    parse_totals(section_comment(&unpacked)?)
+    parse_about(section_comment(&unpacked)?)
 }
 
 /// The first comment of the section block (little endian) that `bytes` begin with.

@@ -11,6 +11,7 @@ mod in_order;
 mod indexed;
 mod merge;
 mod object;
+mod overview;
 mod reader;
 mod selection;
 
@@ -28,6 +29,7 @@ use gillnet_capture::Source;
 use sha2::{Digest, Sha256};
 
 pub use indexed::GroupIndex;
+pub use overview::{Overview, overview};
 use selection::Only;
 pub use selection::{Selected, Selection, StreamSet};
 

@@ -22,7 +22,7 @@ use gillnet_pipeline::{
     Consumer, Control, Counters, Ended, Keep, Matched, Numbers, Plan, Shard, ShardConfig, Want, run,
 };
 use gillnet_recorder::{
-    Batch, BatchError, Buckets, Deps, Disk, Dissection, RecorderConfig, Rule, RuleCounters,
+    Batch, BatchError, Buckets, Deps, Disk, Dissection, Period, RecorderConfig, Rule, RuleCounters,
     Schedule, SystemClock,
 };
 use job::Job;
@@ -122,6 +122,8 @@ pub fn run_index(shared: &Shared, args: &IndexArgs) -> anyhow::Result<Done> {
         kfl: args.kfl.clone(),
         destination: args.to.clone(),
         flush: Schedule::Never,
+        period: Period::default(),
+        retention: None,
     };
     let work = Work {
         config: &config,

@@ -8,6 +8,7 @@ mod run;
 mod table;
 
 pub use client::{Client, Console, Heard, Running, runtime};
+pub use table::{bytes, table};
 
 use crate::cli::Shared;
 use crate::exit::Done;
@@ -82,7 +83,7 @@ pub fn run(shared: &Shared, args: &ScriptsArgs) -> anyhow::Result<Done> {
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
+pub enum Format {
     /// Columns under a head line
     #[default]
     Table,

@@ -194,7 +194,9 @@ impl Spool {
         if let Some(replay) = &self.replay {
             self.with_reserve(|| replay.note(&*self.fs, &closed.id, Some(index.totals)))?;
         }
+        let indexed: u64 = entries.iter().map(|(_, entries)| entries.count()).sum();
         self.put_away(closed)?;
+        self.count(|counters| counters.rule(&side.head.rule).indexed_entries += indexed);
         Ok(Some(side))
     }
 

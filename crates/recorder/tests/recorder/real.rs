@@ -17,7 +17,7 @@ use gillnet_bucket::layout::{FORMAT_KEY, ObjectName, Part};
 use gillnet_bucket::{Access, Bucket, BucketError, Credentials, Destination, ErrorKind, connect};
 use gillnet_capture::{Interface, LinkType, PacketDirection};
 use gillnet_recorder::{
-    Buckets, Deps, Disk, Error, Frame, Handle, Left, NameHistory, RecordedName, Recorder,
+    Buckets, Deps, Disk, Error, Frame, Handle, Left, NameHistory, Period, RecordedName, Recorder,
     RecorderConfig, Rule, RuleState, StreamStart, SystemClock,
 };
 
@@ -84,6 +84,8 @@ fn rule(folder: &Path, name: &str) -> Rule {
         kfl: "http".into(),
         destination,
         flush: "1s".parse().unwrap(),
+        period: Period::default(),
+        retention: None,
     }
 }
 

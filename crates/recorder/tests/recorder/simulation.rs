@@ -17,8 +17,9 @@ use gillnet_entry::Name;
 use gillnet_kfl::Env;
 use gillnet_names::{Names, NamesConfig};
 use gillnet_recorder::{
-    Deps, Dissection, Error, Frame, Handle, NameHistory, RecordedName, RecorderConfig, Rule,
-    RuleId, RuleStatus, Schedule, Sealing, Spool, Status, Step, StreamStart, Uploader, Writer,
+    Deps, Dissection, Error, Frame, Handle, NameHistory, Period, RecordedName, RecorderConfig,
+    Rule, RuleId, RuleStatus, Schedule, Sealing, Spool, Status, Step, StreamStart, Uploader,
+    Writer,
 };
 use rand::RngExt;
 
@@ -164,6 +165,8 @@ impl Run {
             kfl: "http".into(),
             destination: DESTINATIONS[at % 2].into(),
             flush: schedules[at % 3].parse::<Schedule>().unwrap(),
+            period: Period::default(),
+            retention: None,
         });
         let rules = rules.collect();
         let power = rng.random_bool(0.3);
@@ -446,6 +449,8 @@ impl Run {
                 kfl: self.random(|rng| format!("http or {}", rng.random::<u8>())),
                 destination: DESTINATIONS[at % 2].into(),
                 flush: Schedule::default(),
+                period: Period::default(),
+                retention: None,
             };
             self.rules.push(rule);
         }

@@ -11,8 +11,9 @@ use gillnet_entry::Name;
 use gillnet_kfl::Env;
 use gillnet_names::{Names, NamesConfig};
 use gillnet_recorder::{
-    Deps, Dissection, Frame, Handle, LostBefore, MAX_RULES, NameHistory, RecordedName,
-    RecorderConfig, Rule, RuleId, RuleState, Sealing, Spool, Step, StreamStart, Uploader, Writer,
+    Deps, Dissection, Frame, Handle, LostBefore, MAX_RULES, NameHistory, Period, RecordedName,
+    RecorderConfig, Retention, Rule, RuleId, RuleState, Sealing, Spool, Step, StreamStart,
+    Uploader, Writer,
 };
 
 use crate::http::Talk;
@@ -72,6 +73,8 @@ fn rule(name: &str, flush: &str) -> Rule {
         kfl: "http".into(),
         destination: DESTINATION.into(),
         flush: flush.parse().unwrap(),
+        period: Period::default(),
+        retention: None,
     }
 }
 
@@ -293,6 +296,120 @@ fn one_request_then_silence_is_there_within_a_flush_period() {
             (1, 0)
         );
     }
+}
+
+#[test]
+fn a_rule_records_in_its_windows_alone() {
+    let world = World::new(0);
+    let begin = Hour::of(1_700_000_000_000_000_000).start();
+    world.state().wall = begin;
+    let at = |seconds: u64| begin + (seconds * SECOND) as i64;
+    let windowed = Rule {
+        period: Period {
+            start: Some(at(10)),
+            duration: Some(Duration::from_secs(5)),
+            daily: Some(2),
+            expiry: Some(at(24 * 3600 + 13)),
+        },
+        ..rule("a", "1h")
+    };
+    let mut desk = Desk::open(&world, config(), &[windowed, rule("b", "1h")]);
+    let (id, bit) = (desk.id("a"), desk.id("a").bit());
+    let look = |desk: &Desk| {
+        let status = desk.writer.status();
+        let window = status.rules[0].window;
+        let open = desk.writer.open() & bit != 0;
+        (open, status.rules[0].state, window.map(|w| w.number))
+    };
+    assert_eq!(look(&desk), (false, RuleState::Waiting, Some(1)));
+    desk.begin(id, 1, None);
+    desk.frame(bit, 1, 100);
+    desk.wait(10);
+    assert_eq!(look(&desk), (true, RuleState::Recording, Some(1)));
+    assert_eq!(desk.writer.status().stray_frames, 1, "before its time");
+    desk.frame(bit, 1, 101);
+    // one of the window that the writer sees only after its end, and one from after it
+    desk.drain();
+    let last = at(15) - 1;
+    desk.world.state().advance(5 * SECOND);
+    desk.writer.tick();
+    desk.frame_at(last, bit, 1, 102);
+    desk.frame_at(at(15), bit, 1, 103);
+    desk.drain();
+    assert_eq!(look(&desk), (false, RuleState::Waiting, Some(2)));
+    assert_eq!(desk.objects().len(), 0);
+    desk.wait(2);
+    let lens = |desk: &Desk| -> Vec<Vec<usize>> {
+        let objects = desk.objects().into_iter();
+        let lens = objects.map(|(_, packets)| packets.iter().map(|p| p.data.len()).collect());
+        lens.collect()
+    };
+    // sealed and uploaded at the window's end, long before its flush
+    assert_eq!(lens(&desk), [[101, 102]]);
+    assert_eq!(desk.writer.status().stray_frames, 2);
+    // the next day; it expires within its second window
+    desk.world.state().advance((24 * 3600 - 7) * SECOND);
+    desk.wait(1);
+    assert_eq!(look(&desk), (true, RuleState::Recording, Some(2)));
+    desk.frame(bit, 1, 104);
+    desk.wait(2);
+    assert_eq!(look(&desk), (false, RuleState::Expired, None));
+    desk.frame(bit, 1, 105);
+    desk.wait(2);
+    assert_eq!(lens(&desk), [vec![101, 102], vec![104]]);
+    assert_eq!(desk.writer.status().stray_frames, 3);
+    assert_eq!(desk.writer.status().rules[1].state, RuleState::Recording);
+}
+
+#[test]
+fn what_was_kept_long_enough_is_deleted_once_an_hour_and_what_may_not_be_is_counted() {
+    let world = World::new(0);
+    world.state().wall = Hour::of(1_700_000_000_000_000_000).start();
+    let kept = |name: &str, hours: u64| Rule {
+        retention: Some(Duration::from_secs(hours * 3600)),
+        ..rule(name, "1h")
+    };
+    let rules = [kept("a", 2), rule("b", "1h")];
+    let mut desk = Desk::open(&world, config(), &rules);
+    let buckets = Arc::new(SimBuckets(Arc::clone(&world)));
+    let mut retention = Retention::new(Arc::clone(&desk.spool), buckets);
+    for name in ["a", "b"] {
+        let (id, bit) = (desk.id(name), desk.id(name).bit());
+        desk.begin(id, 1, None);
+        desk.frame(bit, 1, 100);
+    }
+    desk.flush();
+    let there = |desk: &Desk| -> Vec<String> {
+        let objects = desk.objects().into_iter();
+        objects.map(|(name, _)| name.recording).collect()
+    };
+    let counted = |desk: &Desk| {
+        let of = &desk.writer.status().rules[0].counters;
+        let fault = of.retention_fault.as_ref();
+        let fault = fault.is_some_and(|fault| fault.message.contains("leave retention out"));
+        (of.pruned_files, of.failed_prunes, fault)
+    };
+    let mut later = |desk: &Desk, minutes: u64| {
+        desk.world.state().advance(minutes * 60 * SECOND);
+        retention.step(&rules, &|| true);
+    };
+    later(&desk, 0);
+    // its hour ended two hours ago less a minute
+    later(&desk, 179);
+    assert_eq!(there(&desk), ["a", "b"]);
+    world.state().readable = false;
+    for _ in 0..5 {
+        later(&desk, 1);
+    }
+    assert_eq!(counted(&desk), (0, 0, false), "once an hour");
+    later(&desk, 60);
+    later(&desk, 0);
+    assert_eq!(counted(&desk), (0, 1, true), "and not again at once");
+    world.state().readable = true;
+    later(&desk, 60);
+    assert_eq!(there(&desk), ["b"]);
+    // packets and names
+    assert_eq!(counted(&desk), (2, 1, false));
 }
 
 #[test]
