@@ -85,8 +85,24 @@ pub struct StatsQuery {
     pub top: Option<usize>,
     /// The name of what is sorted by.
     pub sort: Option<String>,
+    /// Whether for each group the filters are wanted that have it alone, and all but it.
+    pub filters: bool,
+    /// The spelling that these are to be read in.
+    pub lang: Lang,
     /// Whether nobody waits for the answer any more.
     pub gone: Arc<AtomicBool>,
+    /// Where to tell answers to what was read so far, while reading takes its time.
+    pub news: Option<News>,
+}
+
+/// Takes answers that are not the last.
+#[derive(Clone)]
+pub struct News(pub Arc<dyn Fn(Vec<u8>) + Send + Sync>);
+
+impl std::fmt::Debug for News {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("News")
+    }
 }
 
 /// Why there is no such answer.
@@ -194,6 +210,28 @@ pub struct Status {
     pub drops: BTreeMap<&'static str, u64>,
     /// How far the recordings are read.
     pub progress: Option<Progress>,
+    /// When the entries that can be shown began.
+    pub span: Option<Span>,
+}
+
+/// The times of the first and the last of some entries, RFC 3339.
+#[derive(Clone, Debug, Serialize)]
+pub struct Span {
+    /// The first.
+    pub first: String,
+    /// The last.
+    pub last: String,
+}
+
+impl Span {
+    /// Of moments in ns since the epoch.
+    pub fn new((first, last): (i64, i64)) -> Span {
+        let text = |ns: i64| gillnet_entry::time::Rfc3339(ns).to_string();
+        Span {
+            first: text(first),
+            last: text(last),
+        }
+    }
 }
 
 /// What the recorder does.

@@ -19,8 +19,8 @@ mod ui;
 mod values;
 
 pub use backend::{
-    Backend, EntryKey, NoStats, PcapFormat, Progress, RecordingStatus, Refused, Speech, StatsQuery,
-    Status, StreamKey,
+    Backend, EntryKey, News, NoStats, PcapFormat, Progress, RecordingStatus, Refused, Span, Speech,
+    StatsQuery, Status, StreamKey,
 };
 pub use doors::{Doors, Token};
 pub use filters::{errors, validation};

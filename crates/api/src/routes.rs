@@ -142,12 +142,12 @@ fn moment(text: &str) -> Option<i64> {
         .or_else(|| gillnet_entry::time::parse(text))
 }
 
+pub(crate) fn lang(name: Option<&str>) -> Lang {
+    name.and_then(Lang::named).unwrap_or_default()
+}
+
 fn options(lang: Option<&str>) -> Options {
-    let lang = match lang {
-        Some("kfl1") => Lang::Kfl1,
-        Some("kfl2") => Lang::Kfl2,
-        _ => Lang::Auto,
-    };
+    let lang = self::lang(lang);
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
