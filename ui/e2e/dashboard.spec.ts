@@ -143,12 +143,29 @@ test.describe('a recording', () => {
     const magic = { pcap: ['d4c3b2a1', '4d3cb2a1'], pcapng: ['0a0d0d0a'] };
     for (const format of ['pcap', 'pcapng'] as const) {
       const coming = page.waitForEvent('download');
-      await details(page).getByRole('link', { name: format, exact: true }).click();
+      await details(page).getByRole('button', { name: 'Export the stream' }).click();
+      await page.getByRole('link', { name: new RegExp(`^${format} `) }).click();
       const path = join(variable('GILLNET_DOWNLOAD_DIR'), `stream.${format}`);
       await (await coming).saveAs(path);
       const bytes = await readFile(path);
       expect(magic[format]).toContain(bytes.subarray(0, 4).toString('hex'));
     }
+  });
+
+  test('what the list shows downloads, and nothing else', async ({ page }) => {
+    await applyFilter(page, 'http and response.status == 500');
+    await expect(rows(page).first().locator('.c-status')).toHaveText('500');
+    const [, all = 0] = await counts(page);
+    const coming = page.waitForEvent('download');
+    await page.getByRole('button', { name: 'Export what is shown' }).click();
+    await page.getByRole('link', { name: /^jsonl / }).click();
+    const download = await coming;
+    expect(download.suggestedFilename()).toMatch(/^gillnet-.*\.jsonl$/);
+    const lines = (await readFile(await download.path(), 'utf8')).trim().split('\n');
+    const statuses = lines.map((line) => {
+      return (JSON.parse(line) as { response: { status: number } }).response.status;
+    });
+    expect(statuses).toEqual(Array.from({ length: all }, () => 500));
   });
 
   test('what is marked in the timeline is the time that is shown', async ({ page }) => {

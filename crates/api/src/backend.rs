@@ -1,6 +1,6 @@
 //! What the API shows: live entries or recordings.
 
-use crate::{LiveStore, Page, PageQuery};
+use crate::{ExportQuery, LiveStore, NoExport, Outlet, Page, PageQuery};
 use gillnet_kfl::{Env, Errors, Filter, Lang, Options, compile};
 use gillnet_scripts::Scripts;
 use serde::Serialize;
@@ -23,6 +23,11 @@ pub trait Backend: Send + Sync + 'static {
     fn entry(&self, key: &EntryKey, filter: &Filter) -> Result<Option<Vec<u8>>, Refused>;
     /// The packets of a stream.
     fn stream(&self, key: &StreamKey, format: PcapFormat) -> Result<Option<Vec<u8>>, Refused>;
+    /// Writes what a filter matches as a file. What goes wrong before anything is written is said; after that the reader
+    /// sees that the file breaks off.
+    fn export(&self, _query: &ExportQuery, _out: Outlet) -> Result<(), NoExport> {
+        Err(Refused("nothing can be exported here".into()).into())
+    }
     /// The live entries, where there are any.
     fn live(&self) -> Option<&Arc<LiveStore>>;
     /// The scripts, where some can run.

@@ -5,6 +5,7 @@
 
 mod backend;
 mod doors;
+mod export;
 mod filters;
 mod live;
 mod metrics;
@@ -23,6 +24,7 @@ pub use backend::{
     StatsQuery, Status, StreamKey,
 };
 pub use doors::{Doors, Token};
+pub use export::{ExportQuery, NoExport, Outlet};
 pub use filters::{errors, validation};
 pub use live::{LiveStore, Since};
 pub use metrics::{Extra, Source as MetricsSource, metrics_text, serve_metrics};

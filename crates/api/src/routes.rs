@@ -3,7 +3,7 @@
 use crate::doors::{guard, refuse};
 use crate::{
     Backend, Cursor, Doors, EntryKey, LiveStore, Page, PageQuery, PcapFormat, Status, StreamKey,
-    filters, queried, scripts, stats, ui, values,
+    export, filters, queried, scripts, stats, ui, values,
 };
 use axum::body::Bytes;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
@@ -39,6 +39,7 @@ fn router(backend: Shown, doors: Doors) -> Router {
         .route("/api/entries", get(entries))
         .route("/api/entries/{id}", get(entry))
         .route("/api/stats", get(stats::answer))
+        .route("/api/export", get(export::answer))
         .route("/api/streams/{stream}/pcap", get(stream))
         .route("/api/live", get(live))
         .route("/api/kfl/validate", post(validate))

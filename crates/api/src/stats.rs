@@ -30,7 +30,8 @@ pub(crate) struct Asked {
 }
 
 /// Says that nobody waits any more, when the request ends in whatever way.
-struct Leaves(Arc<AtomicBool>);
+#[derive(Default)]
+pub(crate) struct Leaves(pub(crate) Arc<AtomicBool>);
 
 impl Drop for Leaves {
     fn drop(&mut self) {
@@ -38,7 +39,7 @@ impl Drop for Leaves {
     }
 }
 
-fn names(text: &str) -> Vec<String> {
+pub(crate) fn names(text: &str) -> Vec<String> {
     let names = text.split(',').map(str::trim);
     names
         .filter(|name| !name.is_empty())
@@ -51,7 +52,7 @@ pub(crate) async fn answer(
     Query(asked): Query<Asked>,
     headers: HeaderMap,
 ) -> Result<Response, Response> {
-    let leaves = Leaves(Arc::default());
+    let leaves = Leaves::default();
     let some = |text: Option<String>| text.filter(|text| !text.is_empty());
     let query = StatsQuery {
         filter: filter(&backend, &asked.kfl, asked.lang.as_deref()).map_err(refused)?,

@@ -3,14 +3,15 @@
 use crate::cache::KeepingBucket;
 use crate::config::Config;
 use crate::exit;
+use crate::export::{self, Running};
 use crate::inputs::Inputs;
 use crate::live::Session;
 use crate::lock::lock;
 use crate::scan::{self, Needs, Scan};
 use crate::stats;
 use gillnet_api::{
-    Backend, EntryKey, LiveStore, NoStats, Page, PageQuery, Pager, PcapFormat, Progress, Refused,
-    Span, Speech, StatsQuery, Status, StreamKey, queried,
+    Backend, EntryKey, ExportQuery, LiveStore, NoExport, NoStats, Outlet, Page, PageQuery, Pager,
+    PcapFormat, Progress, Refused, Span, Speech, StatsQuery, Status, StreamKey, queried,
 };
 use gillnet_capture::write::{
     PacketBlock, PcapResolution, PcapWriter, SectionBlock, interface_block, packet_block,
@@ -271,6 +272,21 @@ impl Backend for LiveBackend {
         } else {
             capture(&frames, format).map(Some)
         }
+    }
+
+    fn export(&self, query: &ExportQuery, out: Outlet) -> Result<(), NoExport> {
+        let live = self.live();
+        let mut entries = live.map(|store| store.all()).unwrap_or_default();
+        entries.sort_by_key(|entry| entry.ts);
+        let running = Running {
+            control: &self.session.control,
+            store: &self.session.store,
+            node: &self.session.origin.node,
+            entries,
+        };
+        let gone = live.map_or(0, |store| store.gone());
+        let (config, cache) = (Config::default(), std::env::temp_dir());
+        export::of_live(query, &config, &cache, &running, gone, out)
     }
 
     fn live(&self) -> Option<&Arc<LiveStore>> {
@@ -591,6 +607,10 @@ impl Backend for RecordedBackend {
             .filter(|frames| !frames.is_empty())
             .map(|frames| capture(frames, format))
             .transpose()
+    }
+
+    fn export(&self, query: &ExportQuery, out: Outlet) -> Result<(), NoExport> {
+        export::of_recorded(query, &self.config, &self.inputs, self.within, out)
     }
 
     fn live(&self) -> Option<&Arc<LiveStore>> {

@@ -148,11 +148,18 @@ export const api = {
     post<Assistance>('/api/kfl/complete', { kfl, cursor, lang }, signal),
 };
 
-/** Address of a stream's packets, to be followed by the browser. */
-export function pcapUrl(stream: string, ref: EntryRef, format: 'pcap' | 'pcapng'): string {
-  const { cluster, node, run } = ref;
-  const path = `/api/streams/${encodeURIComponent(stream)}/pcap`;
-  return path + query({ format, cluster, node, run });
+export const EXPORT_FORMATS = ['pcapng', 'pcap', 'har', 'jsonl', 'csv'] as const;
+export type ExportFormat = (typeof EXPORT_FORMATS)[number];
+
+/** Address of a file of what is selected, or of a stream, to be followed by the browser. */
+export function exportUrl(
+  { kfl, lang, since, until }: Selected,
+  format: ExportFormat,
+  stream?: EntryRef & { stream: string },
+): string {
+  const { cluster, node, run } = stream ?? {};
+  const of = { stream: stream?.stream, cluster, node, run };
+  return `/api/export${query({ q: kfl, lang, from: since, to: until, format, ...of })}`;
 }
 
 /** Address of the live feed on the page's own host. */

@@ -6,6 +6,7 @@ import { VIEWS, type View } from '../common/url';
 import { ProgressLine } from '../entries/state';
 import { type EntryStore, CAPACITY } from '../entries/store';
 import { useStore, useView } from '../entries/use-view';
+import { ExportMenu } from './export';
 
 /** The line above the list: how much there is, and what moves it. */
 export function Toolbar({ store, retry }: { store: EntryStore; retry: () => void }) {
@@ -27,6 +28,7 @@ export function Toolbar({ store, retry }: { store: EntryStore; retry: () => void
           </button>
         </span>
       )}
+      <ExportMenu />
       <ZoneButton />
     </div>
   );
