@@ -143,7 +143,8 @@ test.describe('a recording', () => {
     const magic = { pcap: ['d4c3b2a1', '4d3cb2a1'], pcapng: ['0a0d0d0a'] };
     for (const format of ['pcap', 'pcapng'] as const) {
       const coming = page.waitForEvent('download');
-      await details(page).getByRole('link', { name: format, exact: true }).click();
+      await details(page).getByRole('button', { name: 'Export the stream' }).click();
+      await page.getByRole('link', { name: new RegExp(`^${format} `) }).click();
       const path = join(variable('GILLNET_DOWNLOAD_DIR'), `stream.${format}`);
       await (await coming).saveAs(path);
       const bytes = await readFile(path);
@@ -151,11 +152,98 @@ test.describe('a recording', () => {
     }
   });
 
+  test('what the list shows downloads, and nothing else', async ({ page }) => {
+    await applyFilter(page, 'http and response.status == 500');
+    await expect(rows(page).first().locator('.c-status')).toHaveText('500');
+    const [, all = 0] = await counts(page);
+    const coming = page.waitForEvent('download');
+    await page.getByRole('button', { name: 'Export what is shown' }).click();
+    await page.getByRole('link', { name: /^jsonl / }).click();
+    const download = await coming;
+    expect(download.suggestedFilename()).toMatch(/^gillnet-.*\.jsonl$/);
+    const lines = (await readFile(await download.path(), 'utf8')).trim().split('\n');
+    const statuses = lines.map((line) => {
+      return (JSON.parse(line) as { response: { status: number } }).response.status;
+    });
+    expect(statuses).toEqual(Array.from({ length: all }, () => 500));
+  });
+
+  test('what is marked in the timeline is the time that is shown', async ({ page }) => {
+    const timeline = page.getByTestId('timeline');
+    await expect(
+      timeline.getByTestId('timeline-bars').locator('[data-kind]').first(),
+    ).toBeVisible();
+    const [, all = 0] = await counts(page);
+    const total = timeline.getByTestId('timeline-total');
+    await expect(total).toHaveText(`${all.toLocaleString('en-US')} entries`);
+
+    const slider = timeline.getByRole('slider');
+    const box = await slider.boundingBox();
+    if (!box) throw new Error('the timeline has no place');
+    await page.mouse.move(box.x + 1, box.y + 20);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width * 0.4, box.y + 20, { steps: 5 });
+    await page.mouse.up();
+    await expect.poll(async () => (await counts(page))[1]).toBeLessThan(all);
+    const [, some = 0] = await counts(page);
+    expect(some).toBeGreaterThan(0);
+    await expect(total).toHaveText(`${some.toLocaleString('en-US')} entries`);
+    const { searchParams } = new URL(page.url());
+    const [since, until] = ['since', 'until'].map((name) =>
+      Date.parse(searchParams.get(name) ?? ''),
+    );
+    expect(Number(until) - Number(since)).toBeGreaterThan(0);
+
+    await page.reload();
+    await expect.poll(async () => (await counts(page))[1]).toBe(some);
+    await page.getByRole('button', { name: /show all times/ }).click();
+    await expect.poll(async () => (await counts(page))[1]).toBe(all);
+    await page.goBack();
+    await expect.poll(async () => (await counts(page))[1]).toBe(some);
+
+    await page.getByRole('button', { name: /show all times/ }).click();
+    await expect.poll(async () => (await counts(page))[1]).toBe(all);
+    await slider.focus();
+    await page.keyboard.press('End');
+    await page.keyboard.press('Enter');
+    await expect.poll(async () => (await counts(page))[1]).toBeLessThan(all);
+  });
+
+  test('services are counted, sorted, and narrow the filter', async ({ page }) => {
+    await expect(rows(page).first()).toBeVisible();
+    const [, all = 0] = await counts(page);
+    await page.getByRole('button', { name: 'Services' }).click();
+    const services = page.getByTestId('services');
+    const table = services.getByRole('table');
+    await expect(table.getByRole('rowheader').first()).toBeVisible();
+    const cells = await table.locator('tbody tr td:nth-child(2)').allInnerTexts();
+    const requests = cells.map((text) => Number(text.replaceAll(',', '')));
+    expect(requests.reduce((sum, count) => sum + count, 0)).toBe(all);
+    expect(requests).toEqual([...requests].sort((a, b) => b - a));
+    await table.getByRole('button', { name: 'Requests' }).click();
+    await expect(table.getByRole('columnheader', { name: 'Requests' })).toHaveAttribute(
+      'aria-sort',
+      'ascending',
+    );
+    await services.getByLabel('Group by').selectOption('Protocol');
+    await table.getByRole('button', { name: 'http' }).click();
+    await expect.poll(() => new URL(page.url()).searchParams.get('q')).toBe('http');
+    await expect(table.getByRole('rowheader')).toHaveText(['http']);
+    const count = await table.locator('tbody td').first().innerText();
+    await page.getByRole('button', { name: 'Entries' }).click();
+    await expect.poll(async () => (await counts(page))[1]).toBe(Number(count.replaceAll(',', '')));
+  });
+
   for (const scheme of ['Light', 'Dark']) {
     test(`has no faults of accessibility: ${scheme}`, async ({ page }) => {
       await page.getByRole('button', { name: `${scheme} colours` }).click();
       await expect(rows(page).first()).toBeVisible();
+      await expect(page.getByTestId('timeline').getByRole('slider')).toBeVisible();
       expect(await axeFaults(page)).toEqual([]);
+      await page.getByRole('button', { name: 'Services' }).click();
+      await expect(page.getByTestId('services').getByRole('table')).toBeVisible();
+      expect(await axeFaults(page)).toEqual([]);
+      await page.getByRole('button', { name: 'Entries' }).click();
       await rows(page).first().click();
       await expect(details(page).getByRole('region', { name: 'Request' })).toBeVisible();
       await applyFilter(page, 'http and respnse.status == 500');
@@ -187,6 +275,12 @@ test.describe('live', () => {
     await expect(own.first()).toBeVisible();
     await expect(own).toHaveCount(3);
     expect(await page.evaluate(() => performance.timeOrigin)).toBe(loaded);
+
+    const bars = page.getByTestId('timeline-bars').locator('[data-kind]');
+    await expect(bars.first()).toBeVisible();
+    await page.getByRole('button', { name: 'Services' }).click();
+    await expect(page.getByTestId('services').getByRole('rowheader').first()).toBeVisible();
+    await page.getByRole('button', { name: 'Entries' }).click();
 
     await own.first().click();
     await expect(details(page).getByRole('heading', { level: 2 })).toContainText(path);

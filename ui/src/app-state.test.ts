@@ -13,6 +13,7 @@ const STATUS: Status = {
   counters: {},
   drops: {},
   progress: null,
+  span: null,
 };
 
 beforeEach(() => {

@@ -3,7 +3,7 @@ import type { EntryRef, Lang, Order, Status } from './api/types';
 import type { Zone } from './common/format';
 import { type Saved, load, save } from './common/saved';
 import { type Theme, applyTheme, savedTheme } from './common/theme';
-import { type Place, namesFilter, readPlace, writePlace } from './common/url';
+import { type Place, type View, namesFilter, readPlace, writePlace } from './common/url';
 
 export type Dock = 'bottom' | 'right';
 export type DetailTab = 'exchange' | 'connection' | 'json';
@@ -19,6 +19,10 @@ export interface AppState {
   /** The applied filter. */
   kfl: string;
   lang: Lang | undefined;
+  /** The span of time that is shown, where not all is: RFC 3339. */
+  since: string | undefined;
+  until: string | undefined;
+  view: View;
   order: Order;
   /** The entry whose details are open. */
   entry: EntryRef | null;
@@ -43,6 +47,9 @@ export interface AppState {
   /** Takes a status; with the first one comes the filter to start with. */
   learn(status: Status): void;
   applyFilter(kfl: string, lang?: Lang): void;
+  /** Shows only what began in a span of time, or without one all. */
+  setRange(since?: string, until?: string): void;
+  setView(view: View): void;
   setOrder(order: Order): void;
   open(entry: EntryRef | null): void;
   propose(kfl: string): void;
@@ -70,6 +77,9 @@ const place = readPlace(window.location.search);
 export const useApp = create<AppState>()((set) => ({
   kfl: place.kfl,
   lang: place.lang,
+  since: place.since,
+  until: place.until,
+  view: place.view,
   order: place.order,
   entry: place.entry,
   paused: false,
@@ -94,6 +104,14 @@ export const useApp = create<AppState>()((set) => ({
   },
   applyFilter: (kfl, lang) => {
     set({ kfl, lang, paused: false });
+    goTo('push');
+  },
+  setRange: (since, until) => {
+    set({ since, until, paused: false });
+    goTo('push');
+  },
+  setView: (view) => {
+    set({ view });
     goTo('push');
   },
   setOrder: (order) => {
@@ -122,9 +140,16 @@ export const useApp = create<AppState>()((set) => ({
   say: (text) => set(({ toast }) => ({ toast: { text, serial: (toast?.serial ?? 0) + 1 } })),
 }));
 
+/** Whether the list shows entries as they come: not those of a recording, nor of a span of time. */
+export function useFollows(): boolean {
+  return useApp(({ status, since, until }) => {
+    return status?.mode !== 'recorded' && since === undefined && until === undefined;
+  });
+}
+
 function currentPlace(): Place {
-  const { kfl, lang, order, entry } = useApp.getState();
-  return { kfl, lang, order, entry };
+  const { kfl, lang, since, until, view, order, entry } = useApp.getState();
+  return { kfl, lang, since, until, view, order, entry };
 }
 
 function goTo(how: 'push' | 'replace'): void {
@@ -136,10 +161,7 @@ function goTo(how: 'push' | 'replace'): void {
 /** Keeps address and state together; also takes the token out of the address. */
 export function followAddress(): () => void {
   goTo('replace');
-  const back = () => {
-    const { kfl, lang, order, entry } = readPlace(window.location.search);
-    useApp.setState({ kfl, lang, order, entry });
-  };
+  const back = () => useApp.setState(readPlace(window.location.search));
   window.addEventListener('popstate', back);
   return () => window.removeEventListener('popstate', back);
 }

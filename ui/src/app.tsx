@@ -1,12 +1,12 @@
-import { useCallback, useEffect, useMemo, useRef } from 'react';
-import { DETAIL_TABS, followAddress, useApp } from './app-state';
+import { Suspense, lazy, useCallback, useEffect, useMemo, useRef } from 'react';
+import { DETAIL_TABS, followAddress, useApp, useFollows } from './app-state';
 import { onDenied } from './api/client';
 import { isControl, isTyping } from './common/keys';
 import { Split } from './common/splitter';
 import { DetailPane } from './detail/pane';
 import { LiveSource, PagedSource, type Source } from './entries/feed';
 import { EntryList } from './entries/list';
-import { EmptyState, Footer } from './entries/state';
+import { EmptyState, Footer, Notice } from './entries/state';
 import { EntryStore } from './entries/store';
 import { useStore } from './entries/use-view';
 import { FilterBar } from './filter/bar';
@@ -15,6 +15,7 @@ import { Header } from './header/header';
 import { HelpDialog } from './header/help';
 import { Toolbar } from './header/toolbar';
 import { pollStatus } from './status';
+import { Timeline } from './timeline/timeline';
 
 export function App() {
   const denied = useApp((state) => state.denied);
@@ -41,6 +42,8 @@ function Dashboard() {
   const unreachable = useApp((state) => state.unreachable);
   const shown = !status && unreachable ? NOT_THERE : feed;
   const retry = () => source.current?.retry();
+  const live = useFollows();
+  const view = useApp((state) => state.view);
   const more = useCallback(() => source.current?.more(), [source]);
   const paused = useApp((state) => state.paused);
   useEffect(() => store.pause(paused), [store, paused]);
@@ -49,19 +52,26 @@ function Dashboard() {
     <>
       <Header feed={feed} help={() => help.current?.showModal()} />
       <FilterBar refused={feed.phase === 'invalid' ? feed.error : null} />
+      <Timeline />
       <Toolbar store={store} retry={retry} />
       <main>
         <Split
           along={dock}
           first={
-            <EntryList
-              store={store}
-              live={status?.mode !== 'recorded'}
-              more={feed.phase === 'open' && status?.mode === 'recorded'}
-              onEnd={more}
-              empty={<EmptyState feed={shown} status={status} kfl={kfl} retry={retry} />}
-              footer={<Footer feed={feed} retry={retry} />}
-            />
+            view === 'entries' ? (
+              <EntryList
+                store={store}
+                live={live}
+                more={feed.phase === 'open' && !live}
+                onEnd={more}
+                empty={<EmptyState feed={shown} status={status} kfl={kfl} retry={retry} />}
+                footer={<Footer feed={feed} retry={retry} />}
+              />
+            ) : (
+              <Suspense fallback={<Notice busy title="Loading…" />}>
+                <Services />
+              </Suspense>
+            )
           }
           second={entry && <DetailPane entryRef={entry} />}
         />
@@ -78,22 +88,26 @@ const NOT_THERE = {
   message: 'Gillnet does not answer.',
 } as const;
 
+const Services = lazy(() => import('./services/services'));
+
 /** Runs the source that fills the list, anew whenever the question changes. */
 function useSource(store: EntryStore) {
   const mode = useApp((state) => state.status?.mode);
   const kfl = useApp((state) => state.kfl);
   const lang = useApp((state) => state.lang);
+  const since = useApp((state) => state.since);
+  const until = useApp((state) => state.until);
   const order = useApp((state) => state.order);
+  const follows = useFollows();
   const current = useRef<Source | null>(null);
   useEffect(() => {
     if (!mode) return;
-    const question = { kfl, lang, order };
-    const source =
-      mode === 'live' ? new LiveSource(store, question) : new PagedSource(store, question);
+    const question = { kfl, lang, since, until, order };
+    const source = follows ? new LiveSource(store, question) : new PagedSource(store, question);
     current.current = source;
     source.start();
     return () => source.stop();
-  }, [store, mode, kfl, lang, order]);
+  }, [store, mode, follows, kfl, lang, since, until, order]);
 
   const progress = useApp((state) => state.status?.progress);
   const known = useRef(progress);

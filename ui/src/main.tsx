@@ -6,6 +6,7 @@ import './styles/base.css';
 import './styles/list.css';
 import './styles/filter.css';
 import './styles/detail.css';
+import './styles/stats.css';
 
 applyTheme(savedTheme());
 const root = document.getElementById('root');

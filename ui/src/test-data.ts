@@ -1,4 +1,4 @@
-import type { Entry, Row } from './api/types';
+import type { Cell, Entry, Row, Stats, Status } from './api/types';
 
 /** Rows and entries for tests, as the server writes them. */
 export const HTTP = {
@@ -93,4 +93,35 @@ export function dnsEntry(): Entry {
       additionals: [],
     },
   });
+}
+
+export function status(mode: Status['mode']): Status {
+  return {
+    version: '0.1.0',
+    mode,
+    node: '',
+    cluster: '',
+    source: 'x',
+    recording: null,
+    defaultFilter: '',
+    counters: {},
+    drops: {},
+    progress: null,
+    span: null,
+  };
+}
+
+export function stats(rows: Record<string, Cell>[], patch: Partial<Stats> = {}): Stats {
+  const entries = rows.reduce((sum, row) => sum + Number(row.count), 0);
+  return {
+    columns: Object.keys(rows[0] ?? {}),
+    rows,
+    more: 0,
+    otherEntries: 0,
+    total: { count: entries },
+    entries,
+    partial: false,
+    notes: [],
+    ...patch,
+  };
 }

@@ -1,6 +1,6 @@
 //! What the API shows: live entries or recordings.
 
-use crate::{LiveStore, Page, PageQuery};
+use crate::{ExportQuery, LiveStore, NoExport, Outlet, Page, PageQuery};
 use gillnet_kfl::{Env, Errors, Filter, Lang, Options, compile};
 use gillnet_scripts::Scripts;
 use serde::Serialize;
@@ -23,6 +23,11 @@ pub trait Backend: Send + Sync + 'static {
     fn entry(&self, key: &EntryKey, filter: &Filter) -> Result<Option<Vec<u8>>, Refused>;
     /// The packets of a stream.
     fn stream(&self, key: &StreamKey, format: PcapFormat) -> Result<Option<Vec<u8>>, Refused>;
+    /// Writes what a filter matches as a file. What goes wrong before anything is written is said; after that the reader
+    /// sees that the file breaks off.
+    fn export(&self, _query: &ExportQuery, _out: Outlet) -> Result<(), NoExport> {
+        Err(Refused("nothing can be exported here".into()).into())
+    }
     /// The live entries, where there are any.
     fn live(&self) -> Option<&Arc<LiveStore>>;
     /// The scripts, where some can run.
@@ -85,8 +90,24 @@ pub struct StatsQuery {
     pub top: Option<usize>,
     /// The name of what is sorted by.
     pub sort: Option<String>,
+    /// Whether for each group the filters are wanted that have it alone, and all but it.
+    pub filters: bool,
+    /// The spelling that these are to be read in.
+    pub lang: Lang,
     /// Whether nobody waits for the answer any more.
     pub gone: Arc<AtomicBool>,
+    /// Where to tell answers to what was read so far, while reading takes its time.
+    pub news: Option<News>,
+}
+
+/// Takes answers that are not the last.
+#[derive(Clone)]
+pub struct News(pub Arc<dyn Fn(Vec<u8>) + Send + Sync>);
+
+impl std::fmt::Debug for News {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("News")
+    }
 }
 
 /// Why there is no such answer.
@@ -196,6 +217,28 @@ pub struct Status {
     pub drops: BTreeMap<&'static str, u64>,
     /// How far the recordings are read.
     pub progress: Option<Progress>,
+    /// When the entries that can be shown began.
+    pub span: Option<Span>,
+}
+
+/// The times of the first and the last of some entries, RFC 3339.
+#[derive(Clone, Debug, Serialize)]
+pub struct Span {
+    /// The first.
+    pub first: String,
+    /// The last.
+    pub last: String,
+}
+
+impl Span {
+    /// Of moments in ns since the epoch.
+    pub fn new((first, last): (i64, i64)) -> Span {
+        let text = |ns: i64| gillnet_entry::time::Rfc3339(ns).to_string();
+        Span {
+            first: text(first),
+            last: text(last),
+        }
+    }
 }
 
 /// What the recorder does.

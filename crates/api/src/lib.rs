@@ -5,6 +5,7 @@
 
 mod backend;
 mod doors;
+mod export;
 mod filters;
 mod live;
 mod metrics;
@@ -19,10 +20,11 @@ mod ui;
 mod values;
 
 pub use backend::{
-    Backend, EntryKey, NoStats, PcapFormat, Progress, RecordingStatus, RecordingWindow, Refused,
-    Speech, StatsQuery, Status, StreamKey,
+    Backend, EntryKey, News, NoStats, PcapFormat, Progress, RecordingStatus, RecordingWindow,
+    Refused, Span, Speech, StatsQuery, Status, StreamKey,
 };
 pub use doors::{Doors, Token};
+pub use export::{ExportQuery, NoExport, Outlet};
 pub use filters::{errors, validation};
 pub use live::{LiveStore, Since};
 pub use metrics::{Extra, Source as MetricsSource, metrics_text, serve_metrics};

@@ -89,6 +89,11 @@ impl LiveStore {
             .collect()
     }
 
+    /// How many have gone to make room.
+    pub fn gone(&self) -> u64 {
+        self.ring().first
+    }
+
     /// At most so many, the newest first.
     pub fn newest(&self, most: usize) -> Vec<Arc<OwnedEntry>> {
         let ring = self.ring();

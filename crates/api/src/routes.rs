@@ -3,7 +3,7 @@
 use crate::doors::{guard, refuse};
 use crate::{
     Backend, Cursor, Doors, EntryKey, LiveStore, Page, PageQuery, PcapFormat, Status, StreamKey,
-    filters, queried, scripts, stats, ui, values,
+    export, filters, queried, scripts, stats, ui, values,
 };
 use axum::body::Bytes;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
@@ -39,6 +39,7 @@ fn router(backend: Shown, doors: Doors) -> Router {
         .route("/api/entries", get(entries))
         .route("/api/entries/{id}", get(entry))
         .route("/api/stats", get(stats::answer))
+        .route("/api/export", get(export::answer))
         .route("/api/streams/{stream}/pcap", get(stream))
         .route("/api/live", get(live))
         .route("/api/kfl/validate", post(validate))
@@ -142,12 +143,12 @@ fn moment(text: &str) -> Option<i64> {
         .or_else(|| gillnet_entry::time::parse(text))
 }
 
+pub(crate) fn lang(name: Option<&str>) -> Lang {
+    name.and_then(Lang::named).unwrap_or_default()
+}
+
 fn options(lang: Option<&str>) -> Options {
-    let lang = match lang {
-        Some("kfl1") => Lang::Kfl1,
-        Some("kfl2") => Lang::Kfl2,
-        _ => Lang::Auto,
-    };
+    let lang = self::lang(lang);
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();

@@ -50,13 +50,26 @@ impl Backend for Asked {
         if by.contains(&"nothing".into()) {
             return Err(NoStats::Wrong("there is nothing".into()));
         }
+        if by.contains(&"slow".into()) {
+            let news = query.news.as_ref().unwrap();
+            (news.0)(b"{\"partial\":1}".to_vec());
+            self.tell("first is told".into());
+            std::thread::sleep(Duration::from_millis(50));
+            (news.0)(b"{\"partial\":2}".to_vec());
+        }
+        if by.contains(&"fails".into()) {
+            return Err(Refused("it ends here".into()).into());
+        }
         while query.top.is_some() && !query.gone.load(Ordering::Relaxed) {
             std::thread::sleep(Duration::from_millis(5));
         }
         if query.top.is_some() {
             self.tell("gone".into());
         }
-        Ok(b"{}".to_vec())
+        match by.contains(&"slow".into()) {
+            true => Ok(b"{\"last\":1}".to_vec()),
+            false => Ok(b"{}".to_vec()),
+        }
     }
 
     fn entry(&self, _: &EntryKey, _: &Filter) -> Result<Option<Vec<u8>>, Refused> {
@@ -118,4 +131,32 @@ async fn what_is_asked_reaches_the_backend_and_ends_with_its_client() {
     told.recv_timeout(PATIENCE).unwrap();
     leaves.abort();
     assert_eq!(told.recv_timeout(PATIENCE).unwrap(), "gone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_so_far_come_as_lines_before_the_last() {
+    let (url, told) = serve().await;
+    let client = reqwest::Client::new();
+    let ask = |query: &str| {
+        let asked = client.get(format!("{url}?{query}")).bearer_auth(TOKEN);
+        asked.header("accept", "application/x-ndjson")
+    };
+    for (query, last) in [
+        ("by=slow", r#"{"last":1}"#),
+        ("by=slow,fails", r#"{"error":{"message":"it ends here"}}"#),
+    ] {
+        let mut answer = ask(query).send().await.unwrap();
+        let first = answer.chunk().await.unwrap().unwrap();
+        assert_eq!(first, &b"{\"partial\":1}\n"[..]);
+        told.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(told.recv_timeout(PATIENCE).unwrap(), "first is told");
+        let rest = answer.text().await.unwrap();
+        assert_eq!(rest.lines().last(), Some(last), "{rest}");
+    }
+    assert_eq!(ask("by=fails").send().await.unwrap().status(), 502);
+    let mut leaves = ask("by=slow&top=1").send().await.unwrap();
+    leaves.chunk().await.unwrap().unwrap();
+    drop(leaves);
+    let mut told = told.iter();
+    assert!(told.any(|what| what == "gone"));
 }

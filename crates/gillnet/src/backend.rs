@@ -2,6 +2,8 @@
 
 use crate::cache::KeepingBucket;
 use crate::config::Config;
+use crate::exit;
+use crate::export::{self, Running};
 use crate::inputs::Inputs;
 use crate::live::Session;
 use crate::lock::lock;
@@ -9,8 +11,8 @@ use crate::recordings::at_work;
 use crate::scan::{self, Needs, Scan};
 use crate::stats;
 use gillnet_api::{
-    Backend, EntryKey, LiveStore, NoStats, Page, PageQuery, Pager, PcapFormat, Progress, Refused,
-    Speech, StatsQuery, Status, StreamKey, queried,
+    Backend, EntryKey, ExportQuery, LiveStore, NoExport, NoStats, Outlet, Page, PageQuery, Pager,
+    PcapFormat, Progress, Refused, Span, Speech, StatsQuery, Status, StreamKey, queried,
 };
 use gillnet_capture::write::{
     PacketBlock, PcapResolution, PcapWriter, SectionBlock, interface_block, packet_block,
@@ -173,6 +175,13 @@ impl LiveBackend {
     pub fn new(session: Arc<Session>) -> LiveBackend {
         LiveBackend { session }
     }
+
+    /// Of the entries that are kept.
+    fn span(&self) -> Option<(i64, i64)> {
+        let entries = self.session.live.as_ref()?.all();
+        let last = entries.iter().map(|entry| entry.ts).max()?;
+        Some((stats::oldest(&entries)?, last))
+    }
 }
 
 /// How long the shard may take to say where a stream is.
@@ -193,6 +202,7 @@ impl Backend for LiveBackend {
             recording_scripts: self.session.recording_scripts(),
             counters: counters_of(&counters),
             drops: drops_of(&counters),
+            span: self.span().map(Span::new),
             ..Status::default()
         }
     }
@@ -211,10 +221,11 @@ impl Backend for LiveBackend {
     }
 
     fn stats(&self, query: &StatsQuery) -> Result<Vec<u8>, NoStats> {
-        stats::of_live(
-            query,
-            &self.live().map(|store| store.all()).unwrap_or_default(),
-        )
+        let Some(store) = self.live() else {
+            return Err(Refused("entries are not kept here".into()).into());
+        };
+        let counters = self.session.control.board().read();
+        stats::of_live(query, &self.session.speech(), store, &counters)
     }
 
     fn entry(&self, key: &EntryKey, filter: &Filter) -> Result<Option<Vec<u8>>, Refused> {
@@ -266,6 +277,21 @@ impl Backend for LiveBackend {
         }
     }
 
+    fn export(&self, query: &ExportQuery, out: Outlet) -> Result<(), NoExport> {
+        let live = self.live();
+        let mut entries = live.map(|store| store.all()).unwrap_or_default();
+        entries.sort_by_key(|entry| entry.ts);
+        let running = Running {
+            control: &self.session.control,
+            store: &self.session.store,
+            node: &self.session.origin.node,
+            entries,
+        };
+        let gone = live.map_or(0, |store| store.gone());
+        let (config, cache) = (Config::default(), std::env::temp_dir());
+        export::of_live(query, &config, &cache, &running, gone, out)
+    }
+
     fn live(&self) -> Option<&Arc<LiveStore>> {
         self.session.live.as_ref()
     }
@@ -284,6 +310,8 @@ pub struct RecordedBackend {
     source: String,
     speech: Arc<Speech>,
     counters: Mutex<Counters>,
+    /// When its first and its last entry began.
+    span: Option<(i64, i64)>,
 }
 
 impl RecordedBackend {
@@ -296,13 +324,14 @@ impl RecordedBackend {
     ) -> anyhow::Result<RecordedBackend> {
         inputs.wrap(KeepingBucket::wrap);
         let speech = Arc::new(crate::cli::speech(&config)?);
-        let backend = RecordedBackend {
+        let mut backend = RecordedBackend {
             inputs,
             config,
             within,
             source,
             speech,
             counters: Mutex::default(),
+            span: None,
         };
         let filter = backend.all()?;
         let want = Want {
@@ -312,15 +341,27 @@ impl RecordedBackend {
             bodies: false,
         };
         let groups = backend.inputs.readings()?;
-        if scan::large(&groups).is_some() {
+        if let Some(groups) = scan::large(&groups) {
             // each page reads what it needs
+            let spans = groups.iter().map(|(group, _)| group.span());
+            let spans = spans
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(exit::of_bucket)?;
+            let span = spans
+                .into_iter()
+                .flatten()
+                .reduce(|(a, b), (from, to)| (a.min(from), b.max(to)));
+            let (since, until) = within;
+            backend.span = span.map(|(first, last)| (first.max(since), last.min(until)));
             return Ok(backend);
         }
+        let span = Arc::new(Mutex::new(None));
         let summary = backend
             .scan(want, Needs::Count, None)
-            .run_groups(groups, &mut || Box::new(Ignore))?;
+            .run_groups(groups, &mut || Box::new(Spans(Arc::clone(&span))))?;
         scan::report(&summary);
         summary.outcome()?;
+        backend.span = lock(&span).take();
         *lock(&backend.counters) = summary.counters;
         Ok(backend)
     }
@@ -363,10 +404,13 @@ impl RecordedBackend {
     }
 }
 
-struct Ignore;
+/// Notes when the first and the last of some entries began.
+struct Spans(Arc<Mutex<Option<(i64, i64)>>>);
 
-impl Consumer for Ignore {
-    fn entry(&mut self, _: &Entry<'_>, _: Matched) -> bool {
+impl Consumer for Spans {
+    fn entry(&mut self, entry: &Entry<'_>, _: Matched) -> bool {
+        let (ts, mut span) = (entry.common.ts, lock(&self.0));
+        *span = Some(span.map_or((ts, ts), |(first, last)| (first.min(ts), last.max(ts))));
         true
     }
 }
@@ -441,6 +485,7 @@ impl Backend for RecordedBackend {
             }),
             counters: counters_of(&counters),
             drops,
+            span: self.span.map(Span::new),
             ..Status::default()
         }
     }
@@ -480,7 +525,14 @@ impl Backend for RecordedBackend {
     }
 
     fn stats(&self, query: &StatsQuery) -> Result<Vec<u8>, NoStats> {
-        stats::of_recorded(query, &self.config, &self.inputs, self.within)
+        let Self {
+            speech,
+            config,
+            inputs,
+            within,
+            ..
+        } = self;
+        stats::of_recorded(query, speech, config, inputs, *within)
     }
 
     fn entry(&self, key: &EntryKey, filter: &Filter) -> Result<Option<Vec<u8>>, Refused> {
@@ -562,6 +614,10 @@ impl Backend for RecordedBackend {
             .filter(|frames| !frames.is_empty())
             .map(|frames| capture(frames, format))
             .transpose()
+    }
+
+    fn export(&self, query: &ExportQuery, out: Outlet) -> Result<(), NoExport> {
+        export::of_recorded(query, &self.config, &self.inputs, self.within, out)
     }
 
     fn live(&self) -> Option<&Arc<LiveStore>> {

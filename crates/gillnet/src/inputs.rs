@@ -260,20 +260,31 @@ impl Pending {
     /// The same with nothing but a stream's packets, where its index says where they are; nothing where another process
     /// recorded the stream.
     pub fn only(self, key: &StreamKey) -> Option<Pending> {
+        if self.is_not_of(key) {
+            return None;
+        }
         let Pending::Group(group) = self else {
             return Some(self);
         };
-        if let RecordedBy::Recorded { cluster, node, run } = group.origin() {
-            let origin = [cluster.clone(), node.clone(), format!("{run:016x}")];
-            if key.origin.as_ref().is_some_and(|asked| *asked != origin) {
-                return None;
-            }
-        }
         let id = StreamId {
             number: key.number,
             udp: key.udp,
         };
         Some(only(*group, [id].into_iter().collect()).0)
+    }
+
+    /// Whether another process recorded the stream.
+    pub fn is_not_of(&self, key: &StreamKey) -> bool {
+        match self {
+            Pending::Files(_) => false,
+            Pending::Group(group) => match group.origin() {
+                RecordedBy::Recorded { cluster, node, run } => {
+                    let origin = [cluster.clone(), node.clone(), format!("{run:016x}")];
+                    key.origin.as_ref().is_some_and(|asked| *asked != origin)
+                }
+                RecordedBy::Captures { .. } => false,
+            },
+        }
     }
 
     /// The same with nothing but these streams' packets, where its index says where they are; nothing where it is to be none

@@ -12,17 +12,19 @@ use crate::lock::lock;
 use crate::meter::Meter;
 use crate::output::Output;
 use crate::scan::{self, Needs, Scan, Summary};
-use gillnet_api::{NoStats, Refused, StatsQuery};
+use gillnet_api::{LiveStore, News, NoStats, Refused, Speech, StatsQuery};
 use gillnet_bucket::index::aggregate::{
-    Aggregation, Answer, Exchange, Key, MOST_GROUPS, Measure, Scalar, Sort, Table,
+    Aggregation, Answer, Exchange, Filtered, Key, MOST_GROUPS, Measure, Scalar, Sort, Table,
 };
 use gillnet_bucket::index::{KnownProtocol, Question, on_rows};
+use gillnet_entry::time::Rfc3339;
 use gillnet_entry::{Bump, Entry, OwnedEntry};
-use gillnet_kfl::Filter;
 use gillnet_kfl::rows::RowFilter;
-use gillnet_pipeline::{Consumer, Matched, Want};
+use gillnet_kfl::{Filter, Options, Seen, refine};
+use gillnet_pipeline::{Consumer, Counters, Matched, Want};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 /// What is measured where nothing else is said.
 const USUAL: [&str; 4] = ["count", "errors", "p50", "p99"];
@@ -196,18 +198,39 @@ fn of_json(value: &serde_json::Value) -> Scalar {
     }
 }
 
+/// Who waits for an answer.
+#[derive(Clone)]
+struct Waiting {
+    /// Whether anybody does.
+    goes_on: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// Shown what is known so far.
+    news: Option<Arc<dyn Fn(Table) + Send + Sync>>,
+}
+
+/// Time between two looks at what is known so far.
+const NEWS: Duration = Duration::from_millis(500);
+
 /// Adds up what packets give.
 struct Adds {
     asked: Asked,
     table: Arc<Mutex<Table>>,
-    goes_on: Arc<dyn Fn() -> bool + Send + Sync>,
+    waiting: Waiting,
+    told: Instant,
 }
 
 impl Consumer for Adds {
     fn entry(&mut self, entry: &Entry<'_>, _: Matched) -> bool {
         let mut table = lock(&self.table);
         self.asked.add(entry, &mut table);
-        (self.goes_on)()
+        if let Some(news) = &self.waiting.news
+            && self.told.elapsed() >= NEWS
+        {
+            let known = table.clone();
+            drop(table);
+            news(known);
+            self.told = Instant::now();
+        }
+        (self.waiting.goes_on)()
     }
 }
 
@@ -263,8 +286,9 @@ fn table(
     config: &Config,
     inputs: &Inputs,
     within: (i64, i64),
-    goes_on: Arc<dyn Fn() -> bool + Send + Sync>,
+    waiting: &Waiting,
 ) -> anyhow::Result<(Table, Summary)> {
+    let goes_on = &waiting.goes_on;
     let known = scan::known();
     let index = match asked.hidden {
         // what is hidden is taken out of the whole entry
@@ -280,7 +304,7 @@ fn table(
     for group in inputs.readings()? {
         let index = index.as_ref();
         match index
-            .map(|index| index.part(&group, asked, &*goes_on))
+            .map(|index| index.part(&group, asked, &**goes_on))
             .transpose()?
         {
             Some(Some(part)) => table.merge(&part),
@@ -312,7 +336,8 @@ fn table(
         Box::new(Adds {
             asked: asked.clone(),
             table: Arc::clone(&table),
-            goes_on: Arc::clone(&goes_on),
+            waiting: waiting.clone(),
+            told: Instant::now(),
         })
     })?;
     let empty = Table::new(Arc::clone(&asked.of));
@@ -333,7 +358,11 @@ pub fn print(config: &Config, args: &QueryArgs, filter: Filter) -> anyhow::Resul
     let within = args.within()?;
     let mut inputs = Inputs::open(&args.sources, &args.access, config, within)?;
     let meter = Meter::of(&mut inputs);
-    let (table, summary) = table(&asked, config, &inputs, within, Arc::new(|| true))?;
+    let waiting = Waiting {
+        goes_on: Arc::new(|| true),
+        news: None,
+    };
+    let (table, summary) = table(&asked, config, &inputs, within, &waiting)?;
     let answer = asked.answer(table);
     let columns = answer.columns();
     let mut output = Output::stdout();
@@ -401,6 +430,7 @@ fn asked_by(query: &StatsQuery) -> Result<Asked, NoStats> {
 /// The answer of `/api/stats` over recordings.
 pub fn of_recorded(
     query: &StatsQuery,
+    speech: &Arc<Speech>,
     config: &Config,
     inputs: &Inputs,
     (since, until): (i64, i64),
@@ -408,19 +438,53 @@ pub fn of_recorded(
     let failed = |error: anyhow::Error| Refused(format!("{error:#}"));
     let asked = asked_by(query)?;
     let within = (query.since.max(since), query.until.min(until));
+    let told = query.news.clone().map(|News(tell)| {
+        let shown = Shows::new(&asked, query, speech);
+        Arc::new(move |table| tell(shown.json(table, &[], true)))
+            as Arc<dyn Fn(Table) + Send + Sync>
+    });
     let gone = Arc::clone(&query.gone);
-    let goes_on = Arc::new(move || !gone.load(Ordering::Relaxed));
-    let (table, summary) = table(&asked, config, inputs, within, goes_on).map_err(failed)?;
+    let waiting = Waiting {
+        goes_on: Arc::new(move || !gone.load(Ordering::Relaxed)),
+        news: told,
+    };
+    let (table, summary) = table(&asked, config, inputs, within, &waiting).map_err(failed)?;
     summary.outcome().map_err(failed)?;
-    Ok(json(&asked.answer(table)))
+    let mut notes = summary.faults;
+    if notes.len() > FAULTS {
+        let more = notes.len() - FAULTS;
+        notes.truncate(FAULTS);
+        notes.push(format!("{more} more faults of this kind"));
+    }
+    notes.extend(lost(&summary.counters, "in what was read"));
+    Ok(Shows::new(&asked, query, speech).json(table, &notes, false))
+}
+
+/// Faults that are told one by one.
+const FAULTS: usize = 10;
+
+/// What was wanted and is not there.
+fn lost(counters: &Counters, place: &str) -> Option<String> {
+    let drops = counters.drops.iter();
+    let lost = drops.filter(|(reason, count)| *count > 0 && reason.is_loss());
+    let lost: Vec<String> = lost
+        .map(|(reason, count)| format!("{} {count}", reason.name()))
+        .collect();
+    (!lost.is_empty()).then(|| format!("not everything was seen {place}: {}", lost.join(", ")))
 }
 
 /// The answer of `/api/stats` over live entries.
-pub fn of_live(query: &StatsQuery, entries: &[Arc<OwnedEntry>]) -> Result<Vec<u8>, NoStats> {
+pub fn of_live(
+    query: &StatsQuery,
+    speech: &Arc<Speech>,
+    store: &LiveStore,
+    counters: &Counters,
+) -> Result<Vec<u8>, NoStats> {
     let asked = asked_by(query)?;
     let mut table = Table::new(Arc::clone(&asked.of));
     let mut arena = Bump::new();
-    for owned in entries {
+    let (entries, gone) = (store.all(), store.gone());
+    for owned in &entries {
         owned.with(&arena, |entry| {
             let began = entry.common.ts;
             let within = query.since <= began && (began < query.until || query.until == i64::MAX);
@@ -433,21 +497,123 @@ pub fn of_live(query: &StatsQuery, entries: &[Arc<OwnedEntry>]) -> Result<Vec<u8
             break;
         }
     }
-    Ok(json(&asked.answer(table)))
+    let mut notes = Vec::new();
+    if let Some(oldest) = oldest(&entries).filter(|oldest| gone > 0 && query.since < *oldest) {
+        notes.push(format!(
+            "the live view keeps the newest entries: {gone} from before {} are gone",
+            Rfc3339(oldest)
+        ));
+    }
+    notes.extend(lost(counters, "since the start"));
+    Ok(Shows::new(&asked, query, speech).json(table, &notes, false))
 }
 
-fn json(answer: &Answer) -> Vec<u8> {
-    let totals = |totals| serde_json::Map::from_iter(answer.measured(totals));
-    let rows = answer.rows.iter().map(|row| answer.json(row));
-    let other = (answer.other.count > 0).then(|| totals(&answer.other));
-    let json = serde_json::json!({
-        "columns": answer.columns(),
-        "rows": rows.collect::<Vec<_>>(),
-        "more": answer.more,
-        "other": other,
-        "otherEntries": answer.other.count,
-        "total": totals(&answer.total),
-        "entries": answer.total.count,
-    });
-    json.to_string().into_bytes()
+/// When the first of some entries began.
+pub fn oldest(entries: &[Arc<OwnedEntry>]) -> Option<i64> {
+    entries.iter().map(|entry| entry.ts).min()
+}
+
+/// How an answer of the API is shown.
+struct Shows {
+    asked: Asked,
+    filters: Option<Filters>,
+}
+
+/// What is needed to write filters that narrow to a group.
+struct Filters {
+    speech: Arc<Speech>,
+    text: String,
+    options: Options,
+    /// By what is grouped.
+    called: Vec<Filtered>,
+}
+
+impl Shows {
+    fn new(asked: &Asked, query: &StatsQuery, speech: &Arc<Speech>) -> Shows {
+        // what is hidden can't be asked for
+        let filters = (query.filters && asked.hidden.is_none()).then(|| {
+            let known = scan::known();
+            Filters {
+                speech: Arc::clone(speech),
+                text: query.filter.text().to_owned(),
+                options: Options {
+                    lang: query.lang,
+                    lenient: false,
+                    now: scan::now(),
+                },
+                called: asked.of.by.iter().map(|key| key.filtered(&known)).collect(),
+            }
+        });
+        Shows {
+            asked: asked.clone(),
+            filters,
+        }
+    }
+
+    fn json(&self, table: Table, notes: &[String], partial: bool) -> Vec<u8> {
+        let answer = self.asked.answer(table);
+        let totals = |totals| serde_json::Map::from_iter(answer.measured(totals));
+        let rows = answer.rows.iter().map(|row| answer.json(row));
+        let other = (answer.other.count > 0).then(|| totals(&answer.other));
+        let mut json = serde_json::json!({
+            "columns": answer.columns(),
+            "rows": rows.collect::<Vec<_>>(),
+            "more": answer.more,
+            "other": other,
+            "otherEntries": answer.other.count,
+            "total": totals(&answer.total),
+            "entries": answer.total.count,
+            "partial": partial,
+            "notes": notes,
+        });
+        if let Some(filters) = &self.filters {
+            let of = answer.rows.iter().map(|row| filters.of(&row.key));
+            json["filters"] = of.collect();
+        }
+        json.to_string().into_bytes()
+    }
+}
+
+impl Filters {
+    /// The filters that have a group alone, and all but it; null where there is none.
+    fn of(&self, key: &[Scalar]) -> serde_json::Value {
+        let mut only = Some(self.text.clone());
+        for (called, value) in self.called.iter().zip(key) {
+            only = only.and_then(|text| self.refined(&text, called, value, false));
+        }
+        let without = match (&*self.called, key) {
+            ([called], [value]) => self.refined(&self.text, called, value, true),
+            _ => None,
+        };
+        serde_json::json!({"only": only, "without": without})
+    }
+
+    fn refined(
+        &self,
+        text: &str,
+        called: &Filtered,
+        value: &Scalar,
+        without: bool,
+    ) -> Option<String> {
+        let seen = match (called, value) {
+            (Filtered::Protocol, Scalar::Text(name)) => Seen::Protocol(name),
+            (
+                Filtered::Field {
+                    kfl1,
+                    kfl2,
+                    optional,
+                },
+                value,
+            ) if *value != Scalar::Nothing => {
+                let is_usual = matches!(value, Scalar::Int(0) | Scalar::Bool(false));
+                Seen::Value {
+                    kfl1: kfl1.as_deref(),
+                    kfl2: kfl2.as_deref().filter(|_| !(*optional && is_usual)),
+                    value: value.value(),
+                }
+            }
+            _ => return None,
+        };
+        refine(&self.speech.env, text, &self.options, &seen, without)
+    }
 }

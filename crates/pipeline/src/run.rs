@@ -48,6 +48,22 @@ impl Control {
         answered.recv_timeout(patience).ok().flatten()
     }
 
+    /// As [`Control::newest_frame`] for several streams at once, in their order.
+    pub fn newest_frames(&self, streams: &[u64], patience: Duration) -> Vec<Option<u64>> {
+        let end = Instant::now() + patience;
+        let ask = |stream: &u64| {
+            let (answer, answered) = mpsc::sync_channel(1);
+            self.ask(Ask::Newest(*stream, answer));
+            answered
+        };
+        let asked: Vec<_> = streams.iter().map(ask).collect();
+        let left = || end.saturating_duration_since(Instant::now());
+        let answers = asked.iter();
+        answers
+            .map(|answered| answered.recv_timeout(left()).ok().flatten())
+            .collect()
+    }
+
     /// The streams of which frames may be in the ring: number, and whether it is UDP; none where the shard does not
     /// answer within `patience`.
     pub fn streams(&self, patience: Duration) -> Vec<(u64, bool)> {

@@ -35,6 +35,8 @@ export interface Status {
   counters: Record<string, number>;
   drops: Record<string, number>;
   progress: Progress | null;
+  /** When the first and the last entry that can be shown began; null where there is none. */
+  span: { first: string; last: string } | null;
 }
 
 export interface Recording {
@@ -207,4 +209,25 @@ export interface Assistance {
   errors: Diagnostic[];
   warnings: Diagnostic[];
   completions: CompletionItem[];
+}
+
+/** What a group has in common, or what is measured of it; null where there is no such thing. */
+export type Cell = string | number | boolean | null;
+
+/** `GET /api/stats`, or a line of it. */
+export interface Stats {
+  columns: string[];
+  rows: Record<string, Cell>[];
+  /** Groups beyond the first that were asked for. */
+  more: number;
+  /** Entries that came when there were too many groups. */
+  otherEntries: number;
+  total: Record<string, Cell>;
+  entries: number;
+  /** Reading goes on: this is what is known so far. */
+  partial: boolean;
+  /** What is missing from the numbers. */
+  notes: string[];
+  /** For each row, where they were asked for. */
+  filters?: { only: string | null; without: string | null }[];
 }

@@ -5,6 +5,8 @@ import {
   formatAgo,
   formatBytes,
   formatElapsed,
+  formatShare,
+  formatShort,
   splitTime,
 } from './format';
 
@@ -35,6 +37,23 @@ describe('formatBytes', () => {
   ])('%s is %s', (bytes, text) => {
     expect(formatBytes(bytes)).toBe(text);
   });
+});
+
+describe('counts and shares', () => {
+  it.each([
+    [999, '999'],
+    [1_000, '1.00k'],
+    [12_345, '12.3k'],
+    [999_600, '1.00M'],
+  ])('%s is %s in short', (count, text) => expect(formatShort(count)).toBe(text));
+  it.each([
+    [0, '0.0 %'],
+    [0.0001, '< 0.1 %'],
+    [0.125, '12.5 %'],
+    [0.99999, '99.9 %'],
+    [1, '100 %'],
+    [Number.NaN, '–'],
+  ])('%s of 1 is %s', (share, text) => expect(formatShare(share)).toBe(text));
 });
 
 describe('splitTime', () => {

@@ -35,6 +35,28 @@ export function formatCount(count: number): string {
   return count.toLocaleString('en-US');
 }
 
+/** A count in few characters: `12.3k`. */
+export function formatShort(count: number): string {
+  if (count < 1_000) return String(count);
+  const units = ['k', 'M', 'G', 'T'];
+  let value = count / 1_000;
+  let unit = 0;
+  while (value >= 999.5 && unit < units.length - 1) {
+    value /= 1_000;
+    unit += 1;
+  }
+  return `${figures(value)}${units[unit] ?? ''}`;
+}
+
+/** A part of a whole, as per cent. */
+export function formatShare(share: number): string {
+  if (!Number.isFinite(share)) return NONE;
+  const percent = share * 100;
+  if (percent > 0 && percent < 0.1) return '< 0.1 %';
+  // what is not all is never shown as all
+  return `${percent < 100 ? Math.min(percent, 99.9).toFixed(1) : '100'} %`;
+}
+
 export type Zone = 'local' | 'utc';
 
 /** Date and time of day (to the millisecond) of a timestamp; null when it is none. */

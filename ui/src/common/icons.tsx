@@ -24,6 +24,7 @@ function icon(paths: ReactNode) {
 export const Logo = icon(<path d="M3.5 3.5l9 9M12.5 3.5l-9 9M8 1.8L14.2 8 8 14.2 1.8 8z" />);
 export const ArrowRight = icon(<path d="M3 8h10M9.5 4.5L13 8l-3.5 3.5" />);
 export const ArrowDown = icon(<path d="M8 3v10M4.5 9.5L8 13l3.5-3.5" />);
+export const ArrowUp = icon(<path d="M8 13V3M4.5 6.5L8 3l3.5 3.5" />);
 export const Close = icon(<path d="M4 4l8 8M12 4l-8 8" />);
 export const Pause = icon(<path d="M5.5 3.5v9M10.5 3.5v9" strokeWidth="2" />);
 export const Play = icon(<path d="M5 3.2v9.6L12.5 8z" fill="currentColor" />);

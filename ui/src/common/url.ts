@@ -1,9 +1,17 @@
 import type { EntryRef, Lang, Order } from '../api/types';
 
+/** What stands where the list of entries is. */
+export type View = 'entries' | 'services';
+export const VIEWS: readonly View[] = ['entries', 'services'];
+
 /** What the address says, so that a link shows the same to whoever may open it. */
 export interface Place {
   kfl: string;
   lang?: Lang;
+  /** Only what began in this span of time: RFC 3339. */
+  since?: string;
+  until?: string;
+  view: View;
   order: Order;
   entry: EntryRef | null;
 }
@@ -16,9 +24,16 @@ export function readPlace(search: string): Place {
   return {
     kfl: text('q') ?? '',
     lang: lang === 'kfl1' || lang === 'kfl2' ? lang : undefined,
+    since: moment(text('since')),
+    until: moment(text('until')),
+    view: VIEWS.find((view) => view === text('view')) ?? 'entries',
     order: text('order') === 'desc' ? 'desc' : 'asc',
     entry: id ? { id, cluster: text('cluster'), node: text('node'), run: text('run') } : null,
   };
+}
+
+function moment(text: string | undefined): string | undefined {
+  return text !== undefined && !Number.isNaN(Date.parse(text)) ? text : undefined;
 }
 
 /** Whether the address names a filter, an empty one included. */
@@ -33,6 +48,9 @@ export function writePlace(place: Place): string {
   };
   put('q', place.kfl);
   put('lang', place.lang);
+  put('since', place.since);
+  put('until', place.until);
+  if (place.view !== 'entries') params.set('view', place.view);
   if (place.order === 'desc') params.set('order', 'desc');
   put('entry', place.entry?.id);
   put('cluster', place.entry?.cluster);

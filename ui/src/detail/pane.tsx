@@ -1,9 +1,10 @@
 import { type ReactNode, useEffect, useMemo, useState } from 'react';
-import { api, pcapUrl } from '../api/client';
+import { api } from '../api/client';
 import type { Entry, EntryRef } from '../api/types';
 import { DETAIL_TABS, type DetailTab, useApp } from '../app-state';
 import { formatAddress, formatElapsed } from '../common/format';
-import { ArrowRight, Close, Copy, DockBottom, DockRight, Download, Warning } from '../common/icons';
+import { ArrowRight, Close, Copy, DockBottom, DockRight, Warning } from '../common/icons';
+import { ExportMenu } from '../header/export';
 import { ProtocolTag, statusKind } from '../entries/row';
 import { rowKey } from '../entries/store';
 import { JsonText } from './body';
@@ -225,17 +226,7 @@ function Actions({ entry, entryRef }: { entry: Entry; entryRef: EntryRef }) {
   const curl = useMemo(() => curlOf(entry), [entry]);
   return (
     <div className="actions">
-      {(['pcap', 'pcapng'] as const).map((format) => (
-        <a
-          key={format}
-          className="button"
-          href={pcapUrl(entry.stream, entryRef, format)}
-          download
-          title={`Packets of stream ${entry.stream}`}
-        >
-          <Download /> {format}
-        </a>
-      ))}
+      <ExportMenu stream={{ ...entryRef, stream: entry.stream }} />
       <button
         type="button"
         onClick={() => void copy(JSON.stringify(entry, null, 2), 'Entry')}

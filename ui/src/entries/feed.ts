@@ -1,10 +1,8 @@
-import { ApiError, api, liveUrl } from '../api/client';
-import type { ErrorBody, Lang, LiveMessage, Order, Page, Row } from '../api/types';
+import { ApiError, type Selected, api, liveUrl } from '../api/client';
+import type { ErrorBody, LiveMessage, Order, Page, Row } from '../api/types';
 import type { EntryStore } from './store';
 
-export interface Question {
-  kfl: string;
-  lang?: Lang;
+export interface Question extends Selected {
   order: Order;
 }
 
@@ -140,7 +138,7 @@ export class LiveSource implements Source {
   }
 }
 
-/** Entries of a recording, page by page as the reader scrolls. */
+/** Entries of a recording or of a span of time, page by page as the reader scrolls. */
 export class PagedSource implements Source {
   private cursor: string | null = null;
   private readonly abort = new AbortController();

@@ -15,6 +15,7 @@ const status: Status = {
   counters: {},
   drops: {},
   progress: null,
+  span: null,
 };
 
 function show(feed: Feed, patch: Partial<Status> = {}, kfl = '') {

@@ -67,6 +67,23 @@ function NoEntries(props: { status: Status | null; kfl: string; clearFilter: Rea
   if (progress?.error) {
     return <Notice title="The recording could not be read whole">{progress.error}</Notice>;
   }
+  const { since, until, setRange } = useApp.getState();
+  if (since !== undefined || until !== undefined) {
+    const all = (
+      <button type="button" onClick={() => setRange()}>
+        Show all times
+      </button>
+    );
+    return (
+      <Notice title="No entry in this span of time" action={all}>
+        {kfl !== '' && (
+          <>
+            Filter: <code>{kfl}</code>
+          </>
+        )}
+      </Notice>
+    );
+  }
   if (kfl !== '') {
     const title = status?.mode === 'live' ? 'Nothing has matched yet' : 'No entry matches';
     return (

@@ -27,6 +27,7 @@ const status: Status = {
   counters: { received_packets: 1_000 },
   drops: { ring_overrun: 2, queue_full: 40, nothing: 0 },
   progress: null,
+  span: null,
 };
 
 describe('Header', () => {

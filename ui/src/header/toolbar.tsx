@@ -1,19 +1,23 @@
 import { useEffect, useRef, useState } from 'react';
-import { useApp } from '../app-state';
+import { useApp, useFollows } from '../app-state';
 import { formatCount } from '../common/format';
 import { Pause, Play, Sort } from '../common/icons';
+import { VIEWS, type View } from '../common/url';
 import { ProgressLine } from '../entries/state';
 import { type EntryStore, CAPACITY } from '../entries/store';
 import { useStore, useView } from '../entries/use-view';
+import { ExportMenu } from './export';
 
 /** The line above the list: how much there is, and what moves it. */
 export function Toolbar({ store, retry }: { store: EntryStore; retry: () => void }) {
   const status = useApp((state) => state.status);
-  const live = status?.mode === 'live';
+  const live = useFollows();
+  const view = useApp((state) => state.view);
   return (
     <div className="toolbar" role="toolbar" aria-label="List">
-      {live ? <PauseButton store={store} /> : status && <OrderButton />}
-      <Counts store={store} live={live} />
+      <ViewButtons />
+      {view !== 'entries' ? null : live ? <PauseButton store={store} /> : status && <OrderButton />}
+      {view === 'entries' && <Counts store={store} live={live} />}
       <span className="spacer" />
       {status?.progress && !status.progress.finished && <ProgressLine progress={status.progress} />}
       {status?.progress?.error && (
@@ -24,7 +28,24 @@ export function Toolbar({ store, retry }: { store: EntryStore; retry: () => void
           </button>
         </span>
       )}
+      <ExportMenu />
       <ZoneButton />
+    </div>
+  );
+}
+
+const VIEW_LABEL: Record<View, string> = { entries: 'Entries', services: 'Services' };
+
+function ViewButtons() {
+  const view = useApp((state) => state.view);
+  const { setView } = useApp.getState();
+  return (
+    <div className="segmented views" role="group" aria-label="View">
+      {VIEWS.map((name) => (
+        <button type="button" key={name} aria-pressed={view === name} onClick={() => setView(name)}>
+          {VIEW_LABEL[name]}
+        </button>
+      ))}
     </div>
   );
 }

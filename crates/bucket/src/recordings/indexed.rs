@@ -97,6 +97,31 @@ impl Group {
         self.entries.len()
     }
 
+    /// Times of its earliest and latest entry, ns since the epoch, as the files of its first and last hour say; nothing
+    /// where it has none.
+    ///
+    /// # Errors
+    /// Where one of these files can't be read.
+    pub fn span(&self) -> Result<Option<(i64, i64)>, BucketError> {
+        let hours = || self.entries.iter().map(|file| file.name.hour);
+        let (first, last) = (hours().min(), hours().max());
+        let bucket = &self.shared.bucket;
+        let mut span: Option<(i64, i64)> = None;
+        for file in &self.entries {
+            let hour = Some(file.name.hour);
+            if hour != first && hour != last {
+                continue;
+            }
+            let failed = |error| failed(&bucket.place(&file.key), &error);
+            let opened = EntriesFile::open(bucket, &file.key, file.size).map_err(failed)?;
+            let Some((from, to)) = opened.span() else {
+                continue;
+            };
+            span = Some(span.map_or((from, to), |(a, b)| (a.min(from), b.max(to))));
+        }
+        Ok(span)
+    }
+
     /// Shows answers of its index, those of the latest hours first where `latest` says so, else of the earliest. What has
     /// nothing of a span of time (first and last moment, ns) that is `wanted` is passed over: by its hour a file unopened,
     /// by its own span a file of which only the footer is read. `false` where its index does not decide the filter: what

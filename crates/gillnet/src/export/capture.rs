@@ -6,7 +6,6 @@ use super::part::Target;
 use super::select::{Asked, Note, Picked};
 use super::sorter::Sorted;
 use crate::exit;
-use crate::inputs::Pending;
 use gillnet_bucket::StreamSet;
 use gillnet_capture::write::{
     PacketBlock, PcapResolution, PcapWriter, SectionBlock, interface_block, name_blocks,
@@ -93,11 +92,11 @@ impl Notes {
     }
 }
 
-/// Writes what was asked for. Whether it was stopped is for the caller to see.
+/// Writes what was picked. Whether it was stopped is for the caller to see.
 pub fn export(
     asked: &Asked<'_>,
     format: Format,
-    groups: Vec<Pending>,
+    picked: Picked,
     target: &mut Target,
     at: At,
 ) -> anyhow::Result<(Came, At)> {
@@ -108,7 +107,7 @@ pub fn export(
         gone,
         unknown,
         faults,
-    } = asked.pick(groups)?;
+    } = picked;
     let known = at.interfaces.iter();
     let known = known.map(|(name, description, link, snaplen)| Interface {
         name: name.clone(),

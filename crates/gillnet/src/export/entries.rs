@@ -12,7 +12,7 @@ use csv_core::{Terminator, WriteResult};
 use gillnet_bucket::layout::TimeRange;
 use gillnet_bucket::packets::StreamId;
 use gillnet_bucket::{Selection, StreamSet};
-use gillnet_entry::{Entry, Value, json};
+use gillnet_entry::{Bump, Entry, OwnedEntry, Value, json};
 use gillnet_kfl::Filter;
 use gillnet_pipeline::{Consumer, Matched, Want};
 use serde::{Deserialize, Serialize};
@@ -74,6 +74,19 @@ impl Consumer for Emit {
 }
 
 impl Emitting {
+    fn new(asked: &Asked<'_>, rows: Rows, target: Target, at: At) -> Emitting {
+        Emitting {
+            target,
+            rows,
+            redacting: asked.filter.redacts().then(|| asked.filter.clone()),
+            streams: asked.streams.clone(),
+            skip: at.taken,
+            at,
+            stop: asked.stop.clone(),
+            failed: None,
+        }
+    }
+
     fn entry(&mut self, entry: &Entry<'_>) -> bool {
         let id = StreamId {
             number: entry.common.stream,
@@ -205,16 +218,7 @@ pub fn export(
     at: At,
 ) -> (Target, At, Option<anyhow::Error>) {
     let first = at.group;
-    let emitting = Arc::new(Mutex::new(Emitting {
-        target,
-        rows,
-        redacting: asked.filter.redacts().then(|| asked.filter.clone()),
-        streams: asked.streams.clone(),
-        skip: at.taken,
-        at,
-        stop: asked.stop.clone(),
-        failed: None,
-    }));
+    let emitting = Arc::new(Mutex::new(Emitting::new(asked, rows, target, at)));
     let mut failed = None;
     for (number, group) in groups.into_iter().enumerate().skip(first) {
         if asked.stop.is_set() || failed.is_some() {
@@ -237,6 +241,31 @@ pub fn export(
     let nowhere = Target::writer(std::io::sink());
     let target = std::mem::replace(&mut emitting.target, nowhere);
     (target, at, failed)
+}
+
+/// Writes what was asked for of entries that are at hand.
+pub fn of_entries(
+    asked: &Asked<'_>,
+    rows: Rows,
+    entries: &[Arc<OwnedEntry>],
+    target: Target,
+) -> (Target, Came, Option<anyhow::Error>) {
+    let (since, until) = asked.within;
+    let mut emitting = Emitting::new(asked, rows, target, At::default());
+    let mut arena = Bump::new();
+    for owned in entries {
+        let goes_on = owned.with(&arena, |entry| {
+            let began = entry.common.ts;
+            let within = since <= began && (began < until || until == i64::MAX);
+            !within || !asked.filter.matches(entry) || emitting.entry(entry)
+        });
+        arena.reset();
+        if !goes_on || asked.stop.is_set() {
+            break;
+        }
+    }
+    let failed = emitting.failed.map(anyhow::Error::from);
+    (emitting.target, emitting.at.came(), failed)
 }
 
 /// Reads one group.

@@ -113,6 +113,8 @@ pub enum Feed {
         interfaces: Vec<Interface>,
         /// The streams that are wanted, where not all frames are.
         wanted: Option<Arc<StreamSet>>,
+        /// What is missing before the first frames of streams.
+        missing: HashMap<StreamId, Missing>,
     },
 }
 
@@ -136,7 +138,12 @@ impl Feed {
                 (taken.stream, taken.missing) = (source.stream(), source.missing());
                 return Ok(Some(source.turn().unwrap_or(taken.ts)));
             },
-            Feed::Sorted { sorted, wanted, .. } => loop {
+            Feed::Sorted {
+                sorted,
+                wanted,
+                missing,
+                ..
+            } => loop {
                 let Some((ts, record)) = sorted.next()? else {
                     return Ok(None);
                 };
@@ -145,6 +152,7 @@ impl Feed {
                 let is_wanted =
                     |wanted: &Arc<StreamSet>| taken.stream.is_some_and(|id| wanted.contains(id));
                 if wanted.as_ref().is_none_or(is_wanted) {
+                    taken.missing = taken.stream.and_then(|id| missing.remove(&id));
                     return Ok(Some(ts));
                 }
             },

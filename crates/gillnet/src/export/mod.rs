@@ -5,7 +5,9 @@ mod entries;
 mod frames;
 mod har;
 mod part;
+mod ring;
 mod select;
+mod served;
 mod sorter;
 
 use crate::cli::{self, ExportArgs, ExportFormat, Shared};
@@ -21,7 +23,9 @@ use gillnet_bucket::StreamSet;
 use gillnet_bucket::packets::StreamId;
 use gillnet_kfl::Filter;
 use part::Target;
+pub use ring::Running;
 use serde::{Deserialize, Serialize};
+pub use served::{of_live, of_recorded};
 use std::io::IsTerminal as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -42,6 +46,12 @@ impl Stop {
 
     fn set(&self) {
         self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl From<Arc<AtomicBool>> for Stop {
+    fn from(asked: Arc<AtomicBool>) -> Stop {
+        Stop(asked)
     }
 }
 
@@ -83,14 +93,23 @@ impl Came {
     }
 
     fn say(&self, what: &str) {
-        for fault in &self.told {
-            tracing::warn!("{fault}");
+        for note in self.notes() {
+            tracing::warn!("{note}");
         }
+        tracing::info!("{} {what} written", self.written);
+    }
+
+    /// What is not in it, for people.
+    fn notes(&self) -> Vec<String> {
+        let mut notes = self.told.clone();
         if self.faults > self.told.len() as u64 {
-            tracing::warn!("{} more of this kind", self.faults - self.told.len() as u64);
+            notes.push(format!(
+                "{} more of this kind",
+                self.faults - self.told.len() as u64
+            ));
         }
         if !self.unknown.is_empty() {
-            tracing::warn!("not found: {}", self.unknown.join(", "));
+            notes.push(format!("not found: {}", self.unknown.join(", ")));
         }
         for (count, of) in [
             (self.gone, "packets are missing: their objects are gone"),
@@ -105,10 +124,10 @@ impl Came {
             (self.no_http, "entries are none of HTTP and are left out"),
         ] {
             if count > 0 {
-                tracing::warn!("{count} {of}");
+                notes.push(format!("{count} {of}"));
             }
         }
-        tracing::info!("{} {what} written", self.written);
+        notes
     }
 }
 
@@ -120,11 +139,7 @@ pub fn run(shared: &Shared, args: &ExportArgs) -> anyhow::Result<Done> {
     let filter = bounded.map_err(|errors| exit::usage(anyhow::Error::new(errors)))?;
     let format = args.format()?;
     let streams = streams(&args.streams)?;
-    if format.is_capture() && filter.redacts() {
-        return Err(exit::usage(anyhow::anyhow!(
-            "redact() hides values of entries, and packets have them all; export har, jsonl or csv instead"
-        )));
-    }
+    is_allowed(format, &filter)?;
     let to_stdout = args.out.as_os_str() == "-";
     if to_stdout && format.is_capture() && std::io::stdout().is_terminal() {
         return Err(exit::usage(anyhow::anyhow!(
@@ -169,6 +184,16 @@ pub fn run(shared: &Shared, args: &ExportArgs) -> anyhow::Result<Done> {
     inputs.ended(done?)
 }
 
+/// Packets would show what a filter hides.
+fn is_allowed(format: ExportFormat, filter: &Filter) -> anyhow::Result<()> {
+    if format.is_capture() && filter.redacts() {
+        return Err(exit::usage(anyhow::anyhow!(
+            "redact() hides values of entries, and packets have them all; export har, jsonl or csv instead"
+        )));
+    }
+    Ok(())
+}
+
 /// An export that is under way.
 struct Export<'a> {
     config: &'a Config,
@@ -189,67 +214,14 @@ impl Export<'_> {
         mut target: Target,
         noted: Option<serde_json::Value>,
     ) -> anyhow::Result<Done> {
-        let at = |noted: Option<serde_json::Value>| {
-            noted.and_then(|mut noted| Some(noted.get_mut("at")?.take()))
-        };
-        let at = at(noted);
         target.notes(serde_json::json!({"within": self.within, "sources": self.sources}));
         let limit = self.filter.limit();
         if limit.is_some() {
             tracing::warn!("limit() counts what is shown; an export has all of it");
         }
-        let (what, result) = match rows {
-            Some(rows) => {
-                let asked = entries::Asked {
-                    config: self.config,
-                    filter: self.filter,
-                    streams: self.streams,
-                    within: self.within,
-                    stop: self.stop.clone(),
-                };
-                let at: entries::At = at.map_or(Ok(Default::default()), serde_json::from_value)?;
-                let is_har = matches!(rows, Rows::Har);
-                let (back, at, failed) = entries::export(&asked, rows, groups, target, at);
-                target = back;
-                let noted = serde_json::to_value(&at)?;
-                let result = match failed {
-                    None => Ok((at.came(), noted)),
-                    Some(error) => {
-                        // where the target is what failed, it starts over from what was noted before
-                        let _ = target.note(noted);
-                        Err(error)
-                    }
-                };
-                if is_har && result.is_ok() && !self.stop.is_set() && !target.is_empty() {
-                    target.buffer().extend_from_slice(har::TAIL.as_bytes());
-                }
-                ("entries", result)
-            }
-            None => {
-                let from = at.is_some();
-                let at: capture::At = at.map_or(Ok(Default::default()), serde_json::from_value)?;
-                let everything =
-                    self.filter.text().trim().is_empty() && self.filter.outer().is_none();
-                let (kind, named) = match format {
-                    ExportFormat::Pcap => (capture::Format::Pcap, false),
-                    _ => (capture::Format::Pcapng, true),
-                };
-                let asked = select::Asked {
-                    config: self.config,
-                    filter: self.filter,
-                    everything,
-                    streams: self.streams,
-                    within: self.within,
-                    named,
-                    cache: self.cache,
-                    from: if from { at.from() } else { i64::MIN },
-                    stop: self.stop.clone(),
-                };
-                let result = capture::export(&asked, kind, groups, &mut target, at);
-                let result = result.and_then(|(came, at)| Ok((came, serde_json::to_value(at)?)));
-                ("packets", result)
-            }
-        };
+        let stop = self.stop.clone();
+        let at = noted.and_then(|mut noted| Some(noted.get_mut("at")?.take()));
+        let (mut target, what, result) = self.write(format, rows, groups, target, at)?;
         let part = target.part().map(|part| part.display().to_string());
         let goes_on = || {
             if let Some(part) = &part {
@@ -264,7 +236,7 @@ impl Export<'_> {
                 return Err(error);
             }
         };
-        if self.stop.is_set() {
+        if stop.is_set() {
             target.note(at)?;
             goes_on();
             return Ok(Done::Interrupted);
@@ -289,6 +261,85 @@ impl Export<'_> {
         } else {
             Done::Ok
         })
+    }
+
+    /// Writes what was asked for from where it goes on. Gives back the target, what is counted, and what it came to with
+    /// where it would go on.
+    #[allow(clippy::type_complexity)] // three different things, taken apart at once
+    fn write(
+        self,
+        format: ExportFormat,
+        rows: Option<Rows>,
+        groups: Vec<Pending>,
+        mut target: Target,
+        at: Option<serde_json::Value>,
+    ) -> anyhow::Result<(
+        Target,
+        &'static str,
+        anyhow::Result<(Came, serde_json::Value)>,
+    )> {
+        let Some(rows) = rows else {
+            let from = at.is_some();
+            let at: capture::At = at.map_or(Ok(Default::default()), serde_json::from_value)?;
+            let from = if from { at.from() } else { i64::MIN };
+            let (asked, kind) = self.packets(format, from);
+            let result = asked.pick(groups);
+            let result =
+                result.and_then(|picked| capture::export(&asked, kind, picked, &mut target, at));
+            let result = result.and_then(|(came, at)| Ok((came, serde_json::to_value(at)?)));
+            return Ok((target, "packets", result));
+        };
+        let asked = self.entries();
+        let at: entries::At = at.map_or(Ok(Default::default()), serde_json::from_value)?;
+        let is_har = matches!(rows, Rows::Har);
+        let (mut target, at, failed) = entries::export(&asked, rows, groups, target, at);
+        let noted = serde_json::to_value(&at)?;
+        let result = match failed {
+            None => Ok((at.came(), noted)),
+            Some(error) => {
+                // where the target is what failed, it starts over from what was noted before
+                let _ = target.note(noted);
+                Err(error)
+            }
+        };
+        if is_har && result.is_ok() && !asked.stop.is_set() && !target.is_empty() {
+            target.buffer().extend_from_slice(har::TAIL.as_bytes());
+        }
+        Ok((target, "entries", result))
+    }
+}
+
+impl<'a> Export<'a> {
+    /// What entries are asked for.
+    fn entries(self) -> entries::Asked<'a> {
+        entries::Asked {
+            config: self.config,
+            filter: self.filter,
+            streams: self.streams,
+            within: self.within,
+            stop: self.stop,
+        }
+    }
+
+    /// What packets are asked for, none before a turn.
+    fn packets(self, format: ExportFormat, from: i64) -> (select::Asked<'a>, capture::Format) {
+        let everything = self.filter.text().trim().is_empty() && self.filter.outer().is_none();
+        let (kind, named) = match format {
+            ExportFormat::Pcap => (capture::Format::Pcap, false),
+            _ => (capture::Format::Pcapng, true),
+        };
+        let asked = select::Asked {
+            config: self.config,
+            filter: self.filter,
+            everything,
+            streams: self.streams,
+            within: self.within,
+            named,
+            cache: self.cache,
+            from,
+            stop: self.stop,
+        };
+        (asked, kind)
     }
 }
 

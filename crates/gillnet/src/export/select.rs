@@ -18,7 +18,7 @@ use gillnet_capture::{Error, Event, Frame, Interface, Source, SourceStats, Store
 use gillnet_entry::Entry;
 use gillnet_kfl::Filter;
 use gillnet_pipeline::{Consumer, Matched, Want};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
@@ -69,7 +69,7 @@ pub struct Note {
 }
 
 impl Note {
-    fn write(group: usize, stream: StreamId, id: &str, out: &mut Vec<u8>) {
+    pub fn write(group: usize, stream: StreamId, id: &str, out: &mut Vec<u8>) {
         out.extend_from_slice(&(group as u64).to_le_bytes());
         out.extend_from_slice(&stream.number.to_le_bytes());
         out.push(u8::from(stream.udp));
@@ -376,6 +376,7 @@ impl Asked<'_> {
                     sorted,
                     interfaces,
                     wanted,
+                    missing: HashMap::new(),
                 })
             }),
         });

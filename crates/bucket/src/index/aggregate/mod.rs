@@ -7,6 +7,7 @@
 mod answer;
 mod coded;
 mod columnar;
+mod filtered;
 mod group;
 mod key;
 mod measured;
@@ -15,6 +16,7 @@ mod table;
 
 pub use answer::{Answer, Measure, NoMeasure, Row, Sort};
 pub use columnar::Seen;
+pub use filtered::Filtered;
 pub use key::{Key, NoKey, Scalar};
 pub use table::{Exchange, Table, Totals};
 
