@@ -266,7 +266,7 @@ impl Entries {
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.parts.iter().map(|part| part.num_rows() as u64).sum()
+        self.0.parts.iter().map(|part| part.len() as u64).sum()
     }
 
     /// The rows of several files. A column that one of them lacks is null there.

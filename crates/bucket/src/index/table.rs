@@ -138,7 +138,7 @@ impl Part {
         }
     }
 
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         let own = self.columns.iter().find_map(|column| match column {
             Column::Own(values) => Some(values.len()),
             _ => None,
