@@ -45,6 +45,8 @@ const KNOWN_VERSION: u64 = 1;
 /// How much later than its oldest packets the hour of an object may be: a stream that matches late
 /// brings packets from before. Hours up to so much after the range are looked into.
 const LATE_NS: i64 = 3_600_000_000_000;
+/// Objects that may have come while their bucket was listed, packets before streams, at most.
+const MEANWHILE: usize = 16;
 /// The longest file of names that is read, in bytes.
 const MAX_NAMES: u64 = 256 << 20;
 
@@ -403,16 +405,21 @@ impl Found {
     /// Packet objects of which only the files of streams are there. (Entries say less: those of an earlier hour, and those
     /// that came after all packets, have none beside them.)
     fn gone(&self, shared: &Shared) -> Vec<String> {
-        let mut gone = Vec::new();
+        let mut gone: Vec<&ObjectName> = Vec::new();
         for recorded in self.recorded.values() {
             let there: HashSet<_> = recorded.packets.iter().map(|object| &object.name).collect();
-            let lacking = recorded
-                .streams
-                .iter()
-                .filter(|file| !there.contains(&file.name));
-            gone.extend(lacking.map(|file| shared.bucket.place(&file.name.packets_key())));
+            let streams = recorded.streams.iter().map(|file| &file.name);
+            gone.extend(streams.filter(|name| !there.contains(name)));
         }
-        gone
+        if gone.len() <= MEANWHILE {
+            let is_there = |key: String| !matches!(shared.bucket.head(&key), Ok(None));
+            gone.retain(|name| {
+                let mut formats = PacketFormat::ALL.into_iter();
+                !formats.any(|format| is_there(name.packets_key_as(format)))
+            });
+        }
+        let keys = gone.iter().map(|name| name.packets_key());
+        keys.map(|key| shared.bucket.place(&key)).collect()
     }
 
     fn groups(self, shared: &Arc<Shared>) -> Result<Vec<Group>, BucketError> {
