@@ -173,6 +173,7 @@ test.describe('a recording', () => {
     await expect(
       timeline.getByTestId('timeline-bars').locator('[data-kind]').first(),
     ).toBeVisible();
+    await expect(rows(page).first()).toBeVisible();
     const [, all = 0] = await counts(page);
     const total = timeline.getByTestId('timeline-total');
     await expect(total).toHaveText(`${all.toLocaleString('en-US')} entries`);
@@ -234,6 +235,38 @@ test.describe('a recording', () => {
     await expect.poll(async () => (await counts(page))[1]).toBe(Number(count.replaceAll(',', '')));
   });
 
+  test('the map has a line for each connection, which narrows the filter', async ({ page }) => {
+    await page.getByRole('button', { name: 'Map' }).click();
+    const map = page.getByTestId('map');
+    const lines = map.getByRole('button', { name: / requests, / });
+    await map.getByLabel('Group by').selectOption('Address');
+    await expect(lines.first()).toBeVisible();
+    await expect(lines.first()).toContainText('p99');
+    await lines.first().focus();
+    await page.keyboard.press('Enter');
+    await expect.poll(() => new URL(page.url()).searchParams.get('q')).toContain('src.ip == ');
+    await expect(lines).toHaveCount(1);
+    await map.getByLabel('Only with errors').check();
+    await expect(lines.first()).toContainText('errors');
+  });
+
+  test('the top values of a field narrow the filter', async ({ page }) => {
+    await page.getByRole('button', { name: 'Top values' }).click();
+    const top = page.getByTestId('top-values');
+    await top.getByLabel('Field').fill('response.status');
+    await page.keyboard.press('Enter');
+    const failed = top.getByRole('row', { name: /^500 / });
+    await expect(failed).toContainText('%');
+    const count = await failed.getByRole('cell').first().innerText();
+    expect(await axeFaults(page)).toEqual([]);
+    await failed.getByRole('button', { name: 'Add' }).click();
+    await expect.poll(async () => (await counts(page))[1]).toBe(Number(count.replaceAll(',', '')));
+    await rows(page).first().click();
+    await details(page).getByRole('button', { name: 'Filter by request.path' }).first().click();
+    await page.getByRole('button', { name: 'Top values' }).last().click();
+    await expect(top.getByRole('columnheader', { name: 'request.path' })).toBeVisible();
+  });
+
   for (const scheme of ['Light', 'Dark']) {
     test(`has no faults of accessibility: ${scheme}`, async ({ page }) => {
       await page.getByRole('button', { name: `${scheme} colours` }).click();
@@ -242,6 +275,9 @@ test.describe('a recording', () => {
       expect(await axeFaults(page)).toEqual([]);
       await page.getByRole('button', { name: 'Services' }).click();
       await expect(page.getByTestId('services').getByRole('table')).toBeVisible();
+      expect(await axeFaults(page)).toEqual([]);
+      await page.getByRole('button', { name: 'Map' }).click();
+      await expect(page.getByTestId('map').getByRole('group')).toBeVisible();
       expect(await axeFaults(page)).toEqual([]);
       await page.getByRole('button', { name: 'Entries' }).click();
       await rows(page).first().click();

@@ -42,6 +42,8 @@ export interface AppState {
   detected: Lang | null;
   /** A filter that a click made, for the filter line to take and apply. */
   proposal: { text: string } | null;
+  /** The field whose most frequent values are shown; empty while none is chosen. */
+  top: string | null;
   toast: Toast | null;
 
   /** Takes a status; with the first one comes the filter to start with. */
@@ -93,6 +95,7 @@ export const useApp = create<AppState>()((set) => ({
   unreachable: false,
   detected: null,
   proposal: null,
+  top: null,
   toast: null,
 
   learn: (status) => {

@@ -16,6 +16,7 @@ import { HelpDialog } from './header/help';
 import { Toolbar } from './header/toolbar';
 import { pollStatus } from './status';
 import { Timeline } from './timeline/timeline';
+import { TopValues } from './top/top-values';
 
 export function App() {
   const denied = useApp((state) => state.denied);
@@ -69,7 +70,7 @@ function Dashboard() {
               />
             ) : (
               <Suspense fallback={<Notice busy title="Loading…" />}>
-                <Services />
+                {view === 'services' ? <Services /> : <ServiceMap />}
               </Suspense>
             )
           }
@@ -77,6 +78,7 @@ function Dashboard() {
         />
       </main>
       <HelpDialog dialog={help} />
+      <TopValues />
       <Toast />
     </>
   );
@@ -89,6 +91,7 @@ const NOT_THERE = {
 } as const;
 
 const Services = lazy(() => import('./services/services'));
+const ServiceMap = lazy(() => import('./map/map'));
 
 /** Runs the source that fills the list, anew whenever the question changes. */
 function useSource(store: EntryStore) {
@@ -125,7 +128,7 @@ function useGlobalKeys(help: React.RefObject<HTMLDialogElement | null>): void {
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
       if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
-      if (help.current?.open) return;
+      if (document.querySelector('dialog[open]')) return;
       const app = useApp.getState();
       const tab = (step: number) => {
         const next = DETAIL_TABS[DETAIL_TABS.indexOf(app.tab) + step];

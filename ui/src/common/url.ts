@@ -1,8 +1,8 @@
 import type { EntryRef, Lang, Order } from '../api/types';
 
 /** What stands where the list of entries is. */
-export type View = 'entries' | 'services';
-export const VIEWS: readonly View[] = ['entries', 'services'];
+export type View = 'entries' | 'services' | 'map';
+export const VIEWS: readonly View[] = ['entries', 'services', 'map'];
 
 /** What the address says, so that a link shows the same to whoever may open it. */
 export interface Place {

@@ -33,14 +33,29 @@ export function Value({ path, value, children }: ValueProps) {
         title="Filter by this value"
         button={<Plus />}
       >
-        {(close) => <FilterMenu field={field} value={value} close={close} />}
+        {(close) => (
+          <FilterMenu
+            field={field}
+            // a place in a list and a header are no columns
+            column={path.every((part) => typeof part === 'string')}
+            value={value}
+            close={close}
+          />
+        )}
       </Popover>
     </span>
   );
 }
 
-function FilterMenu(props: { field: string; value: Scalar; close: () => void }) {
-  const { field, value, close } = props;
+interface MenuProps {
+  field: string;
+  /** Whether entries can be counted by it. */
+  column: boolean;
+  value: Scalar;
+  close: () => void;
+}
+
+function FilterMenu({ field, column, value, close }: MenuProps) {
   const kfl = useApp((state) => state.kfl);
   const detected = useApp((state) => state.detected);
   const { propose } = useApp.getState();
@@ -68,6 +83,7 @@ function FilterMenu(props: { field: string; value: Scalar; close: () => void }) 
       />
       {foreign && <p className="dim">The filter is written in KFL2; it can be replaced.</p>}
       <MenuItem label="Replace filter" detail={equal} run={run(() => propose(equal))} />
+      {column && <MenuItem label="Top values" run={run(() => useApp.setState({ top: field }))} />}
       <MenuItem label="Copy value" run={run(() => void copy(String(value), 'Value'))} />
     </div>
   );

@@ -28,13 +28,20 @@ export function Toolbar({ store, retry }: { store: EntryStore; retry: () => void
           </button>
         </span>
       )}
+      <button type="button" onClick={() => useApp.setState({ top: '' })}>
+        Top values
+      </button>
       <ExportMenu />
       <ZoneButton />
     </div>
   );
 }
 
-const VIEW_LABEL: Record<View, string> = { entries: 'Entries', services: 'Services' };
+const VIEW_LABEL: Record<View, string> = {
+  entries: 'Entries',
+  services: 'Services',
+  map: 'Map',
+};
 
 function ViewButtons() {
   const view = useApp((state) => state.view);
