@@ -241,6 +241,62 @@ def test_recordings_at_work_are_listed(host, web, gillnet, tmp_path):
     assert ask().returncode == 4
 
 
+def test_record_asks_for_one_recording(host, web, gillnet, tmp_path):
+    """Live, where several rules keep the same entry, and in the bucket that comes of it, with and without its index."""
+    bucket, token = tmp_path / "bucket", "a-token-of-one-s-own-0123456789abcdef"
+    rule = lambda name, kfl: {"name": name, "kfl": kfl, "destination": f"file://{bucket}"}
+    rules = [rule("all", "http"), rule("errors", "http and response.status >= 500"), rule("none", "dst.port == 1")]
+    flights = Recorder(host, gillnet, tmp_path, ["tap", "--local", "-i", "lo", "--filter", "tcp port 8080", "--no-browser"],
+                       {"GILLNET_TOKEN": token}, dataDir=str(tmp_path / "data"), capture={"ring": {"size": "64Mi", "kernel": "16Mi"}},
+                       recording={"rules": rules, "index": True})
+    for i in range(9):
+        host.run("curl", "-s", "-o", "/dev/null", f"{web}/broken" if i % 3 == 0 else f"{web}/1.json")
+
+    def live(kfl):
+        url = f"http://127.0.0.1:8899/api/entries?limit=100&kfl={urllib.parse.quote(kfl)}"
+        return json.loads(host.run("curl", "-sf", "-H", f"Authorization: Bearer {token}", url).stdout)["entries"]
+
+    wait_for("its entries", lambda: len(live("http")) == 9)
+    wanted = (('record("all")', 9), ('record("errors")', 3), ('record("errors") and request.method == "GET"', 3),
+              ('record("errors") && status_code == 200', 0), ('record("none")', 0), ('record("other")', 0))
+    for kfl, n in (*wanted, ('record("all") && !record("errors")', 6), ('record("errors") or record("all")', 9), ('record("")', 0)):
+        assert len(live(kfl)) == n, kfl
+    assert flights.stop() == 0, flights.log.read_text()
+
+    def counted(kfl, *options):
+        done = query(gillnet, kfl, bucket, *options, "--count")
+        assert done.returncode in (0, 3), done.stderr
+        return int(done.stdout)
+
+    def kept():
+        for kfl, n in wanted:
+            assert counted(kfl) == n, kfl
+        # each is still shown once where nobody asks
+        assert counted("http") == 9
+        shown = [json.loads(line)["record"] for line in query(gillnet, 'record("errors")', bucket).stdout.splitlines()]
+        assert shown == ["errors"] * 3
+        refused = query(gillnet, '!record("all")', bucket)
+        assert refused.returncode == 2 and "all, errors" in refused.stderr and 'write record("all")' in refused.stderr, refused
+        out = tmp_path / f"{len(list(tmp_path.glob('*.jsonl')))}.jsonl"
+        exported = run(gillnet, "export", 'record("errors")', bucket, "--out", out)
+        assert exported.returncode == 0 and len(out.read_text().splitlines()) == 3, exported
+
+    kept()
+    # read from its packets
+    whole = tmp_path / "whole"
+    shutil.copytree(bucket, whole)
+    for part in ("entries", "streams"):
+        shutil.rmtree(bucket / part)
+    kept()
+    shutil.rmtree(bucket)
+    whole.rename(bucket)
+    # the others are not opened
+    for path in bucket.rglob("*"):
+        if path.is_file() and "recording=all" in str(path):
+            path.write_bytes(b"x" * path.stat().st_size)
+    assert (counted('record("errors")'), counted('record("errors") and response.content.text == r".*misbehaves.*"')) == (3, 3)
+
+
 def test_what_is_wrong_with_a_lifetime_is_said_at_start(gillnet, tmp_path):
     config = tmp_path / "gillnet.yaml"
     for keys, said in (({"daily": 3}, ["`a`", "daily", "duration: 1h"]),

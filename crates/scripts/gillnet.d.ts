@@ -35,7 +35,7 @@ interface Entry {
   failed: boolean;
   /** `000000017720_pcap-0_entry.json` */
   entryFile: string;
-  /** The recording it is in; empty when live. */
+  /** The recordings it is in, a line each; empty where none is known to keep it. */
   record: string;
   capture: { backend: string; source: string };
   /** Bytes of the stream that are missing from this entry. */

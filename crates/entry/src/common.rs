@@ -107,6 +107,8 @@ pub struct Origin {
     pub run: String,
     /// `af_packet`, `ebpf`, …: Kubeshark's `capture.backend`.
     pub backend: &'static str,
+    /// The recording that is read, where one was asked for.
+    pub recording: String,
     /// Whether the packets are kept: those of a capture or a recording are, live ones leave the ring.
     pub kept: bool,
 }
@@ -191,7 +193,7 @@ pub struct Common<'a> {
     pub passed: bool,
     /// Set by a script's test.
     pub failed: bool,
-    /// The recording it is in; empty when live.
+    /// The recordings it is in, a line each; empty where none is known to keep it.
     pub record: &'a str,
 }
 
@@ -316,8 +318,8 @@ crate::fields! {
         "failed", "", Bool, Entry => |c, _| Value::Bool(c.failed);
         /// Name of the entry's JSON file.
         "entryFile", "", Str, Entry => |c, x| c.entry_file(x), json |c, _, out| c.write_entry_file(out);
-        /// The recording it is in; empty when live.
-        "record", "", Str, Flow => |c, _| Value::Str(c.record);
+        /// The recordings it is in, a line each; empty where none is known to keep it.
+        "record", "", Str, Entry => |c, _| Value::Str(c.record);
         /// Number of its connection, which is its stream's.
         "", "conn_id", Int, Packet => |c, _| Value::Int(size(c.stream));
         /// Number of its flow, which is its stream's.

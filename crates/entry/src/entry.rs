@@ -89,7 +89,7 @@ pub struct OwnedEntry {
     pub record: Box<dyn Record>,
     /// Where it comes from.
     pub origin: Arc<Origin>,
-    /// The recording it is in.
+    /// The recordings it is in, a line each.
     pub recording: Arc<str>,
     /// Number of its stream.
     pub stream: u64,

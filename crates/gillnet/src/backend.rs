@@ -502,7 +502,7 @@ impl Backend for RecordedBackend {
             record: false,
             bodies: false,
         };
-        let groups = self.inputs.readings().map_err(failed)?;
+        let groups = self.inputs.readings_for(&query.filter).map_err(failed)?;
         let new = || Arc::new(Mutex::new(Pager::new(query.clone())));
         let mut pager = new();
         let mut wanted = |span| lock(&pager).wants(span);

@@ -16,6 +16,7 @@ use gillnet_capture::{
     Error, Event, Frame, Interface, NO_POS, Source, SourceStats, Store, expand, open_files,
 };
 use gillnet_entry::Origin;
+use gillnet_kfl::{Filter, Recordings as Asks};
 use gillnet_pipeline::Numbers;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -194,6 +195,13 @@ impl Inputs {
         })
     }
 
+    /// What of the sources a filter can ask for; see [`Pending::asked_by`].
+    pub fn readings_for(&self, filter: &Filter) -> anyhow::Result<Vec<Pending>> {
+        let groups = self.readings()?.into_iter();
+        let asked = groups.map(|group| group.asked_by(filter).transpose());
+        asked.flatten().collect()
+    }
+
     /// The sources, one after the other. Where there are several, one that can't be listed is said, and left out.
     pub fn readings(&self) -> anyhow::Result<Vec<Pending>> {
         let mut groups = Vec::new();
@@ -300,6 +308,38 @@ impl Pending {
         }
     }
 
+    /// What of it a filter can ask for: where it names a recording (`record("name")`), what is of that one.
+    ///
+    /// # Errors
+    /// Where it can't be told, as several rules of a process may have kept the same entry.
+    pub fn asked_by(self, filter: &Filter) -> anyhow::Result<Option<Pending>> {
+        let Pending::Group(group) = self else {
+            return Ok(Some(self));
+        };
+        let name = match filter.recordings() {
+            Asks::Any => return Ok(Some(Pending::Group(group))),
+            _ if group.recordings().is_empty() => return Ok(Some(Pending::Group(group))),
+            Asks::One(name) => name.to_owned(),
+            Asks::Several => {
+                let several = group.recordings();
+                let mut names = several.iter();
+                match (names.next(), names.next()) {
+                    (Some(only), None) => (*only).to_owned(),
+                    _ => {
+                        let names: Vec<&str> = several.into_iter().collect();
+                        return Err(exit::usage(anyhow::anyhow!(
+                            "of a bucket one recording can be asked for at a time, and there are {}; write record(\"{}\") and what else is to hold",
+                            names.join(", "),
+                            names.first().unwrap_or(&"")
+                        )));
+                    }
+                }
+            }
+        };
+        let left = group.of_recording(&name);
+        Ok(left.map(|group| Pending::Group(Box::new(group))))
+    }
+
     /// What it is now, as a text that is another where anything of it changes.
     pub fn state(&self) -> String {
         let files = match self {
@@ -400,7 +440,14 @@ fn recorded(group: Group) -> anyhow::Result<Reading> {
 fn origin_of(group: &Group) -> Arc<Origin> {
     match group.origin() {
         RecordedBy::Recorded { cluster, node, run } => {
-            recorded_by(cluster, node, format!("{run:016x}"))
+            let origin = recorded_by(cluster, node, format!("{run:016x}"));
+            match group.recording() {
+                None => origin,
+                Some(recording) => Arc::new(Origin {
+                    recording: recording.to_owned(),
+                    ..Origin::clone(&origin)
+                }),
+            }
         }
         RecordedBy::Captures { folder } => origin(folder),
     }

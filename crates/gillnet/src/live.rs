@@ -17,7 +17,7 @@ use gillnet_bucket::{Access, Bucket, BucketError, Destination, connect};
 use gillnet_capture::{
     Ahead, LiveConfig, Ring, Source, Store, expand, open_files, open_live, turns,
 };
-use gillnet_entry::{Entry, Origin, OwnedEntry};
+use gillnet_entry::{Common, Entry, Origin, OwnedEntry};
 use gillnet_kfl::Options;
 use gillnet_names::{Names, NamesConfig};
 use gillnet_pipeline::{
@@ -71,6 +71,8 @@ pub struct Session {
     rules: Mutex<Vec<Ruled>>,
     /// Those of them that the plan has: that recorded when it was made, as bits.
     open: Mutex<u128>,
+    /// What the recorder's rules are called, by their bits.
+    names_of_bits: NamesOfBits,
     by_scripts: Mutex<ByScripts>,
     recorder: Arc<Recorder>,
     raw: Option<RawRing>,
@@ -139,6 +141,7 @@ impl Session {
             cluster: identity.cluster.clone(),
             run: String::new(),
             backend: "af_packet",
+            recording: String::new(),
             kept: false,
         });
         let deps = Deps {
@@ -180,6 +183,7 @@ impl Session {
             raw: raw.is_some(),
         };
         let plan = plan(&recorder, &wanted, &speech.env, 1)?;
+        let names_of_bits = Arc::new(Mutex::new(names_of(&recorder)));
         let mut numbers = data.numbers()?;
         let mut shard = Shard::new(ShardConfig {
             origin: Arc::clone(&origin),
@@ -197,6 +201,7 @@ impl Session {
                 Box::new(Keeper {
                     store: live.clone(),
                     batch: Vec::new(),
+                    recordings: Recordings::new(Arc::clone(&names_of_bits)),
                     scripts: scripts.sink(SCRIPTS, Pressure::Drop),
                 }),
             )
@@ -224,6 +229,7 @@ impl Session {
             identity,
             rules: Mutex::new(rules),
             open: Mutex::default(),
+            names_of_bits,
             by_scripts: Mutex::new(by_scripts),
             recorder,
             raw,
@@ -303,6 +309,7 @@ impl Session {
             raw: self.raw.is_some(),
         };
         let plan = plan(&self.recorder, &wanted, &self.speech().env, *generation)?;
+        *lock(&self.names_of_bits) = names_of(&self.recorder);
         self.control.set_plan(Arc::new(plan));
         Ok(())
     }
@@ -671,11 +678,62 @@ impl NameHistory for History {
 struct Keeper {
     store: Option<Arc<LiveStore>>,
     batch: Vec<OwnedEntry>,
+    recordings: Recordings,
     scripts: Sink,
+}
+
+/// What rules are called, by their bits.
+type NamesOfBits = Arc<Mutex<Vec<(u128, String)>>>;
+
+fn names_of(recorder: &Recorder) -> Vec<(u128, String)> {
+    let rules = recorder.rules().into_iter();
+    rules.map(|(id, rule)| (id.bit(), rule.name)).collect()
+}
+
+/// The recordings that entries are in, a line each.
+struct Recordings {
+    names: NamesOfBits,
+    /// Of the entry before.
+    last: (Matched, String),
+}
+
+impl Recordings {
+    fn new(names: NamesOfBits) -> Recordings {
+        let last = (0, String::new());
+        Recordings { names, last }
+    }
+
+    /// Those of an entry that these rules and others match.
+    fn of(&mut self, matched: Matched) -> &str {
+        let rules = matched & !(1 << VIEWER | 1 << SCRIPTS);
+        if rules == 0 {
+            return "";
+        }
+        if self.last.0 != rules {
+            let names = lock(&self.names);
+            let names = names.iter().filter(|(bit, _)| rules & bit != 0);
+            let names: Vec<&str> = names.map(|(_, name)| &**name).collect();
+            self.last = (rules, names.join("\n"));
+        }
+        &self.last.1
+    }
+
+    /// Rules may be others from now on.
+    fn forget(&mut self) {
+        self.last.0 = 0;
+    }
 }
 
 impl Consumer for Keeper {
     fn entry(&mut self, entry: &Entry<'_>, matched: Matched) -> bool {
+        let common = Common {
+            record: self.recordings.of(matched),
+            ..*entry.common
+        };
+        let entry = &Entry {
+            common: &common,
+            ..*entry
+        };
         if self.store.is_some() && matched & 1 << VIEWER != 0 {
             self.batch.push(entry.detach(LiveStore::KEEP));
         }
@@ -687,6 +745,7 @@ impl Consumer for Keeper {
     }
 
     fn flush(&mut self) {
+        self.recordings.forget();
         self.scripts.flush();
         if let Some(store) = &self.store
             && !self.batch.is_empty()

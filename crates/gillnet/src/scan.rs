@@ -99,7 +99,11 @@ impl Scan<'_> {
         inputs: &Inputs,
         consumer: &mut dyn FnMut() -> Box<dyn Consumer>,
     ) -> anyhow::Result<Summary> {
-        self.run_groups(inputs.readings()?, consumer)
+        let groups = match &*self.wants {
+            [only] => inputs.readings_for(&only.filter)?,
+            _ => inputs.readings()?,
+        };
+        self.run_groups(groups, consumer)
     }
 
     /// Reads some groups.

@@ -301,7 +301,7 @@ fn table(
     };
     let mut table = Table::new(Arc::clone(&asked.of));
     let mut rest = Vec::new();
-    for group in inputs.readings()? {
+    for group in inputs.readings_for(&asked.filter)? {
         let index = index.as_ref();
         match index
             .map(|index| index.part(&group, asked, &**goes_on))

@@ -470,6 +470,9 @@ fn equal(not: bool) -> &'static str {
 }
 
 fn called(fun: Fun) -> &'static str {
+    if fun == Fun::Recorded {
+        return "record";
+    }
     FUNCTIONS
         .iter()
         .find(|f| f.fun == fun)

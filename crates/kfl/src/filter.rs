@@ -7,6 +7,7 @@ use crate::gate::Gate;
 use crate::lang::{Lang, Lowered};
 use crate::packets::Packets;
 use crate::predicate::{EntryFacts, Facts, Node, Reading, Reason, test};
+use crate::recordings::{self, Recordings};
 use crate::redact::{self, Redaction};
 use crate::stages::{self, FlowView, ProtocolSet, Tri};
 use gillnet_entry::Entry;
@@ -168,6 +169,17 @@ impl Filter {
                 .outer
                 .as_ref()
                 .is_some_and(|outer| outer.needs_bodies())
+    }
+
+    /// Which recordings it asks for.
+    pub fn recordings(&self) -> Recordings<'_> {
+        let outer = self.outer.as_ref().map(|outer| outer.recordings());
+        match (outer, recordings::asked(&self.own.root)) {
+            (Some(Recordings::Any) | None, own) => own,
+            (Some(outer), Recordings::Any) => outer,
+            (Some(Recordings::One(a)), Recordings::One(b)) if a == b => Recordings::One(a),
+            _ => Recordings::Several,
+        }
     }
 
     /// The text it was compiled from.

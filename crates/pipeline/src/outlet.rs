@@ -211,7 +211,7 @@ impl EntrySink for Emitter<'_> {
                 truncated_before: about.truncated_before,
                 passed: false,
                 failed: false,
-                record: "",
+                record: &outlet.origin.recording,
             };
             let entry = Entry {
                 common: &common,

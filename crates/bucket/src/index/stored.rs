@@ -300,7 +300,7 @@ impl Batch {
             truncated_before: self.int("truncatedBefore", row),
             passed: false,
             failed: false,
-            record: "",
+            record: &origin.recording,
         };
         let record = StoredRecord {
             batch: Arc::clone(self),

@@ -228,6 +228,7 @@ impl Folders<'_> {
             let content = Content::Captures(captures);
             groups.push(Group {
                 origin: Origin::Captures { folder },
+                recording: None,
                 names,
                 content,
                 streams: Vec::new(),

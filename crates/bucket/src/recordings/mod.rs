@@ -16,7 +16,7 @@ mod reader;
 mod selection;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -437,6 +437,7 @@ impl Found {
             );
             groups.push(Group {
                 origin,
+                recording: None,
                 names: Names::Objects(recorded.names.into_iter().map(Object::meta).collect()),
                 content: Content::Objects(objects),
                 streams: recorded.streams,
@@ -457,6 +458,8 @@ impl Found {
 /// What one process recorded, or what lies in one folder.
 pub struct Group {
     origin: Origin,
+    /// The only recording that is left of it, where one was asked for.
+    recording: Option<String>,
     names: Names,
     content: Content,
     /// Files of the index.
@@ -493,6 +496,42 @@ impl Group {
     #[must_use]
     pub fn origin(&self) -> &Origin {
         &self.origin
+    }
+
+    /// The recordings that it has objects of; none where it is of plain captures.
+    #[must_use]
+    pub fn recordings(&self) -> BTreeSet<&str> {
+        let objects = match &self.content {
+            Content::Objects(objects) => &**objects,
+            Content::Captures(_) => &[],
+        };
+        let names = objects.iter().map(|object| &*object.name.recording);
+        names.collect()
+    }
+
+    /// The recording that [`Group::of_recording`] left.
+    #[must_use]
+    pub fn recording(&self) -> Option<&str> {
+        self.recording.as_deref()
+    }
+
+    /// What it has of one recording; `None` where that is nothing.
+    #[must_use]
+    pub fn of_recording(mut self, recording: &str) -> Option<Group> {
+        let is_it = |object: &Object| object.name.recording == recording;
+        let Content::Objects(objects) = &mut self.content else {
+            return None;
+        };
+        for other in objects.iter().filter(|object| !is_it(object)) {
+            Progress::add(&self.shared.progress.objects_done, 1);
+            Progress::add(&self.shared.progress.bytes_done, other.size);
+        }
+        objects.retain(is_it);
+        let is_empty = objects.is_empty();
+        self.streams.retain(is_it);
+        self.entries.retain(is_it);
+        self.recording = Some(recording.to_owned());
+        (!is_empty).then_some(self)
     }
 
     /// The files that say what its addresses meant, in Kubeshark's format, each with its name.
@@ -532,6 +571,7 @@ impl Group {
         };
         Some(Group {
             origin: self.origin.clone(),
+            recording: self.recording.clone(),
             names: Names::Objects(names.clone()),
             content: Content::Objects(objects.clone()),
             streams: self.streams.clone(),

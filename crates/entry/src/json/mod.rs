@@ -72,6 +72,7 @@ impl Shared {
             cluster,
             run,
             backend,
+            recording: _,
             kept,
         } = &self.origin;
         let o = c.origin;

@@ -163,7 +163,7 @@ pub fn run(shared: &Shared, args: &ExportArgs) -> anyhow::Result<Done> {
         None => args.time.within()?,
     };
     let inputs = Inputs::open(&args.sources, &args.access, &config, within)?;
-    let groups = inputs.readings()?;
+    let groups = inputs.readings_for(&filter)?;
     let sources: Vec<String> = groups.iter().map(Pending::state).collect();
     let noted = noted.filter(|noted| noted.get("sources") == Some(&serde_json::json!(sources)));
     if noted.is_none() && !target.is_empty() {

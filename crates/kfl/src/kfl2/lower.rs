@@ -790,9 +790,12 @@ pub(crate) fn called(name: &str, method: bool) -> String {
 /// Whether the entry is in a recording.
 pub(crate) fn record_is(name: &str) -> Node {
     match COMMON.json("record") {
-        Some(field) => Node::Str(
-            Box::new(Node::Load(Load::Common(field, gillnet_entry::Kind::Str))),
-            name.into(),
+        Some(field) => Node::Call(
+            Fun::Recorded,
+            Box::new([
+                Node::Load(Load::Common(field, gillnet_entry::Kind::Str)),
+                Node::Const(Const::Str(name.into())),
+            ]),
         ),
         None => Node::Const(Const::Bool(false)),
     }

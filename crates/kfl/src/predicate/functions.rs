@@ -22,6 +22,8 @@ pub(crate) enum Fun {
     Time,
     Duration,
     TypeOf,
+    /// Whether a name is among those that stand on a line each.
+    Recorded,
     Get(Calendar),
 }
 
@@ -63,6 +65,9 @@ pub(crate) fn apply<'v>(fun: Fun, args: &[Val<'v>], ctx: &Ctx<'v>) -> Result<Val
         (Fun::Bytes, [Val::Str(v)]) => Ok(Val::Bytes(v.as_bytes())),
         (Fun::Time, [value]) => to_time(*value),
         (Fun::Duration, [value]) => to_duration(*value),
+        (Fun::Recorded, [Val::Str(names), Val::Str(name)]) => {
+            Ok(Val::Bool(names.split('\n').any(|one| one == *name)))
+        }
         (Fun::TypeOf, [value]) => Ok(Val::Type(value.type_name())),
         (Fun::Get(part), [Val::Time(v)]) => calendar(part, *v, "Z"),
         (Fun::Get(part), [Val::Time(v), Val::Str(zone)]) => calendar(part, *v, zone),
