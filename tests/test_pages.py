@@ -1,6 +1,9 @@
 """Pages of a recording of many objects: the newest come first, and no more than what they need is read."""
 
 import json
+import os
+import pathlib
+import re
 import struct
 
 from conftest import query
@@ -31,19 +34,24 @@ def exchange(port, path):
     ]
 
 
-def test_a_page_reads_what_it_needs(host, gillnet, tmp_path):
-    capture, bucket = tmp_path / "days.pcap", tmp_path / "bucket"
+def recorded(host, gillnet, folder, hours, each):
+    """A bucket of an object an hour, and the paths of its entries."""
+    capture, bucket = folder / "days.pcap", folder / "bucket"
     with open(capture, "wb") as out:
         out.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1))
-        for hour in range(HOURS):
-            for k in range(EACH):
-                for at, data in enumerate(exchange(20_000 + hour * EACH + k, f"/{hour}/{k}")):
+        for hour in range(hours):
+            for k in range(each):
+                for at, data in enumerate(exchange(20_000 + hour * each + k, f"/{hour}/{k}")):
                     out.write(struct.pack("<IIII", START + hour * 3600 + k * 60, at * 1000, len(data), len(data)) + data)
-    made = host.run(gillnet, "index", capture, "--to", f"file://{bucket}", "--data-dir", tmp_path / "job", check=False)
+    made = host.run(gillnet, "index", capture, "--to", f"file://{bucket}", "--data-dir", folder / "job", check=False)
     assert made.returncode == 0, made.stderr
+    return bucket, [f"/{hour}/{k}" for hour in range(hours) for k in range(each)]
+
+
+def test_a_page_reads_what_it_needs(host, gillnet, tmp_path):
+    bucket, expected = recorded(host, gillnet, tmp_path, HOURS, EACH)
     files = sorted((bucket / "entries").rglob("*.parquet"))
     assert len(files) >= HOURS
-    expected = [f"/{hour}/{k}" for hour in range(HOURS) for k in range(EACH)]
     assert query(gillnet, "http", bucket, "--count", host=host).stdout.strip() == str(len(expected))
     rows = query(gillnet, "http", bucket, "-o", "jsonl", "--columns", "path", host=host).stdout.splitlines()
     assert [json.loads(row)["path"] for row in rows] == expected
@@ -68,3 +76,67 @@ def test_a_page_reads_what_it_needs(host, gillnet, tmp_path):
         file.write_bytes(b"nothing")
     first = json.loads(tap.get("/api/entries?kfl=http&limit=50"))
     assert [row["summary"] for row in first["entries"]] == expected[::-1][:50]
+
+
+def copy_as(bucket, node, run):
+    """Gives a bucket of one process the same objects once more, as another node's."""
+    first = next((bucket / "entries").rglob("*.parquet")).stem.rsplit("_", 1)[0]
+    for folder, _, files in list(os.walk(bucket)):
+        for file in files:
+            path = pathlib.Path(folder, file)
+            other = pathlib.Path(str(path).replace(f"/{first}_", f"/{node}_{run:016x}_"))
+            if other != path:
+                other.parent.mkdir(exist_ok=True)
+                os.link(path, other)
+
+
+def test_ten_thousand_objects(host, gillnet, tmp_path):
+    hours, each, nodes = 500, 4, 20
+    bucket, expected = recorded(host, gillnet, tmp_path, hours, each)
+    for node in range(1, nodes):
+        copy_as(bucket, f"node-{node}", node)
+    assert len(list((bucket / "packets").rglob("*.pcapng.gz"))) == hours * nodes
+
+    size = max(file.stat().st_size for file in (bucket / "entries").rglob("*.parquet"))
+
+    def asked(*arguments, head=""):
+        """The paths that a query prints, and the bytes and requests that it takes."""
+        command = [gillnet, "-v", "query", "http", f"file://{bucket}", "-o", "jsonl", "--columns", "path", *arguments]
+        done = host.run("sh", "-c", " ".join(f"'{part}'" for part in command) + head)
+        read = re.search(r"read (\d+) of \d+ bytes .* of (\d+) objects in (\d+) requests", done.stderr)
+        assert int(read[2]) > 4 * hours * nodes, done.stderr
+        return [json.loads(row)["path"] for row in done.stdout.splitlines()], int(read[1]), int(read[3])
+
+    # ten entries are in three files
+    paths, read, requests = asked("--limit", "10")
+    assert paths == expected[:10]
+    assert read <= 4 * size and requests <= 8, (read, requests)
+    # who reads no further keeps the rest from being opened; how far it comes until it sees that is not known
+    paths, read, requests = asked(head=" | head -n 10")
+    assert paths == expected[:10]
+    assert requests <= hours, (read, requests)
+
+    tap = Tap(host, gillnet, tmp_path, "--pcap", f"file://{bucket}")
+    process = pathlib.Path(f"/proc/{host.processes[-1].pid}/io")
+
+    def page(cursor):
+        """A page, where the next begins, and the bytes that it takes."""
+        read = lambda: int(re.search(r"rchar: (\d+)", process.read_text())[1])
+        before = read()
+        found = json.loads(tap.get(f"/api/entries?kfl=http&limit=50{cursor and '&cursor=' + cursor}"))
+        return [row["summary"] for row in found["entries"]], found["next"], read() - before
+
+    # of 10,000 files the newest of each node, and few more
+    newest = [path for path in expected[::-1] for _ in range(nodes)]
+    cursor = ""
+    for at in (0, 50, 100):
+        paths, cursor, read = page(cursor)
+        assert paths == newest[at:at + 50]
+        assert nodes * size / 2 < read <= 5 * nodes * size, read / size
+    # the others may be anything
+    for file in (bucket / "entries").rglob("*.parquet"):
+        if int(file.stem.rsplit("_", 1)[1]) <= hours - 20:
+            file.unlink()
+            file.write_bytes(b"nothing")
+    paths, _, _ = page("")
+    assert paths == newest[:50]

@@ -5,6 +5,7 @@ import json
 import shutil
 import struct
 
+import duckdb
 import pytest
 
 from conftest import objects, query
@@ -104,6 +105,23 @@ def test_packets_are_read_where_an_index_is_of_a_later_version(bucket, gillnet, 
         assert "version 2" in [finding["what"] for finding in findings if finding["key"] == str(file.relative_to(bucket))][0], findings
     # what names one of them can't be compared with it
     assert all("version 2" in finding["what"] or "can't be read" in finding["what"] for finding in findings), findings
+
+
+def test_packets_are_read_from_where_an_index_says_less(bucket, gillnet):
+    """What an earlier version recorded has no columns for newer fields."""
+    file = sorted((bucket / "entries").rglob("*.parquet"))[2]
+    less = file.with_name("less")
+    duckdb.sql(f"""COPY (SELECT * EXCLUDE ("http.request.path") FROM read_parquet('{file}', hive_partitioning = false))
+                   TO '{less}' (FORMAT parquet, COMPRESSION zstd, KV_METADATA {{"gillnet.version": '1'}})""")
+    less.rename(file)
+    kfl = 'http and request.path != "/3" and request.path != "/17"'
+    expected = [path for path in ALL if path not in ("/3", "/17")]
+    for limit in (*range(8, 12), 100):
+        asked = query(gillnet, kfl, bucket, "--columns", "path", "-o", "jsonl", "--limit", limit, "-v")
+        assert [json.loads(line)["path"] for line in asked.stdout.splitlines()] == expected[:limit], asked.stderr
+        # nine are in the hours before that file
+        assert ("left streams to be read" in asked.stderr) == (limit > 9), asked.stderr
+    assert query(gillnet, kfl, bucket, "--count").stdout.strip() == str(len(expected))
 
 
 def test_a_source_that_can_not_be_read_among_others(bucket, gillnet, tmp_path):

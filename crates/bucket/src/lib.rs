@@ -36,8 +36,8 @@ pub use credentials::{Credentials, Environment, Key, Secret};
 pub use destination::{AzurePlace, Destination, DestinationError, S3Place};
 pub use error::{BucketError, ErrorKind, PutError};
 pub use recordings::{
-    Group, GroupIndex, Notes, Origin, Overview, Progress, RecordedSource, Recordings, Selected,
-    Selection, StreamSet, overview,
+    Answered, Group, GroupIndex, Notes, Origin, Overview, Progress, RecordedSource, Recordings,
+    Selected, Selection, StreamSet, overview,
 };
 pub use store::{Body, Bucket, ObjectMeta};
 

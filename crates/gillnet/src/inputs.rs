@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::exit::{self, Done};
 use crate::lock::lock;
 use gillnet_api::StreamKey;
-use gillnet_bucket::layout::{TimeRange, recorder, unescape};
+use gillnet_bucket::layout::{Hour, TimeRange, recorder, unescape};
 use gillnet_bucket::packets::StreamId;
 use gillnet_bucket::{
     Access as BucketAccess, Bucket, BucketError, Credentials, Destination, Group, GroupIndex,
@@ -383,12 +383,16 @@ impl Pending {
         }
     }
 
-    /// Its index, where it has one, and where its entries come from.
-    pub fn index(&self) -> Result<Option<(GroupIndex, Arc<Origin>)>, BucketError> {
-        match self {
-            Pending::Files(_) => Ok(None),
-            Pending::Group(group) => Ok(group.index()?.map(|index| (index, origin_of(group)))),
-        }
+    /// Its index, of an hour and those that follow or of all, where it has one, and where its entries come from.
+    pub fn index(
+        &self,
+        since: Option<Hour>,
+    ) -> Result<Option<(GroupIndex, Arc<Origin>)>, BucketError> {
+        let Pending::Group(group) = self else {
+            return Ok(None);
+        };
+        let index = group.index_since(since)?;
+        Ok(index.map(|index| (index, origin_of(group))))
     }
 }
 

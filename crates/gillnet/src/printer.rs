@@ -157,7 +157,12 @@ impl Printer {
         }
         let out = self.output.buffer();
         self.shape.write(entry, self.redacting.as_ref(), out);
-        self.output.spill() && self.found < self.limit
+        // the first are there at once, for who looks at no more than these
+        let written = match self.found.is_power_of_two() {
+            true => self.output.flush(),
+            false => self.output.spill(),
+        };
+        written && self.found < self.limit
     }
 
     /// Prints what is left, and the number where entries are counted; gives the number.

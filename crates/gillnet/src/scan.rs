@@ -6,7 +6,8 @@ use crate::exit;
 use crate::inputs::{Inputs, Pending, Reading};
 use gillnet_api::StreamKey;
 use gillnet_bucket::index::{Cost, KnownProtocol, Question, is_within, on_rows};
-use gillnet_bucket::{Group, StreamSet};
+use gillnet_bucket::layout::Hour;
+use gillnet_bucket::{Answered, Group, StreamSet};
 use gillnet_capture::{Error, Event, Interface, Ring, Source, SourceStats, Store};
 use gillnet_entry::{Entry, Origin};
 use gillnet_kfl::rows::{self, RowFilter};
@@ -118,6 +119,7 @@ impl Scan<'_> {
         let plan = Arc::new(Plan::new(wants, 1));
         let named = cli::names(self.config, false);
         for mut group in groups {
+            let (mut since, until) = self.within;
             if let (Some(among), Some(recorder)) = (self.among, group.recorder())
                 && !among.contains(&recorder)
             {
@@ -132,7 +134,7 @@ impl Scan<'_> {
                 match indexed.read(group, &mut *consumer(), &mut summary) {
                     Asked::Answered => continue,
                     Asked::Ended => break,
-                    Asked::Read(rest) => group = rest,
+                    Asked::Read(rest, from) => (group, since) = (rest, since.max(from)),
                 }
             }
             let reading = match group.read() {
@@ -145,7 +147,7 @@ impl Scan<'_> {
             let names = Arc::new(Names::new(named.clone()).map_err(exit::usage)?);
             let within = Within {
                 inner: consumer(),
-                span: self.within,
+                span: (since, until),
             };
             let tap = self.tap.as_mut().map(|make| make());
             if !self.read(reading, &plan, names, Box::new(within), tap, &mut summary)? {
@@ -175,15 +177,16 @@ impl Scan<'_> {
         for (group, origin) in groups {
             let question = indexed.question(&origin);
             let asked = group.ask_by_time(&question, latest, wanted, &mut |found| {
-                consumer.entry(found.entry, 1);
+                consumer.entry(found.entry, 1)
             });
             match asked {
-                Ok(true) => {}
-                Ok(false) => return Ok(false),
-                Err(error) => {
-                    tracing::warn!("{error}; all is read instead");
-                    return Ok(false);
-                }
+                Some(Answered {
+                    cost,
+                    rest: None,
+                    failure: None,
+                }) => told(cost),
+                // what is wrong is said by who reads all
+                _ => return Ok(false),
             }
         }
         Ok(true)
@@ -321,8 +324,8 @@ enum Asked {
     Answered,
     /// Nothing more is to be read.
     Ended,
-    /// These packets have the answers.
-    Read(Pending),
+    /// These packets have the answers that began at a moment (ns) or later; those before were given.
+    Read(Pending, i64),
 }
 
 impl Indexed {
@@ -367,58 +370,68 @@ impl Indexed {
         }
     }
 
-    /// Answers from the index of a group where that is enough; else it says which of its streams may have an answer, and
-    /// only their packets are left to read.
+    /// Answers from the index of a group as far as that is enough, hour by hour, the earliest first. From where it is not,
+    /// it says which of its streams may have an answer, and only their packets are left to read.
     fn read(&self, group: Pending, consumer: &mut dyn Consumer, summary: &mut Summary) -> Asked {
-        let index = group.index().unwrap_or_else(|error| {
+        let (mut since, mut shown) = (None, 0);
+        if self.needs != Needs::Packets
+            && let Some((of_process, origin)) = group.indexed()
+        {
+            let mut goes_on = true;
+            let question = self.question(&origin);
+            let asked = of_process.ask_by_time(&question, false, &mut |_| true, &mut |found| {
+                shown += 1;
+                goes_on = consumer.entry(found.entry, 1);
+                goes_on
+            });
+            if let Some(answered) = asked {
+                told(answered.cost);
+                if let Some(error) = answered.failure {
+                    tracing::warn!("{error}");
+                    summary.faults.push(error.to_string());
+                }
+                since = answered.rest;
+                if !goes_on || since.is_none() {
+                    summary.counters.entries += shown;
+                    return match goes_on {
+                        true => Asked::Answered,
+                        false => Asked::Ended,
+                    };
+                }
+            }
+        }
+        let from = since.map_or(i64::MIN, Hour::start);
+        let index = group.index(since).unwrap_or_else(|error| {
             tracing::warn!("{error}; the packets are read instead");
             None
         });
         let Some((index, origin)) = index else {
-            return Asked::Read(group);
+            return Asked::Read(group, from);
         };
-        let mut question = self.question(&origin);
-        if self.needs == Needs::Packets || !index.decides(&question) {
-            question.shown = false;
-            let mut streams = StreamSet::default();
-            let asked = index.ask(&question, &mut |found| {
-                streams.insert(found.stream);
-                true
-            });
-            return match asked {
-                Ok(cost) => {
-                    told(cost);
-                    let asked = streams.len();
-                    tracing::debug!(streams = asked, "an index left streams to be read");
-                    let (group, missing) = group.only_those(streams);
-                    summary.faults.extend(missing);
-                    match group {
-                        Some(group) => Asked::Read(group),
-                        None => Asked::Answered,
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!("{error}; the packets are read instead");
-                    Asked::Read(group)
-                }
-            };
-        }
-        let mut goes_on = true;
+        let question = Question {
+            shown: false,
+            ..self.question(&origin)
+        };
+        let mut streams = StreamSet::default();
         let asked = index.ask(&question, &mut |found| {
-            summary.counters.entries += 1;
-            goes_on = consumer.entry(found.entry, 1);
-            goes_on
+            streams.insert(found.stream);
+            true
         });
         match asked {
-            Ok(cost) => told(cost),
-            Err(error) => {
-                tracing::warn!("{error}");
-                summary.faults.push(error.to_string());
+            Ok(cost) => {
+                told(cost);
+                // else all are counted as their packets are read
+                summary.counters.entries += shown;
+                let asked = streams.len();
+                tracing::debug!(streams = asked, "an index left streams to be read");
+                let (group, missing) = group.only_those(streams);
+                summary.faults.extend(missing);
+                group.map_or(Asked::Answered, |group| Asked::Read(group, from))
             }
-        }
-        match goes_on {
-            true => Asked::Answered,
-            false => Asked::Ended,
+            Err(error) => {
+                tracing::warn!("{error}; the packets are read instead");
+                Asked::Read(group, from)
+            }
         }
     }
 }

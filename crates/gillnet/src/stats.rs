@@ -249,7 +249,7 @@ impl OfIndex {
         asked: &Asked,
         goes_on: &(dyn Fn() -> bool + Sync),
     ) -> anyhow::Result<Option<Table>> {
-        let index = group.index().unwrap_or_else(|error| {
+        let index = group.index(None).unwrap_or_else(|error| {
             tracing::warn!("{error}; the packets are read instead");
             None
         });

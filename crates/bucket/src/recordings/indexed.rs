@@ -1,12 +1,13 @@
 //! A group's index: its entries without their packets.
 
 use std::collections::HashSet;
+use std::convert::Infallible;
 use std::sync::Arc;
 
-use super::in_order::in_order;
+use super::in_order::{in_order, threads};
 use super::{Content, Group, Object, Progress};
 use crate::index::{Cost, EntriesFile, Error, Found, Question};
-use crate::layout::ObjectName;
+use crate::layout::{Hour, ObjectName};
 use crate::packets::StreamId;
 use crate::{BucketError, ErrorKind};
 
@@ -43,51 +44,80 @@ impl Group {
     /// # Errors
     /// Where a file of the index can't be read; the packets may be all the same.
     pub fn index(&self) -> Result<Option<GroupIndex>, BucketError> {
+        self.index_since(None)
+    }
+
+    /// The same of an hour and those that follow.
+    ///
+    /// # Errors
+    /// As [`Group::index`].
+    pub fn index_since(&self, hour: Option<Hour>) -> Result<Option<GroupIndex>, BucketError> {
         let Content::Objects(objects) = &self.content else {
             return Ok(None);
         };
         if !self.is_indexed() {
             return Ok(None);
         }
-        let bucket = &self.shared.bucket;
-        let threads = super::in_order::threads(bucket.as_ref());
+        let mut entries = self.by_time();
+        entries.retain(|file| hour.is_none_or(|hour| file.name.hour >= hour));
+        let threads = threads(self.shared.bucket.as_ref());
         let mut files = Vec::new();
-        let mut entries: Vec<_> = self.entries.iter().collect();
-        entries.sort_by_key(|file| (file.name.hour, file.name.seq));
-        let open = |at: usize| {
-            let Object { key, size, .. } = entries[at];
-            let place = bucket.place(key);
-            let opened = EntriesFile::open(bucket, key, *size);
-            let opened = opened.map_err(|error| failed(&place, &error));
-            Ok::<_, BucketError>(opened.map(|opened| (place, opened)))
-        };
         let (mut unread, mut first) = (0_u64, None);
-        in_order(entries.len(), threads, open, |file| match file {
+        self.open(&entries, threads, |file| match file {
             Ok(file) => files.push(file),
             Err(error) => {
                 unread += 1;
                 first.get_or_insert(error);
             }
-        })?;
+        });
         if let Some(mut error) = first {
             if unread > 1 {
                 error.message += &format!(" (and {} more of its files)", unread - 1);
             }
             return Err(error);
         }
-        let first = entries.first().map(|file| &file.name.recording);
         Ok(Some(GroupIndex {
             files,
             names: entries.iter().map(|file| file.name.clone()).collect(),
             threads,
-            repeats: entries
-                .iter()
-                .any(|file| Some(&file.name.recording) != first),
+            repeats: repeats(&entries),
             progress: Arc::clone(&self.shared.progress),
             objects: objects.len() as u64,
             bytes: objects.iter().map(|object| object.size).sum(),
         }))
     }
+
+    /// The files of its index in the order of their hours.
+    fn by_time(&self) -> Vec<&Object> {
+        let mut files: Vec<_> = self.entries.iter().collect();
+        files.sort_by_key(|file| (file.name.hour, file.name.seq));
+        files
+    }
+
+    /// Opens files side by side, and gives each in its turn with what errors call it.
+    fn open(
+        &self,
+        files: &[&Object],
+        threads: usize,
+        mut each: impl FnMut(Result<(String, EntriesFile), BucketError>) + Send,
+    ) {
+        let bucket = &self.shared.bucket;
+        let open = |at: usize| {
+            let Object { key, size, .. } = files[at];
+            let place = bucket.place(key);
+            let opened = EntriesFile::open(bucket, key, *size);
+            let opened = opened.map_err(|error| failed(&place, &error));
+            Ok::<_, Infallible>(opened.map(|opened| (place, opened)))
+        };
+        let Ok(()) = in_order(files.len(), threads, open, &mut each);
+    }
+}
+
+/// Whether several rules recorded, of whose files each may have the same entry.
+fn repeats(files: &[&Object]) -> bool {
+    let mut rules = files.iter().map(|file| &file.name.recording);
+    let first = rules.next();
+    rules.any(|rule| Some(rule) != first)
 }
 
 impl Group {
@@ -122,54 +152,116 @@ impl Group {
         Ok(span)
     }
 
-    /// Shows answers of its index, those of the latest hours first where `latest` says so, else of the earliest. What has
-    /// nothing of a span of time (first and last moment, ns) that is `wanted` is passed over: by its hour a file unopened,
-    /// by its own span a file of which only the footer is read. `false` where its index does not decide the filter: what
-    /// was shown by then may not be all.
-    ///
-    /// # Errors
-    /// Where a file of the index can't be read; the packets may be all the same.
+    /// Shows answers of its index, those of the latest hours first where `latest` says so, else of the earliest, until
+    /// `each` says that no more are wanted. What has nothing of a span of time (first and last moment, ns) that is `wanted`
+    /// is passed over: by its hour a file unopened, by its own span a file of which only the footer is read. Files are
+    /// opened when their turn comes: one, then twice as many each time, so that they are at most about twice as many as an
+    /// answer needs. `None` where not all of its packets have an index, or an index can't say all that the filter asks for.
     pub fn ask_by_time(
         &self,
         question: &Question<'_>,
         latest: bool,
         wanted: &mut dyn FnMut((i64, i64)) -> bool,
-        each: &mut dyn FnMut(&Found<'_>),
-    ) -> Result<bool, BucketError> {
+        each: &mut dyn FnMut(&Found<'_>) -> bool,
+    ) -> Option<Answered> {
         if !self.is_indexed() || !question.filter.is_whole() {
-            return Ok(false);
+            return None;
         }
-        let mut files: Vec<_> = self.entries.iter().collect();
-        files.sort_by_key(|file| (file.name.hour, file.name.seq));
+        let mut files = self.by_time();
         if latest {
             files.reverse();
         }
-        let bucket = &self.shared.bucket;
-        let first = files.first().map(|file| &file.name.recording);
-        let repeats = files.iter().any(|file| Some(&file.name.recording) != first);
-        let mut seen: HashSet<(StreamId, u32)> = HashSet::new();
-        for file in files {
-            let hour = file.name.hour;
-            if !wanted((hour.start(), hour.end().saturating_sub(1))) {
-                continue;
+        let of_hour = |file: &&Object, next: &&Object| file.name.hour == next.name.hour;
+        let mut hours = files.chunk_by(of_hour);
+        let repeats = repeats(&files);
+        let mut answered = Answered::default();
+        let threads = threads(self.shared.bucket.as_ref());
+        let mut ahead = 1;
+        loop {
+            let mut turn: Vec<&Object> = Vec::new();
+            while turn.len() < ahead
+                && let Some(hour) = hours.next()
+            {
+                if hour.first().is_some_and(|file| wanted(whole_hour(file))) {
+                    turn.extend(hour);
+                }
             }
-            let failed = |error| failed(&bucket.place(&file.key), &error);
-            let opened = EntriesFile::open(bucket, &file.key, file.size).map_err(failed)?;
-            if !opened.decides(question) {
-                return Ok(false);
+            if turn.is_empty() {
+                return Some(answered);
             }
-            if opened.span().is_some_and(&mut *wanted) {
-                let asked = opened.ask(question, &mut |found| {
-                    // an entry that several rules keep is in a file of each
-                    if !repeats || seen.insert((found.stream, found.index)) {
-                        each(found);
+            ahead = (2 * ahead).min(AHEAD);
+            let mut opened = Vec::new();
+            self.open(&turn, threads, |file| opened.push(file));
+            let mut opened = opened.into_iter();
+            for files in turn.chunk_by(of_hour) {
+                let Some(first) = files.first() else {
+                    continue;
+                };
+                let opened: Vec<_> = opened.by_ref().take(files.len()).collect();
+                if !wanted(whole_hour(first)) {
+                    continue;
+                }
+                let opened = opened.into_iter().map(|file| file.ok());
+                let deciding = opened.map(|file| file.filter(|(_, file)| file.decides(question)));
+                let Some(hour) = deciding.collect::<Option<Vec<_>>>() else {
+                    answered.rest = Some(first.name.hour);
+                    return Some(answered);
+                };
+                // an entry that several rules keep is in the same hour of each
+                let mut seen: HashSet<(StreamId, u32)> = HashSet::new();
+                let mut goes_on = true;
+                for (place, file) in hour {
+                    if !file.span().is_some_and(&mut *wanted) {
+                        continue;
                     }
-                    true
-                });
-                asked.map_err(failed)?;
+                    let asked = file.ask(question, &mut |found| {
+                        if !repeats || seen.insert((found.stream, found.index)) {
+                            goes_on = each(found);
+                        }
+                        goes_on
+                    });
+                    answered.add(asked.map_err(|error| failed(&place, &error)));
+                    if !goes_on {
+                        return Some(answered);
+                    }
+                }
             }
         }
-        Ok(true)
+    }
+}
+
+/// Files that are opened at a time, about.
+const AHEAD: usize = 64;
+
+/// The first and the last moment of a file's hour, ns.
+fn whole_hour(file: &Object) -> (i64, i64) {
+    let hour = file.name.hour;
+    (hour.start(), hour.end().saturating_sub(1))
+}
+
+/// What came of asking an index hour by hour.
+#[derive(Debug, Default)]
+pub struct Answered {
+    /// What it took.
+    pub cost: Cost,
+    /// Of this hour, and of all behind it in the order that was asked for, nothing was shown: a file of it can't be
+    /// opened, or has not all that the filter asks for.
+    pub rest: Option<Hour>,
+    /// The first file that can't be read to its end; what is in the others was shown all the same.
+    pub failure: Option<BucketError>,
+}
+
+impl Answered {
+    fn add(&mut self, asked: Result<Cost, BucketError>) {
+        match asked {
+            Ok(cost) => {
+                self.cost.bytes += cost.bytes;
+                self.cost.rows += cost.rows;
+            }
+            Err(error) => {
+                self.failure.get_or_insert(error);
+            }
+        }
     }
 }
 
@@ -194,9 +286,8 @@ impl GroupIndex {
         each: &mut dyn FnMut(&Found<'_>) -> bool,
     ) -> Result<Cost, BucketError> {
         let mut seen: HashSet<(StreamId, u32)> = HashSet::new();
-        let mut cost = Cost::default();
+        let mut answered = Answered::default();
         let mut goes_on = true;
-        let mut failure = None;
         for (place, file) in &self.files {
             let asked = file.ask(question, &mut |found| {
                 if !self.repeats || seen.insert((found.stream, found.index)) {
@@ -204,21 +295,13 @@ impl GroupIndex {
                 }
                 goes_on
             });
-            match asked {
-                Ok(of_file) => {
-                    cost.bytes += of_file.bytes;
-                    cost.rows += of_file.rows;
-                }
-                Err(error) => {
-                    failure.get_or_insert_with(|| failed(place, &error));
-                }
-            }
+            answered.add(asked.map_err(|error| failed(place, &error)));
             if !goes_on {
                 break;
             }
         }
         self.done();
-        failure.map_or(Ok(cost), Err)
+        answered.failure.map_or(Ok(answered.cost), Err)
     }
 
     /// Notes that it is read.
