@@ -205,13 +205,11 @@ async fn what_is_wrong_is_said_and_strangers_stay_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_breaks_the_connection_off() {
     let served = Served::start().await;
-    let answer = served
-        .ask("format=csv&columns=breaks")
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(answer.status(), 200);
-    answer.bytes().await.unwrap_err();
+    // it may break before the head has left
+    if let Ok(answer) = served.ask("format=csv&columns=breaks").send().await {
+        assert_eq!(answer.status(), 200);
+        answer.bytes().await.unwrap_err();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
