@@ -209,8 +209,10 @@ def test_recordings_of_buckets_are_listed(gillnet, tmp_path):
     # one that is away keeps nothing from being said of the others
     found, said = listed(gillnet, tmp_path / "nowhere", bucket, code=4)
     assert len(found["recordings"]) == 2 and "nowhere" in said
-    (other / "gillnet.json").write_text('{"format":"gillnet","version":99}')
-    assert "version 99" in listed(gillnet, other, code=1)[1]
+    for least, code in ((1, 0), (99, 1)):
+        (other / "gillnet.json").write_text(json.dumps({"format": "gillnet", "version": 99, "minReader": least}))
+        done = run(gillnet, "recordings", other)
+        assert done.returncode == code and "version 99" in done.stderr, done.stderr
     assert run(gillnet, "recordings", tmp_path / "a").returncode == 3
 
 

@@ -62,9 +62,7 @@ impl Told {
     /// Says what is not as it should be with recordings that are read all the same.
     fn notes(&mut self, place: String, notes: &Notes) {
         if let Some(version) = notes.later {
-            self.say(format!(
-                "{place}: the recordings have version {version} of the layout, which is later than what is known here: what is new in it is passed over; use a later Gillnet"
-            ));
+            self.say(later(&place, version));
         }
         let gone = &notes.gone;
         if !gone.is_empty() {
@@ -80,6 +78,13 @@ impl Told {
         }
         self.gone.insert(place, gone.len());
     }
+}
+
+/// What is said of recordings whose layout is of a later version.
+pub fn later(place: &str, version: u64) -> String {
+    format!(
+        "{place}: the recordings have version {version} of the layout, which is later than what is known here: what is new in it is passed over; use a later Gillnet"
+    )
 }
 
 enum Input {

@@ -68,16 +68,16 @@ struct Said {
     fault: Option<String>,
 }
 
-/// The recordings of a bucket, by cluster and name.
+/// The recordings of a bucket, by cluster and name, and the version of its layout where that is a later one.
 ///
 /// # Errors
-/// Where it can't be listed, or is of a later version. What is wrong with a single object is among the faults of its
+/// Where it can't be listed, or is of a version that can't be read here. What is wrong with a single object is among the faults of its
 /// recording.
-pub fn overview(bucket: &Arc<dyn Bucket>) -> Result<Vec<Overview>, BucketError> {
-    match check_format(&**bucket) {
-        Err(error) if error.kind != ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+pub fn overview(bucket: &Arc<dyn Bucket>) -> Result<(Vec<Overview>, Option<u64>), BucketError> {
+    let later = match check_format(&**bucket) {
+        Err(error) if error.kind == ErrorKind::NotFound => None,
+        version => version?,
+    };
     let mut files = Vec::new();
     bucket.list("", &mut |meta| {
         if let Some((part, name)) = ObjectName::parse(&bucket.place(&meta.key)) {
@@ -128,7 +128,7 @@ pub fn overview(bucket: &Arc<dyn Bucket>) -> Result<Vec<Overview>, BucketError> 
             (of.first, of.last) = (first, last);
         }
     }
-    Ok(found)
+    Ok((found, later))
 }
 
 /// Which files there are of each object, whatever hour they are in.

@@ -38,7 +38,12 @@ pub fn run(shared: &Shared, args: &ListArgs) -> anyhow::Result<Done> {
         let bucket = inputs::recordings(place, &args.access, &config);
         let there = bucket.and_then(|bucket| overview(&bucket).map_err(exit::of_bucket));
         match there {
-            Ok(there) => found.extend(there.into_iter().map(|of| (place, of))),
+            Ok((there, version)) => {
+                if let Some(version) = version {
+                    tracing::warn!("{}", inputs::later(place, version));
+                }
+                found.extend(there.into_iter().map(|of| (place, of)));
+            }
             Err(error) => failed.push(error),
         }
     }
