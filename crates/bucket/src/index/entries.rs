@@ -182,15 +182,17 @@ impl EntriesWriter {
         self.protocols.sort_by_key(|protocol| protocol.number);
         let own = self.protocols.iter().flat_map(|protocol| &protocol.own);
         let own = own.map(|(column, _)| (column.name.clone(), column.of));
-        let columns = base_columns().chain(own).collect();
+        let columns: Vec<_> = base_columns().chain(own).collect();
         let shared = Arc::new(self.parties.columns);
-        let (mut parts, mut before) = (Vec::new(), 0);
-        let own_columns = self.protocols.iter().map(|protocol| protocol.own.len());
-        let behind: Vec<_> = own_columns.collect();
-        let all: usize = behind.iter().sum();
-        for (protocol, of_it) in self.protocols.into_iter().zip(behind) {
+        let mut parts = Vec::new();
+        // where the columns of the protocol begin among all
+        let mut begin = BASE.len();
+        for protocol in self.protocols {
+            let end = begin + protocol.own.len();
+            let rows = protocol.parties.len();
+            let nulls = |(_, of): &(String, Type)| Column::Own(Values::nulls(*of, rows));
             let (mut base, mut of_party) = (protocol.base.into_iter(), 0..);
-            let base = BASE.iter().map(|column| {
+            let base = BASE.iter().filter_map(|column| {
                 if column.shared {
                     of_party.next().map(Column::Shared)
                 } else {
@@ -198,17 +200,16 @@ impl EntriesWriter {
                 }
             });
             let own = protocol.own.into_iter();
-            let missing = |columns| std::iter::repeat_n(Some(Column::Missing), columns);
-            let columns = base
-                .chain(missing(before))
-                .chain(own.map(|(_, values)| Some(Column::Own(values))))
-                .chain(missing(all - before - of_it));
-            before += of_it;
+            let of_file = base
+                .chain(columns[BASE.len()..begin].iter().map(nulls))
+                .chain(own.map(|(_, values)| Column::Own(values)))
+                .chain(columns[end..].iter().map(nulls));
             parts.push(Part {
-                columns: columns.flatten().collect(),
+                columns: of_file.collect(),
                 sharers: protocol.parties,
                 shared: Arc::clone(&shared),
             });
+            begin = end;
         }
         Entries(table(columns, parts))
     }

@@ -1,20 +1,19 @@
 //! Rows as a file of Parquet: row groups of a part each, with statistics, offsets of pages, and bloom filters.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use arrow_schema::{Field, Schema};
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
-use parquet::column::writer::ColumnWriter;
 use parquet::data_type::{BoolType, DataType, DoubleType, Int64Type};
 use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
-use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
+use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::ColumnPath;
 
 use super::columns::Type;
 use super::texts::TextEncoder;
-use super::values::{Distinct, NONE, Numbers, Values};
+use super::values::{Numbers, Values};
 use super::{Error, PAGE_ROWS, footer};
 
 /// Rows of a group, at most: its columns are what is fetched at a time.
@@ -55,8 +54,6 @@ pub(super) enum Column {
     Own(Values),
     /// The shared ones with this number.
     Shared(usize),
-    /// There are none.
-    Missing,
 }
 
 impl Table {
@@ -105,14 +102,20 @@ impl Table {
             for rows in part.order(by).chunks(GROUP_ROWS) {
                 let mut group = file.next_row_group()?;
                 for (at, heading) in self.columns.iter().enumerate() {
-                    if heading.of == Type::Text {
-                        let (numbers, distinct) = part.texts(at, rows);
-                        let column = schema.column(at);
-                        let chunk = texts.chunk(&column, &numbers, distinct, heading.looked_up)?;
-                        group.append_column(&chunk.bytes, chunk.close)?;
-                    } else if let Some(mut column) = group.next_column()? {
-                        part.write_numbers(at, rows, &mut column)?;
-                        column.close()?;
+                    let Some((values, place)) = part.values(at) else {
+                        continue;
+                    };
+                    let places: Vec<_> = rows.iter().map(|row| place(*row)).collect();
+                    match values {
+                        Values::Int(of) => write::<Int64Type>(of, &places, &mut group)?,
+                        Values::Double(of) => write::<DoubleType>(of, &places, &mut group)?,
+                        Values::Bool(of) => write::<BoolType>(of, &places, &mut group)?,
+                        Values::Text(of) => {
+                            let numbers: Vec<_> = places.iter().map(|at| of.rows[*at]).collect();
+                            let (column, looked_up) = (schema.column(at), heading.looked_up);
+                            let chunk = texts.chunk(&column, &numbers, &of.distinct, looked_up)?;
+                            group.append_column(&chunk.bytes, chunk.close)?;
+                        }
                     }
                 }
                 group.close()?;
@@ -151,7 +154,6 @@ impl Part {
         let (values, is_shared) = match self.columns.get(column)? {
             Column::Own(values) => (values, false),
             Column::Shared(number) => (self.shared.get(*number)?, true),
-            Column::Missing => return None,
         };
         let place = move |row: u32| {
             let row = row as usize;
@@ -186,61 +188,23 @@ impl Part {
         let valid = places.filter(|at| numbers.valid[*at]);
         valid.map(|at| numbers.values[at]).collect()
     }
-
-    /// The texts of some rows.
-    fn texts(&self, column: usize, rows: &[u32]) -> (Vec<u32>, &Distinct) {
-        static NO_TEXTS: LazyLock<Distinct> = LazyLock::new(Distinct::default);
-        match self.values(column) {
-            Some((Values::Text(texts), place)) => {
-                let numbers = rows.iter().map(|row| texts.rows[place(*row)]);
-                (numbers.collect(), &texts.distinct)
-            }
-            _ => (vec![NONE; rows.len()], &NO_TEXTS),
-        }
-    }
-
-    /// Writes what is no text of some rows.
-    fn write_numbers(
-        &self,
-        column: usize,
-        rows: &[u32],
-        out: &mut SerializedColumnWriter<'_>,
-    ) -> Result<(), Error> {
-        let Some((values, place)) = self.values(column) else {
-            let nulls = vec![0; rows.len()];
-            match out.untyped() {
-                ColumnWriter::BoolColumnWriter(out) => out.write_batch(&[], Some(&nulls), None)?,
-                ColumnWriter::DoubleColumnWriter(out) => {
-                    out.write_batch(&[], Some(&nulls), None)?
-                }
-                _ => out
-                    .typed::<Int64Type>()
-                    .write_batch(&[], Some(&nulls), None)?,
-            };
-            return Ok(());
-        };
-        let places: Vec<_> = rows.iter().map(|row| place(*row)).collect();
-        match values {
-            Values::Int(numbers) => write::<Int64Type>(numbers, &places, out),
-            Values::Double(numbers) => write::<DoubleType>(numbers, &places, out),
-            Values::Bool(numbers) => write::<BoolType>(numbers, &places, out),
-            Values::Text(_) => Ok(()),
-        }
-    }
 }
 
 /// Writes the values at these places.
 fn write<T: DataType>(
     numbers: &Numbers<T::T>,
     places: &[usize],
-    out: &mut SerializedColumnWriter<'_>,
+    group: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
 ) -> Result<(), Error> {
+    let Some(mut out) = group.next_column()? else {
+        return Ok(());
+    };
     let valid = |at: &usize| numbers.valid[*at];
     let levels: Vec<_> = places.iter().map(|at| i16::from(valid(at))).collect();
     let values = places.iter().filter(|at| valid(at));
     let values: Vec<_> = values.map(|at| numbers.values[*at].clone()).collect();
     out.typed::<T>().write_batch(&values, Some(&levels), None)?;
-    Ok(())
+    Ok(out.close()?)
 }
 
 /// Whether more than half of some values differ.

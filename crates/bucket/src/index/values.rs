@@ -49,7 +49,12 @@ pub(super) struct Distinct {
     hash: RandomState,
 }
 
-impl<T: Default> Numbers<T> {
+impl<T: Clone + Default> Numbers<T> {
+    fn nulls(&mut self, rows: usize) {
+        self.valid.resize(rows, false);
+        self.values.resize(rows, T::default());
+    }
+
     fn push(&mut self, value: Option<T>) {
         self.valid.push(value.is_some());
         self.values.push(value.unwrap_or_default());
@@ -65,29 +70,33 @@ impl Distinct {
     /// A text by its number, which was given here.
     #[inline]
     pub(super) fn get(&self, number: u32) -> &[u8] {
-        let at = number as usize;
-        let begin = at.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.bytes[begin..self.ends[at]]
+        text(&self.bytes, &self.ends, number)
     }
 
     #[allow(clippy::cast_possible_truncation)] // a file has far fewer rows
-    fn number(&mut self, text: &[u8]) -> u32 {
-        let hash = self.hash.hash_one(text);
-        let known = self.known.find(hash, |known| self.get(*known) == text);
+    fn number(&mut self, new: &[u8]) -> u32 {
+        let hash = self.hash.hash_one(new);
+        let known = self.known.find(hash, |known| self.get(*known) == new);
         if let Some(known) = known {
             return *known;
         }
         let number = self.ends.len() as u32;
-        self.bytes.extend_from_slice(text);
+        self.bytes.extend_from_slice(new);
         self.ends.push(self.bytes.len());
         let (bytes, ends, hasher) = (&self.bytes, &self.ends, &self.hash);
         self.known.insert_unique(hash, number, |known| {
-            let at = *known as usize;
-            let begin = at.checked_sub(1).map_or(0, |before| ends[before]);
-            hasher.hash_one(&bytes[begin..ends[at]])
+            hasher.hash_one(text(bytes, ends, *known))
         });
         number
     }
+}
+
+/// The text with a number, of those that stand one behind the other.
+#[inline]
+fn text<'b>(bytes: &'b [u8], ends: &[usize], number: u32) -> &'b [u8] {
+    let at = number as usize;
+    let begin = at.checked_sub(1).map_or(0, |before| ends[before]);
+    &bytes[begin..ends[at]]
 }
 
 impl Texts {
@@ -105,6 +114,18 @@ impl Texts {
 }
 
 impl Values {
+    /// So many nulls.
+    pub(super) fn nulls(of: Type, rows: usize) -> Self {
+        let mut nulls = Self::new(of);
+        match &mut nulls {
+            Self::Int(column) => column.nulls(rows),
+            Self::Double(column) => column.nulls(rows),
+            Self::Bool(column) => column.nulls(rows),
+            Self::Text(column) => column.rows.resize(rows, NONE),
+        }
+        nulls
+    }
+
     /// Rows.
     pub(super) fn len(&self) -> usize {
         match self {
