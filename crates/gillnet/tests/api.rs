@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used)] // a test that cannot run the binary has failed
 
+mod support;
+
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -66,17 +68,13 @@ impl Tap {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let (address, token) = line.trim().split_once("/?token=").unwrap();
+        let (address, token) = support::address(&mut child);
         let stdin = child.stdin.take().unwrap();
         let (again, asked) = mpsc::channel();
         std::thread::spawn(move || feed(stdin, &asked));
         Tap {
             address: address.trim_start_matches("http://").into(),
-            token: token.into(),
+            token,
             child,
             again,
             home,

@@ -2,8 +2,9 @@
 
 #![allow(clippy::unwrap_used)] // a test that cannot run the binary has failed
 
+mod support;
+
 use serde_json::{Map, Value};
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -41,14 +42,10 @@ impl Tap {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let (address, token) = line.trim().split_once("/?token=").unwrap();
+        let (address, token) = support::address(&mut child);
         Tap {
-            address: address.into(),
-            token: token.into(),
+            address,
+            token,
             child,
             home,
             runtime: tokio::runtime::Runtime::new().unwrap(),
