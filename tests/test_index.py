@@ -10,6 +10,7 @@ FLUSH = "*/4 * * * * *"
 FILTERS = [
     "http", "dns", "http && status_code >= 500", 'http && path.startsWith("/1")', 'http && dst.name != ""',
     "http && elapsed_time > 1", "dns && request_size > 30", "http && src.port > 40000", "http || dns", "error != nil",
+    'error.type == "pair-not-found"', 'error.type != "timeout"', 'error.msg.contains("response")',
     'worker.contains(":")', 'node.name != ""', 'node.ip != ""', 'id.contains("/")', 'dst.name == ""', 'src.name == ""', 'src.namespace == ""',
     'dst.namespace == "shop"', 'dst.service.name == "catalogue"', 'dst.pod.name == "catalogue"', 'src.pod.name == ""', 'capture_backend == "af_packet"',
     'method == "GET" && url.contains("n=7")', 'response.status == 200 and request.path == "/3.json"', "http and !(response.status == 200)",

@@ -37,7 +37,7 @@ pub use destination::{AzurePlace, Destination, DestinationError, S3Place};
 pub use error::{BucketError, ErrorKind, PutError};
 pub use recordings::{
     Answered, Group, GroupIndex, Notes, Origin, Overview, Progress, RecordedSource, Recordings,
-    Selected, Selection, StreamSet, overview,
+    Selected, Selection, StreamSet, ask_by_time, overview,
 };
 pub use store::{Body, Bucket, ObjectMeta};
 

@@ -1,6 +1,6 @@
 //! What the dashboard shows: the live entries of a session, or recordings that are read again for each answer.
 
-use crate::cache::KeepingBucket;
+use crate::cache::keeping;
 use crate::config::Config;
 use crate::exit;
 use crate::export::{self, Running};
@@ -322,7 +322,7 @@ impl RecordedBackend {
         within: (i64, i64),
         source: String,
     ) -> anyhow::Result<RecordedBackend> {
-        inputs.wrap(KeepingBucket::wrap);
+        inputs.wrap(keeping);
         let speech = Arc::new(crate::cli::speech(&config)?);
         let mut backend = RecordedBackend {
             inputs,

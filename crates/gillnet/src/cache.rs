@@ -13,13 +13,84 @@ use std::sync::{Arc, Mutex};
 /// Bytes that are kept, at most; what was not asked for the longest goes first.
 const MOST: u64 = 1 << 30;
 
-/// Keeps the ranges that were read of objects in a folder of its own, which goes with it. The list is taken once, so that
-/// what is shown is one state of the bucket.
-pub struct KeepingBucket {
+/// Puts a bucket before another that lists it once, so that what is shown is one state of it. What is read of one that is
+/// no folder of this host is kept, below `cache`.
+pub fn keeping(inner: Arc<dyn Bucket>, cache: &Path) -> Arc<dyn Bucket> {
+    let is_local = inner.local_path("").is_some();
+    let listed = ListedBucket {
+        inner,
+        listed: Mutex::default(),
+    };
+    match is_local {
+        true => Arc::new(listed),
+        false => Arc::new(KeepingBucket::new(
+            listed,
+            cache.with_extension("kept"),
+            MOST,
+        )),
+    }
+}
+
+/// Lists another once.
+struct ListedBucket {
     inner: Arc<dyn Bucket>,
+    listed: Mutex<Option<Vec<ObjectMeta>>>,
+}
+
+impl ListedBucket {
+    /// The size of an object, where it is listed.
+    fn size(&self, key: &str) -> Option<u64> {
+        let listed = lock(&self.listed);
+        let known = listed.iter().flatten().find(|meta| meta.key == key);
+        known.map(|meta| meta.size)
+    }
+}
+
+impl Bucket for ListedBucket {
+    fn put_new(&self, key: &str, body: Body<'_>) -> Result<(), PutError> {
+        self.inner.put_new(key, body)
+    }
+
+    fn head(&self, key: &str) -> Result<Option<ObjectMeta>, BucketError> {
+        self.inner.head(key)
+    }
+
+    fn get(&self, key: &str) -> Result<Vec<u8>, BucketError> {
+        self.inner.get(key)
+    }
+
+    fn get_range(&self, key: &str, range: Range<u64>) -> Result<Vec<u8>, BucketError> {
+        self.inner.get_range(key, range)
+    }
+
+    fn list(&self, prefix: &str, each: &mut dyn FnMut(ObjectMeta)) -> Result<(), BucketError> {
+        if !prefix.is_empty() {
+            return self.inner.list(prefix, each);
+        }
+        let mut listed = lock(&self.listed);
+        if listed.is_none() {
+            let mut metas = Vec::new();
+            self.inner.list("", &mut |meta| metas.push(meta))?;
+            *listed = Some(metas);
+        }
+        listed.iter().flatten().cloned().for_each(each);
+        Ok(())
+    }
+
+    fn place(&self, key: &str) -> String {
+        self.inner.place(key)
+    }
+
+    fn local_path(&self, key: &str) -> Option<PathBuf> {
+        self.inner.local_path(key)
+    }
+}
+
+/// Keeps the ranges that were read of objects in a folder of its own, which goes with it.
+struct KeepingBucket {
+    inner: ListedBucket,
     folder: PathBuf,
     most: u64,
-    listed: Mutex<Option<Vec<ObjectMeta>>>,
     kept: Mutex<Kept>,
 }
 
@@ -75,20 +146,11 @@ impl Object {
 }
 
 impl KeepingBucket {
-    /// Puts such a bucket before another; one that is a folder of this host needs none.
-    pub fn wrap(inner: Arc<dyn Bucket>, cache: &Path) -> Arc<dyn Bucket> {
-        if inner.local_path("").is_some() {
-            return inner;
-        }
-        Arc::new(Self::new(inner, cache.with_extension("kept"), MOST))
-    }
-
-    fn new(inner: Arc<dyn Bucket>, folder: PathBuf, most: u64) -> Self {
+    fn new(inner: ListedBucket, folder: PathBuf, most: u64) -> Self {
         Self {
             inner,
             folder,
             most,
-            listed: Mutex::default(),
             kept: Mutex::default(),
         }
     }
@@ -176,13 +238,8 @@ impl Bucket for KeepingBucket {
     }
 
     fn get(&self, key: &str) -> Result<Vec<u8>, BucketError> {
-        let listed = lock(&self.listed);
-        let known = listed.iter().flatten().find(|meta| meta.key == key);
-        match known.map(|meta| meta.size) {
-            Some(size) => {
-                drop(listed);
-                self.get_range(key, 0..size)
-            }
+        match self.inner.size(key) {
+            Some(size) => self.get_range(key, 0..size),
             None => self.inner.get(key),
         }
     }
@@ -221,17 +278,7 @@ impl Bucket for KeepingBucket {
     }
 
     fn list(&self, prefix: &str, each: &mut dyn FnMut(ObjectMeta)) -> Result<(), BucketError> {
-        if !prefix.is_empty() {
-            return self.inner.list(prefix, each);
-        }
-        let mut listed = lock(&self.listed);
-        if listed.is_none() {
-            let mut metas = Vec::new();
-            self.inner.list("", &mut |meta| metas.push(meta))?;
-            *listed = Some(metas);
-        }
-        listed.iter().flatten().cloned().for_each(each);
-        Ok(())
+        self.inner.list(prefix, each)
     }
 
     fn place(&self, key: &str) -> String {
@@ -275,20 +322,23 @@ mod tests {
         }
     }
 
-    fn keeping(most: u64) -> (Arc<Counting>, KeepingBucket, tempfile::TempDir) {
+    fn kept(most: u64) -> (Arc<Counting>, KeepingBucket, tempfile::TempDir) {
         let inner = Arc::new(Counting(Mutex::default()));
         let home = tempfile::tempdir().unwrap();
-        let bucket = Arc::clone(&inner) as Arc<dyn Bucket>;
+        let listed = ListedBucket {
+            inner: Arc::clone(&inner) as Arc<dyn Bucket>,
+            listed: Mutex::default(),
+        };
         (
             inner,
-            KeepingBucket::new(bucket, home.path().join("kept"), most),
+            KeepingBucket::new(listed, home.path().join("kept"), most),
             home,
         )
     }
 
     #[test]
     fn only_what_is_not_kept_is_read() {
-        let (inner, bucket, _home) = keeping(1 << 20);
+        let (inner, bucket, _home) = kept(1 << 20);
         let bytes = |range: Range<u64>| range.map(|at| at as u8).collect::<Vec<_>>();
         for range in [10..20, 30..40, 15..35, 0..50, 5..45, 10..20] {
             assert_eq!(bucket.get_range("a", range.clone()).unwrap(), bytes(range));
@@ -299,8 +349,31 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_is_listed_once() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = format!("file://{}", home.path().display());
+        let folder = gillnet_bucket::Destination::parse(&folder).unwrap();
+        let access = gillnet_bucket::Access::Record;
+        let inner = gillnet_bucket::connect(&folder, &Default::default(), access).unwrap();
+        inner.put_new("a", Body::Bytes(b"1")).unwrap();
+        let bucket = keeping(Arc::clone(&inner), &home.path().join("cache"));
+        let listed = || {
+            let mut keys = Vec::new();
+            bucket.list("", &mut |meta| keys.push(meta.key)).unwrap();
+            keys
+        };
+        assert_eq!(listed(), ["a"]);
+        inner.put_new("b", Body::Bytes(b"2")).unwrap();
+        assert_eq!(listed(), ["a"]);
+        assert_eq!(bucket.get("b").unwrap(), b"2");
+        // nothing is kept of what is at hand
+        assert!(bucket.local_path("b").is_some_and(|path| path.is_file()));
+        assert!(!home.path().join("cache.kept").exists());
+    }
+
+    #[test]
     fn what_was_not_asked_for_the_longest_goes() {
-        let (inner, bucket, home) = keeping(250);
+        let (inner, bucket, home) = kept(250);
         for key in ["a", "b", "a", "c"] {
             bucket.get_range(key, 0..100).unwrap();
         }

@@ -7,7 +7,7 @@ use crate::inputs::{Inputs, Pending, Reading};
 use gillnet_api::StreamKey;
 use gillnet_bucket::index::{Cost, KnownProtocol, Question, is_within, on_rows};
 use gillnet_bucket::layout::Hour;
-use gillnet_bucket::{Answered, Group, StreamSet};
+use gillnet_bucket::{Answered, Group, StreamSet, ask_by_time};
 use gillnet_capture::{Error, Event, Interface, Ring, Source, SourceStats, Store};
 use gillnet_entry::{Entry, Origin};
 use gillnet_kfl::rows::{self, RowFilter};
@@ -174,22 +174,25 @@ impl Scan<'_> {
         let Some(indexed) = indexed.filter(|indexed| indexed.needs == Needs::Row) else {
             return Ok(false);
         };
-        for (group, origin) in groups {
-            let question = indexed.question(&origin);
-            let asked = group.ask_by_time(&question, latest, wanted, &mut |found| {
-                consumer.entry(found.entry, 1)
-            });
-            match asked {
-                Some(Answered {
-                    cost,
-                    rest: None,
-                    failure: None,
-                }) => told(cost),
-                // what is wrong is said by who reads all
-                _ => return Ok(false),
+        let asked: Vec<_> = groups
+            .iter()
+            .map(|(group, origin)| (*group, indexed.question(origin)))
+            .collect();
+        let asked = ask_by_time(&asked, latest, wanted, &mut |found| {
+            consumer.entry(found.entry, 1)
+        });
+        Ok(match asked {
+            Some(Answered {
+                cost,
+                rest: None,
+                failure: None,
+            }) => {
+                told(cost);
+                true
             }
-        }
-        Ok(true)
+            // what is wrong is said by who reads all
+            _ => false,
+        })
     }
 
     /// Reads one source that is open.

@@ -9,7 +9,7 @@ use crate::check::Env;
 use crate::filter::Filter;
 use crate::necessary::{Condition, necessary, range};
 use crate::predicate::{
-    Const, Facts, Flag, Load, Node, Part, Plain, Reason, Root, Side, Test, test,
+    Access, Const, Facts, Flag, Load, Node, Part, Plain, Reason, Root, Side, Step, Test, test,
 };
 use crate::stages::{ProtocolSet, Tri};
 use gillnet_entry::{Bump, COMMON, Ctx, Field, Kind, Nothing, Value};
@@ -27,6 +27,10 @@ pub enum Column {
     Name(Side, Part),
     /// Whether the bytes were taken outside encryption.
     Tls,
+    /// What kind of fault the exchange has, of the object that KFL1 calls `error`.
+    ErrorType,
+    /// The words for that fault.
+    ErrorMsg,
     /// A field of the common part, by its place in the field table.
     Common(u16),
     /// A field of a protocol, by the protocol's place in the registry and the field's in its table.
@@ -69,6 +73,8 @@ pub fn name_of(env: &Env, column: Column) -> String {
             },
         ),
         Column::Tls => return "tls".into(),
+        Column::ErrorType => return "error.type".into(),
+        Column::ErrorMsg => return "error.msg".into(),
         Column::Common(_) | Column::Own(..) => {
             return column_field(env, column).map_or_else(String::new, |field| match field.json {
                 "" => field.kfl2.into(),
@@ -83,7 +89,7 @@ pub fn name_of(env: &Env, column: Column) -> String {
 #[must_use]
 pub fn kind_of(env: &Env, column: Column) -> Option<Kind> {
     match column {
-        Column::Ip(_) | Column::Name(..) => Some(Kind::Str),
+        Column::Ip(_) | Column::Name(..) | Column::ErrorType | Column::ErrorMsg => Some(Kind::Str),
         Column::Port(_) => Some(Kind::Int),
         Column::Tls => Some(Kind::Bool),
         Column::Common(_) | Column::Own(..) => column_field(env, column).map(|field| field.kind),
@@ -99,6 +105,22 @@ fn column_field(env: &Env, column: Column) -> Option<&'static Field> {
             schema.fields.get(usize::from(field))
         }
         Column::Ip(_) | Column::Port(_) | Column::Name(..) | Column::Tls => None,
+        Column::ErrorType | Column::ErrorMsg => None,
+    }
+}
+
+/// The column of a part of `error`, where a path of KFL1 leads to one.
+pub(crate) fn error_column(access: &Access) -> Option<Column> {
+    const ERROR: usize = COMMON.index("error");
+    match (&access.root, &*access.steps) {
+        (Root::Common(field), [Step::Key(key, false)]) if usize::from(*field) == ERROR => {
+            match &**key {
+                "type" => Some(Column::ErrorType),
+                "msg" => Some(Column::ErrorMsg),
+                _ => None,
+            }
+        }
+        _ => None,
     }
 }
 
@@ -391,9 +413,10 @@ fn reads(node: &Node, is_there: &mut dyn FnMut(Column) -> bool) -> bool {
             Load::Both(part) => both(*part, is_there),
             Load::Tls => is_there(Column::Tls),
             Load::Common(field, _) => is_there(Column::Common(*field)),
-            Load::CommonPath(access) => match access.root {
-                Root::Common(field) => is_there(Column::Common(field)),
-                Root::Own(_) | Root::Object(..) => false,
+            Load::CommonPath(access) => match (error_column(access), &access.root) {
+                (Some(column), _) => is_there(column),
+                (None, Root::Common(field)) => is_there(Column::Common(*field)),
+                (None, Root::Own(_) | Root::Object(..)) => false,
             },
             Load::Own(fields, _) => each(fields).fold(true, |all, (protocol, field)| {
                 is_there(Column::Own(protocol, *field)) & all
@@ -515,6 +538,9 @@ impl Asked<'_> {
                 self.or_default(Column::Common(*field), *kind, bound, true)
             }
             Load::CommonPath(access) => match (&access.root, &*access.steps) {
+                _ if let Some(column) = error_column(access) => {
+                    self.column(column, Kind::Str, bound)
+                }
                 (Root::Common(field), []) => match COMMON.fields.get(usize::from(*field)) {
                     Some(known) => {
                         self.or_default(Column::Common(*field), known.kind, bound, false)
@@ -570,7 +596,7 @@ impl Asked<'_> {
         }
     }
 
-    /// That a column which every row fills is like that.
+    /// That a column is like that; a row without a value does not match.
     fn column(&self, column: Column, kind: Kind, bound: Bound) -> Needs {
         self.or_default(column, kind, bound, false)
     }

@@ -1,5 +1,6 @@
 //! Rows of an index that an engine found.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::sync::Arc;
 
@@ -32,7 +33,7 @@ pub fn answered(
             let column = rows.columns().get(column)?.as_string_opt::<i32>()?;
             Some(column.value(row))
         };
-        let batch = Arc::new(Batch::new(&rows, known));
+        let batch = Arc::new(Batch::new(&rows, &HashMap::new(), known));
         for row in 0..batch.len() {
             arena.reset();
             let (Some(cluster), Some(recorder)) = (text(0, row), text(1, row)) else {

@@ -15,7 +15,7 @@ use super::remote::Remote;
 use super::stored::{KnownProtocol, file_column};
 
 /// The column of the entries' own times.
-const TIME: &str = "timestamp";
+pub(super) const TIME: &str = "timestamp";
 
 /// A file, as far as its footer tells.
 #[derive(Clone, Copy)]

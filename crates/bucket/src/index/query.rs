@@ -1,9 +1,10 @@
 //! Questions to an index: which entries a filter matches, by their rows.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
+use arrow_array::RecordBatch;
 use gillnet_entry::{Bump, Entry, Origin};
 use gillnet_kfl::rows::{Column, Needs, RowFilter, is_column};
 use gillnet_kfl::{Env, Filter, Tri};
@@ -13,9 +14,10 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 
+use super::aggregate::{Plan, Reading, Scalar, as_dictionaries, only};
 use super::columns::BASE;
 use super::opened::guarded;
-use super::prune::Prune;
+use super::prune::{Prune, TIME};
 use super::remote::Remote;
 use super::stored::{Batch, KIND, KnownProtocol, NamePool, file_column};
 use super::{Batches, Error, Opened};
@@ -84,6 +86,7 @@ pub fn on_rows(env: &Env, known: &[KnownProtocol], filter: &Filter) -> RowFilter
 pub fn has_column(known: &[KnownProtocol], column: Column) -> bool {
     match column {
         Column::Ip(_) | Column::Port(_) | Column::Name(..) | Column::Tls => true,
+        Column::ErrorType | Column::ErrorMsg => true,
         Column::Common(field) => {
             let field = gillnet_entry::COMMON.fields.get(usize::from(field));
             field.is_some_and(|field| {
@@ -98,12 +101,6 @@ pub fn has_column(known: &[KnownProtocol], column: Column) -> bool {
                 .is_some_and(is_column)
         }
     }
-}
-
-/// Whether a filter reads the common part, which is made of all columns that every entry has.
-fn reads_common(filter: &RowFilter) -> bool {
-    let mut columns = filter.columns().iter();
-    columns.any(|column| matches!(column, Column::Common(_)))
 }
 
 /// A file of `entries/`.
@@ -185,9 +182,17 @@ impl EntriesFile {
             }
         }
         groups.sort_unstable();
+        if groups.is_empty() {
+            return Ok(Cost {
+                bytes: self.remote.bytes(),
+                rows: 0,
+            });
+        }
+        let metadata = self.with_pages(question, &groups)?;
         let mut asking = Asking {
             remote: &self.remote,
-            metadata: self.with_pages(question, &groups)?,
+            columns: Columns::new(&metadata, question)?,
+            metadata,
             question,
             pool: NamePool::default(),
             rows: 0,
@@ -232,18 +237,62 @@ struct Asking<'q> {
     remote: &'q Remote,
     metadata: ArrowReaderMetadata,
     question: &'q Question<'q>,
+    /// `None` where the columns alone do not tell what the filter says.
+    columns: Option<Columns>,
     pool: NamePool,
     /// Rows looked at.
     rows: u64,
 }
 
+/// The columns that tell what a filter says.
+struct Columns {
+    plan: Plan,
+    /// The file with texts as numbers of a dictionary.
+    metadata: ArrowReaderMetadata,
+}
+
+impl Columns {
+    fn new(metadata: &ArrowReaderMetadata, question: &Question<'_>) -> Result<Option<Self>, Error> {
+        let Some(plan) = Plan::of_filter(question) else {
+            return Ok(None);
+        };
+        let schema = as_dictionaries(metadata.schema());
+        let options = ArrowReaderOptions::new().with_schema(schema);
+        let metadata = ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options)?;
+        Ok(Some(Self { plan, metadata }))
+    }
+}
+
+/// Rows of a group that match or may match.
+#[derive(Default)]
+struct Matching {
+    /// How many were looked at.
+    looked: usize,
+    /// Which they are in the group.
+    rows: Vec<usize>,
+    /// What the filter says of each.
+    said: Vec<Tri>,
+}
+
+impl Matching {
+    fn add(&mut self, row: usize, said: Tri) {
+        self.rows.push(row);
+        self.said.push(said);
+    }
+}
+
 impl Asking<'_> {
-    /// The columns that the filter reads, and where a row is, by their places in the file.
+    /// The columns that a filter reads which asks for all that every entry has, by their places in the file.
     fn tested(&self) -> Vec<usize> {
-        let whole = reads_common(self.question.filter);
+        self.leaves(&[], |_| true)
+    }
+
+    /// The columns that are wanted of an answer.
+    fn wanted(&self) -> Vec<usize> {
         let place = ["timestamp", "stream", "index", "transport"];
-        self.leaves(&[], |name| {
-            whole || place.contains(&name) || KIND.contains(&name)
+        let Question { shown, columns, .. } = self.question;
+        self.leaves(columns, |name| {
+            *shown || place.contains(&name) || KIND.contains(&name)
         })
     }
 
@@ -262,16 +311,17 @@ impl Asking<'_> {
     /// Reads columns of a row group, at most the rows that are selected.
     fn reader(
         &self,
+        metadata: &ArrowReaderMetadata,
         group: usize,
         leaves: &[usize],
         selection: Option<&RowSelection>,
     ) -> Result<Batches, Error> {
         self.remote
             .fetch_all(self.ranges(group, leaves, selection))?;
-        let schema = self.metadata.parquet_schema();
+        let schema = metadata.parquet_schema();
         let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(
             self.remote.clone(),
-            self.metadata.clone(),
+            metadata.clone(),
         );
         let reader = reader
             .with_row_groups(vec![group])
@@ -316,54 +366,90 @@ impl Asking<'_> {
         ranges.collect()
     }
 
-    /// Gives the rows of a group that match or may match to `each`; `false` where no more are wanted.
-    fn matching(
-        &mut self,
-        group: usize,
-        each: &mut dyn FnMut(&mut NamePool, Match<'_>) -> bool,
-    ) -> Result<bool, Error> {
+    /// The rows of a group that match or may match.
+    fn matching(&mut self, group: usize) -> Result<Matching, Error> {
         let footer = Prune {
             metadata: self.metadata.metadata(),
             remote: self.remote,
         };
         let selection = footer.rows(group, self.question);
-        let rows = usize::try_from(footer.metadata.row_group(group).num_rows()).unwrap_or(0);
-        let mut numbers = numbers(selection.as_ref(), rows);
-        let reader = self.reader(group, &self.tested(), selection.as_ref())?;
+        let all = usize::try_from(footer.metadata.row_group(group).num_rows()).unwrap_or(0);
+        let numbers = numbers(selection.as_ref(), all);
+        let found = match &self.columns {
+            Some(columns) => self.by_columns(columns, group, selection.as_ref(), numbers),
+            None => self.by_rows(group, selection.as_ref(), numbers),
+        }?;
+        self.rows += found.looked as u64;
+        Ok(found)
+    }
+
+    /// The same by the filter's columns alone: those of a single value are not read.
+    fn by_columns(
+        &self,
+        Columns { plan, metadata }: &Columns,
+        group: usize,
+        selection: Option<&RowSelection>,
+        mut numbers: impl Iterator<Item = usize>,
+    ) -> Result<Matching, Error> {
+        let footer = Prune {
+            metadata: metadata.metadata(),
+            remote: self.remote,
+        };
+        let (of_group, times) = (footer.metadata.row_group(group), footer.times(group));
+        let mut reading = Reading::new(plan, self.question, of_group, times, metadata.schema());
+        let leaves: Vec<usize> = reading.leaves().collect();
+        let mut found = Matching::default();
+        let mut take = |batch: Option<&RecordBatch>, numbers: &[usize]| {
+            found.looked += numbers.len();
+            reading.select(batch, numbers.len(), &mut |row, said| {
+                if let Some(number) = numbers.get(row as usize) {
+                    found.add(*number, said);
+                }
+            });
+        };
+        if leaves.is_empty() {
+            take(None, &numbers.collect::<Vec<_>>());
+            return Ok(found);
+        }
+        for batch in self.reader(metadata, group, &leaves, selection)? {
+            let batch = batch?;
+            let numbers: Vec<usize> = numbers.by_ref().take(batch.num_rows()).collect();
+            take(Some(&batch), &numbers);
+        }
+        Ok(found)
+    }
+
+    /// The same by entries that are made of the rows.
+    fn by_rows(
+        &mut self,
+        group: usize,
+        selection: Option<&RowSelection>,
+        mut numbers: impl Iterator<Item = usize>,
+    ) -> Result<Matching, Error> {
         let (filter, origin) = (self.question.filter, self.question.origin);
-        let within = self.question.within;
-        let common = reads_common(filter);
+        let reader = self.reader(&self.metadata, group, &self.tested(), selection)?;
+        let mut found = Matching::default();
         let mut arena = Bump::new();
         for rows in reader {
-            let batch = Arc::new(Batch::new(&rows?, self.question.known));
+            let batch = Arc::new(Batch::new(&rows?, &HashMap::new(), self.question.known));
             for row in 0..batch.len() {
-                self.rows += 1;
+                found.looked += 1;
                 let number = numbers.next().unwrap_or(usize::MAX);
-                let time = batch.time(row);
-                if !is_within(time, within) {
+                if !is_within(batch.time(row), self.question.within) {
                     continue;
                 }
                 arena.reset();
-                let matches = if common {
-                    let said = batch.with(row, origin, &mut self.pool, &arena, |entry| {
-                        says(filter, &batch, row, Some(entry), &arena)
-                    });
-                    said.unwrap_or(Tri::No)
-                } else {
-                    says(filter, &batch, row, None, &arena)
-                };
-                let found = Match {
-                    batch: &batch,
-                    row,
-                    number,
-                    matches,
-                };
-                if matches != Tri::No && !each(&mut self.pool, found) {
-                    return Ok(false);
+                let said = batch.with(row, origin, &mut self.pool, &arena, |entry| {
+                    let asked = batch.asked(row, entry, &arena);
+                    asked.map_or(Tri::No, |asked| filter.test(&asked, &arena))
+                });
+                match said {
+                    None | Some(Tri::No) => {}
+                    Some(said) => found.add(number, said),
                 }
             }
         }
-        Ok(true)
+        Ok(found)
     }
 
     /// All answers, without what only shows them.
@@ -372,17 +458,20 @@ impl Asking<'_> {
         groups: &[(i64, usize)],
         each: &mut dyn FnMut(&Found<'_>) -> bool,
     ) -> Result<(), Error> {
-        let origin = self.question.origin;
         let mut arena = Bump::new();
         for (_, group) in groups {
-            let goes_on = self.matching(*group, &mut |pool, found| {
+            let mut answers = self.answers(*group)?;
+            while let Some(at_hand) = &mut answers {
                 arena.reset();
-                found.show(origin, pool, &arena, each)
-            })?;
-            self.remote.forget();
-            if !goes_on {
-                break;
+                let origin = self.question.origin;
+                if !at_hand.show(origin, &mut self.pool, &arena, each) {
+                    return Ok(());
+                }
+                if !at_hand.advance(self.question.known)? {
+                    answers = None;
+                }
             }
+            self.remote.forget();
         }
         Ok(())
     }
@@ -410,7 +499,7 @@ impl Asking<'_> {
             };
             arena.reset();
             let origin = self.question.origin;
-            if !answers.at_hand().show(origin, &mut self.pool, &arena, each) {
+            if !answers.show(origin, &mut self.pool, &arena, each) {
                 return Ok(());
             }
             if !answers.advance(self.question.known)? {
@@ -424,13 +513,7 @@ impl Asking<'_> {
 
     /// The answers in a group; nothing where it has none.
     fn answers(&mut self, group: usize) -> Result<Option<Answers>, Error> {
-        let mut rows: Vec<usize> = Vec::new();
-        let mut matches = Vec::new();
-        self.matching(group, &mut |_, found| {
-            rows.push(found.number);
-            matches.push(found.matches);
-            true
-        })?;
+        let Matching { rows, said, .. } = self.matching(group)?;
         if rows.is_empty() {
             return Ok(None);
         }
@@ -440,14 +523,21 @@ impl Asking<'_> {
         let ranges = ranges.filter_map(|run| Some(*run.first()?..*run.last()? + 1));
         let selection = RowSelection::from_consecutive_ranges(ranges, all);
         let selection = (rows.len() < all).then_some(selection);
-        let reader = self.reader(
-            group,
-            &self.leaves(self.question.columns, |_| true),
-            selection.as_ref(),
-        )?;
+        let (mut same, mut leaves) = (HashMap::new(), Vec::new());
+        for leaf in self.wanted() {
+            let field = self.metadata.schema().fields().get(leaf);
+            // of the times it is seen how many rows there are
+            let field = field.filter(|field| field.name() != TIME);
+            match field.and_then(|field| only(metadata, leaf, Some(field.data_type()))) {
+                Some(value) => same.extend(field.map(|field| (field.name().clone(), value))),
+                None => leaves.push(leaf),
+            }
+        }
+        let reader = self.reader(&self.metadata, group, &leaves, selection.as_ref())?;
         let mut answers = Answers {
             reader,
-            matches,
+            same,
+            matches: said,
             at: 0,
             batch: Arc::new(Batch::default()),
             row: 0,
@@ -476,6 +566,8 @@ fn numbers(selection: Option<&RowSelection>, rows: usize) -> impl Iterator<Item 
 /// The answers of a row group, a batch of them at hand.
 struct Answers {
     reader: Batches,
+    /// Columns that have the same value in each row.
+    same: HashMap<String, Scalar>,
     /// What the filter says of each.
     matches: Vec<Tri>,
     at: usize,
@@ -488,13 +580,25 @@ impl Answers {
         self.batch.time(self.row)
     }
 
-    fn at_hand(&self) -> Match<'_> {
-        Match {
-            batch: &self.batch,
-            row: self.row,
-            number: self.at,
-            matches: self.matches.get(self.at).copied().unwrap_or(Tri::Unknown),
-        }
+    /// Shows the one at hand; whether to go on.
+    fn show(
+        &self,
+        origin: &Origin,
+        pool: &mut NamePool,
+        arena: &Bump,
+        each: &mut dyn FnMut(&Found<'_>) -> bool,
+    ) -> bool {
+        let (stream, index) = self.batch.place(self.row);
+        let matches = self.matches.get(self.at).copied().unwrap_or(Tri::Unknown);
+        let goes_on = self.batch.with(self.row, origin, pool, arena, |entry| {
+            each(&Found {
+                stream,
+                index,
+                matches,
+                entry,
+            })
+        });
+        goes_on != Some(false)
     }
 
     /// Goes on to the next; `false` where there is none.
@@ -512,53 +616,10 @@ impl Answers {
         self.row = 0;
         match self.reader.next() {
             Some(rows) => {
-                self.batch = Arc::new(Batch::new(&rows?, known));
+                self.batch = Arc::new(Batch::new(&rows?, &self.same, known));
                 Ok(self.batch.len() > 0)
             }
             None => Ok(false),
         }
     }
-}
-
-/// A row that matches or may match.
-struct Match<'b> {
-    batch: &'b Arc<Batch>,
-    row: usize,
-    /// Which it is in its row group.
-    number: usize,
-    matches: Tri,
-}
-
-impl Match<'_> {
-    /// Shows it; whether to go on.
-    fn show(
-        &self,
-        origin: &Origin,
-        pool: &mut NamePool,
-        arena: &Bump,
-        each: &mut dyn FnMut(&Found<'_>) -> bool,
-    ) -> bool {
-        let (stream, index) = self.batch.place(self.row);
-        let goes_on = self.batch.with(self.row, origin, pool, arena, |entry| {
-            each(&Found {
-                stream,
-                index,
-                matches: self.matches,
-                entry,
-            })
-        });
-        goes_on != Some(false)
-    }
-}
-
-/// What a filter says of a row; nothing matches whose protocol is not known here.
-fn says<'v>(
-    filter: &'v RowFilter,
-    batch: &'v Batch,
-    row: usize,
-    entry: Option<&'v Entry<'v>>,
-    arena: &'v Bump,
-) -> Tri {
-    let asked = batch.asked(row, entry, arena);
-    asked.map_or(Tri::No, |asked| filter.test(&asked, arena))
 }

@@ -17,6 +17,7 @@ use gillnet_entry::{
 use gillnet_kfl::rows::{Column, Row};
 use gillnet_kfl::{NamePart, Side};
 
+use super::aggregate::Scalar;
 use super::columns::own;
 
 /// A protocol as it is known here.
@@ -37,6 +38,8 @@ enum Values {
     Bool(BooleanArray),
     Text(StringArray),
     Time(TimestampNanosecondArray),
+    /// The same in each row.
+    Only(Scalar),
 }
 
 impl Values {
@@ -62,6 +65,7 @@ impl Values {
             Values::Bool(a) if a.is_valid(row) => Value::Bool(a.value(row)),
             Values::Text(a) if a.is_valid(row) => Value::Str(a.value(row)),
             Values::Time(a) if a.is_valid(row) => Value::Time(a.value(row)),
+            Values::Only(value) => value.value(),
             _ => Value::Missing,
         }
     }
@@ -126,10 +130,17 @@ impl NamePool {
 pub(super) const KIND: [&str; 3] = ["protocol", "protocol.abbr", "protocol.version"];
 
 impl Batch {
-    /// Takes rows.
-    pub(super) fn new(rows: &RecordBatch, known: &[KnownProtocol]) -> Batch {
+    /// Takes rows, and the columns that have the same value in each.
+    pub(super) fn new(
+        rows: &RecordBatch,
+        same: &HashMap<String, Scalar>,
+        known: &[KnownProtocol],
+    ) -> Batch {
         let schema = rows.schema();
-        let values = |name: &str| Values::of(rows.column_by_name(name)?);
+        let values = |name: &str| match same.get(name) {
+            Some(value) => Some(Values::Only(value.clone())),
+            None => Values::of(rows.column_by_name(name)?),
+        };
         let mut base = HashMap::new();
         for column in super::columns::BASE {
             if let Some(values) = values(column.name) {
@@ -139,10 +150,10 @@ impl Batch {
         let mut columns = HashMap::new();
         for protocol in known {
             let prefix = format!("{}.", protocol.schema.name);
-            if !schema
-                .fields()
-                .iter()
-                .any(|f| f.name().starts_with(&prefix))
+            let read = schema.fields().iter().map(|field| field.name());
+            if !read
+                .chain(same.keys())
+                .any(|name| name.starts_with(&prefix))
             {
                 continue;
             }
@@ -176,14 +187,14 @@ impl Batch {
     pub(super) fn asked<'v>(
         &'v self,
         row: usize,
-        entry: Option<&'v Entry<'v>>,
+        entry: &'v Entry<'v>,
         arena: &'v Bump,
     ) -> Option<Asked<'v>> {
         Some(Asked {
             batch: self,
             row,
             kind: (*self.kinds.get(row)?)?,
-            common: entry.map(|entry| entry.common),
+            common: entry.common,
             ctx: Ctx {
                 store: &Nothing,
                 arena,
@@ -456,8 +467,8 @@ pub(super) struct Asked<'v> {
     batch: &'v Batch,
     row: usize,
     kind: Kind,
-    /// The entry that it shows, where fields of the common part are asked for.
-    common: Option<&'v Common<'v>>,
+    /// The entry that it shows.
+    common: &'v Common<'v>,
     ctx: Ctx<'v>,
 }
 
@@ -480,6 +491,8 @@ pub(super) fn file_column(column: Column, known: &[KnownProtocol]) -> Option<Str
         Column::Port(side) => side_of(side).port.to_owned(),
         Column::Name(side, part) => name_column(side, part).to_owned(),
         Column::Tls => "tls".to_owned(),
+        Column::ErrorType => "error.type".to_owned(),
+        Column::ErrorMsg => "error.msg".to_owned(),
         Column::Common(_) => return None,
         Column::Own(protocol, field) => {
             let protocol = known.iter().find(|known| known.number == protocol)?;
@@ -500,7 +513,9 @@ impl<'v> Row<'v> for Asked<'v> {
             Column::Port(side) => batch.value(side_of(side).port, row),
             Column::Name(side, part) => Value::Str(batch.text(name_column(side, part), row)),
             Column::Tls => Value::Bool(batch.bool("tls", row)),
-            Column::Common(field) => self.common?.get(field, &self.ctx),
+            Column::ErrorType => batch.value("error.type", row),
+            Column::ErrorMsg => batch.value("error.msg", row),
+            Column::Common(field) => self.common.get(field, &self.ctx),
             Column::Own(protocol, _) if protocol != self.protocol() => Value::Missing,
             Column::Own(protocol, field) => batch
                 .own

@@ -1,5 +1,6 @@
 //! A group's index: its entries without their packets.
 
+use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use super::{Content, Group, Object, Progress};
 use crate::index::{Cost, EntriesFile, Error, Found, Question};
 use crate::layout::{Hour, ObjectName};
 use crate::packets::StreamId;
-use crate::{BucketError, ErrorKind};
+use crate::{Bucket, BucketError, ErrorKind};
 
 /// The index of all that a process recorded, in the span of time that was opened.
 #[derive(Debug)]
@@ -63,7 +64,11 @@ impl Group {
         let threads = threads(self.shared.bucket.as_ref());
         let mut files = Vec::new();
         let (mut unread, mut first) = (0_u64, None);
-        self.open(&entries, threads, |file| match file {
+        let of_group: Vec<_> = entries
+            .iter()
+            .map(|file| (&self.shared.bucket, *file))
+            .collect();
+        open(&of_group, threads, |file| match file {
             Ok(file) => files.push(file),
             Err(error) => {
                 unread += 1;
@@ -93,24 +98,22 @@ impl Group {
         files.sort_by_key(|file| (file.name.hour, file.name.seq));
         files
     }
+}
 
-    /// Opens files side by side, and gives each in its turn with what errors call it.
-    fn open(
-        &self,
-        files: &[&Object],
-        threads: usize,
-        mut each: impl FnMut(Result<(String, EntriesFile), BucketError>) + Send,
-    ) {
-        let bucket = &self.shared.bucket;
-        let open = |at: usize| {
-            let Object { key, size, .. } = files[at];
-            let place = bucket.place(key);
-            let opened = EntriesFile::open(bucket, key, *size);
-            let opened = opened.map_err(|error| failed(&place, &error));
-            Ok::<_, Infallible>(opened.map(|opened| (place, opened)))
-        };
-        let Ok(()) = in_order(files.len(), threads, open, &mut each);
-    }
+/// Opens files side by side, and gives each in its turn with what errors call it.
+fn open(
+    files: &[(&Arc<dyn Bucket>, &Object)],
+    threads: usize,
+    mut each: impl FnMut(Result<(String, EntriesFile), BucketError>) + Send,
+) {
+    let open = |at: usize| {
+        let (bucket, Object { key, size, .. }) = files[at];
+        let place = bucket.place(key);
+        let opened = EntriesFile::open(bucket, key, *size);
+        let opened = opened.map_err(|error| failed(&place, &error));
+        Ok::<_, Infallible>(opened.map(|opened| (place, opened)))
+    };
+    let Ok(()) = in_order(files.len(), threads, open, &mut each);
 }
 
 /// Whether several rules recorded, of whose files each may have the same entry.
@@ -152,11 +155,7 @@ impl Group {
         Ok(span)
     }
 
-    /// Shows answers of its index, those of the latest hours first where `latest` says so, else of the earliest, until
-    /// `each` says that no more are wanted. What has nothing of a span of time (first and last moment, ns) that is `wanted`
-    /// is passed over: by its hour a file unopened, by its own span a file of which only the footer is read. Files are
-    /// opened when their turn comes: one, then twice as many each time, so that they are at most about twice as many as an
-    /// answer needs. `None` where not all of its packets have an index, or an index can't say all that the filter asks for.
+    /// [`ask_by_time`] of it alone.
     pub fn ask_by_time(
         &self,
         question: &Question<'_>,
@@ -164,70 +163,116 @@ impl Group {
         wanted: &mut dyn FnMut((i64, i64)) -> bool,
         each: &mut dyn FnMut(&Found<'_>) -> bool,
     ) -> Option<Answered> {
-        if !self.is_indexed() || !question.filter.is_whole() {
-            return None;
-        }
-        let mut files = self.by_time();
-        if latest {
-            files.reverse();
-        }
-        let of_hour = |file: &&Object, next: &&Object| file.name.hour == next.name.hour;
-        let mut hours = files.chunk_by(of_hour);
-        let repeats = repeats(&files);
-        let mut answered = Answered::default();
-        let threads = threads(self.shared.bucket.as_ref());
-        let mut ahead = 1;
-        loop {
-            let mut turn: Vec<&Object> = Vec::new();
-            while turn.len() < ahead
-                && let Some(hour) = hours.next()
-            {
-                if hour.first().is_some_and(|file| wanted(whole_hour(file))) {
-                    turn.extend(hour);
-                }
+        ask_by_time(&[(self, *question)], latest, wanted, each)
+    }
+}
+
+/// Shows answers of the indexes of groups, each asked its own question, those of the latest hours first where `latest` says
+/// so, else of the earliest, until `each` says that no more are wanted. What has nothing of a span of time (first and last
+/// moment, ns) that is `wanted` is passed over: by its hour a file unopened, by its own span a file of which only the footer
+/// is read. Files are opened when their turn comes: those of one hour, then twice as many each time, so that they are at
+/// most about twice as many as an answer needs. `None` where not all packets of a group have an index, or an index can't
+/// say all that a filter asks for.
+pub fn ask_by_time(
+    groups: &[(&Group, Question<'_>)],
+    latest: bool,
+    wanted: &mut dyn FnMut((i64, i64)) -> bool,
+    each: &mut dyn FnMut(&Found<'_>) -> bool,
+) -> Option<Answered> {
+    let can = |(group, question): &(&Group, Question<'_>)| {
+        group.is_indexed() && question.filter.is_whole()
+    };
+    if !groups.iter().all(can) {
+        return None;
+    }
+    let (mut files, mut repeated) = (Vec::new(), Vec::new());
+    for (at, (group, _)) in groups.iter().enumerate() {
+        let of_group = group.by_time();
+        repeated.push(repeats(&of_group));
+        files.extend(of_group.into_iter().map(|file| InTurn { at, file }));
+    }
+    // those of a group stay in their order
+    files.sort_by_key(|of| of.file.name.hour);
+    if latest {
+        files.reverse();
+    }
+    let of_hour = |one: &InTurn<'_>, next: &InTurn<'_>| one.file.name.hour == next.file.name.hour;
+    let mut hours = files.chunk_by(of_hour);
+    let mut answered = Answered::default();
+    let threads = groups
+        .iter()
+        .map(|(group, _)| threads(group.shared.bucket.as_ref()));
+    let threads = threads.max().unwrap_or(1);
+    let mut ahead = 1;
+    loop {
+        let mut turn: Vec<InTurn<'_>> = Vec::new();
+        while turn.len() < ahead
+            && let Some(hour) = hours.next()
+        {
+            if hour.first().is_some_and(|of| wanted(whole_hour(of.file))) {
+                turn.extend(hour);
             }
-            if turn.is_empty() {
+        }
+        if turn.is_empty() {
+            return Some(answered);
+        }
+        ahead = (2 * ahead).min(AHEAD);
+        let keys: Vec<_> = turn
+            .iter()
+            .map(|of| (&groups[of.at].0.shared.bucket, of.file))
+            .collect();
+        let mut opened = Vec::new();
+        open(&keys, threads, |file| opened.push(file));
+        let mut opened = opened.into_iter();
+        for files in turn.chunk_by(of_hour) {
+            let Some(first) = files.first() else {
+                continue;
+            };
+            let opened: Vec<_> = opened.by_ref().take(files.len()).collect();
+            if !wanted(whole_hour(first.file)) {
+                continue;
+            }
+            let deciding = files.iter().zip(opened).map(|(of, opened)| {
+                let (place, file) = opened.ok()?;
+                file.decides(&groups[of.at].1)
+                    .then_some((of.at, place, file))
+            });
+            let Some(mut hour) = deciding.collect::<Option<Vec<_>>>() else {
+                answered.rest = Some(first.file.name.hour);
                 return Some(answered);
+            };
+            if latest {
+                // the latest of all groups make what is wanted narrow
+                hour.sort_by_cached_key(|(_, _, file)| Reverse(file.span().map(|(_, last)| last)));
             }
-            ahead = (2 * ahead).min(AHEAD);
-            let mut opened = Vec::new();
-            self.open(&turn, threads, |file| opened.push(file));
-            let mut opened = opened.into_iter();
-            for files in turn.chunk_by(of_hour) {
-                let Some(first) = files.first() else {
-                    continue;
-                };
-                let opened: Vec<_> = opened.by_ref().take(files.len()).collect();
-                if !wanted(whole_hour(first)) {
+            // an entry that several rules keep is in the same hour of each
+            let mut seen: HashSet<(usize, StreamId, u32)> = HashSet::new();
+            let mut goes_on = true;
+            for (at, place, file) in hour {
+                if !file.span().is_some_and(&mut *wanted) {
                     continue;
                 }
-                let opened = opened.into_iter().map(|file| file.ok());
-                let deciding = opened.map(|file| file.filter(|(_, file)| file.decides(question)));
-                let Some(hour) = deciding.collect::<Option<Vec<_>>>() else {
-                    answered.rest = Some(first.name.hour);
+                let asked = file.ask(&groups[at].1, &mut |found| {
+                    if !repeated[at] || seen.insert((at, found.stream, found.index)) {
+                        goes_on = each(found);
+                    }
+                    goes_on
+                });
+                answered.add(asked.map_err(|error| failed(&place, &error)));
+                if !goes_on {
                     return Some(answered);
-                };
-                // an entry that several rules keep is in the same hour of each
-                let mut seen: HashSet<(StreamId, u32)> = HashSet::new();
-                let mut goes_on = true;
-                for (place, file) in hour {
-                    if !file.span().is_some_and(&mut *wanted) {
-                        continue;
-                    }
-                    let asked = file.ask(question, &mut |found| {
-                        if !repeats || seen.insert((found.stream, found.index)) {
-                            goes_on = each(found);
-                        }
-                        goes_on
-                    });
-                    answered.add(asked.map_err(|error| failed(&place, &error)));
-                    if !goes_on {
-                        return Some(answered);
-                    }
                 }
             }
         }
     }
+}
+
+/// A file of a group.
+#[derive(Clone, Copy)]
+struct InTurn<'g> {
+    /// Which group.
+    at: usize,
+    file: &'g Object,
 }
 
 /// Files that are opened at a time, about.

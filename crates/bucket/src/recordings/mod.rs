@@ -28,7 +28,7 @@ use std::{
 use gillnet_capture::Source;
 use sha2::{Digest, Sha256};
 
-pub use indexed::{Answered, GroupIndex};
+pub use indexed::{Answered, GroupIndex, ask_by_time};
 pub use overview::{Overview, overview};
 use selection::Only;
 pub use selection::{Selected, Selection, StreamSet};

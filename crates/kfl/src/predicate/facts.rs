@@ -1,7 +1,7 @@
 //! What is known while a filter is evaluated: a whole entry, or only its flow.
 
 use super::{Access, Flag, Load, MAX_STEPS, Part, Reason, Root, Side, Val, path, value};
-use crate::rows::Column;
+use crate::rows::{Column, error_column};
 use gillnet_entry::{Ctx, End, Entry, Kind, Name, Nothing, Value};
 use std::cell::Cell;
 use std::net::IpAddr;
@@ -182,6 +182,10 @@ pub(crate) trait Facts<'v> {
 
     /// A path of KFL1, where the entry is not known.
     fn stored_path(&self, access: &'v Access) -> Result<Val<'v>, Reason> {
+        if let Some(column) = error_column(access) {
+            let value = self.stored(column).ok_or(Reason::Unknown)?;
+            return Val::of(value).ok_or(Reason::Missing);
+        }
         let column = match access.root {
             Root::Common(field) => Column::Common(field),
             Root::Own(field) => Column::Own(self.possible().trailing_zeros() as u8, field),

@@ -6,7 +6,7 @@ use super::lower::{Cond, Lowered, Lowering};
 use super::says::{as_text, writable};
 use crate::ast::Op;
 use crate::predicate::{Access, Const, Fun, Load, Node, Part, Reason, Root, Side, TextOp};
-use crate::rows::{Column, kind_of};
+use crate::rows::{Column, error_column, kind_of};
 use gillnet_entry::Kind;
 
 /// A value: what different protocols have of it, each null in the rows of the others.
@@ -219,6 +219,10 @@ impl Lowering<'_> {
                 rest: default(*kind),
             },
             Load::CommonPath(access) => match (&access.root, &*access.steps) {
+                _ if let Some(column) = error_column(access) => Value {
+                    parts: vec![(Kind::Str, self.column(column, name)?)],
+                    rest: Rest::Missing,
+                },
                 (Root::Common(field), []) => {
                     let column = Column::Common(*field);
                     let kind = kind_of(self.env, column).unwrap_or(Kind::Any);

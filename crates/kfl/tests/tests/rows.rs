@@ -1,7 +1,7 @@
 //! Filters on rows of an index.
 
 use crate::support::{Sample, e1, large};
-use gillnet_entry::{Bump, Entry, Value};
+use gillnet_entry::{Bump, Common, Entry, Fault, FaultKind, Value};
 use gillnet_kfl::rows::{Bound, Column, Needs, Row, RowFilter, usual};
 use gillnet_kfl::{Env, Filter, Lang, NamePart, Options, ProtocolSet, Side, Tri, compile};
 
@@ -27,6 +27,8 @@ impl<'e> Row<'e> for Stored<'e> {
             Column::Port(side) => Value::Int(i64::from(end(side).port)),
             Column::Name(side, part) => Value::Str(part.of(end(side).name)),
             Column::Tls => Value::Bool(entry.common.tls),
+            Column::ErrorType => fault(entry, |fault| fault.kind.name()),
+            Column::ErrorMsg => fault(entry, |fault| fault.msg),
             Column::Common(field) => entry.common(field),
             Column::Own(protocol, field) if protocol == entry.protocol => entry.own(field),
             Column::Own(..) => Value::Missing,
@@ -36,6 +38,11 @@ impl<'e> Row<'e> for Stored<'e> {
     fn flag(&self, name: &str) -> bool {
         self.0.record.info().flags.contains(&name)
     }
+}
+
+fn fault<'e>(entry: &Entry<'e>, part: impl Fn(&Fault) -> &'static str) -> Value<'e> {
+    let fault = entry.common.fault.as_ref();
+    fault.map_or(Value::Missing, |fault| Value::Str(part(fault)))
 }
 
 /// Whether a row fulfils a condition.
@@ -130,6 +137,49 @@ fn what_columns_have_is_decided_by_them_and_the_rest_is_left_open() {
         assert_eq!(said(&text, &sample), expected, "{text}");
         assert_eq!(on(&text, &usual).is_whole(), !text.contains("headers"));
     }
+}
+
+#[test]
+fn parts_of_an_error_are_columns() {
+    let env = large();
+    let usual = usual(&env);
+    let compiled = |text: &str| compile(&env, text, &Options::default()).unwrap();
+    let late = Fault {
+        kind: FaultKind::Timeout,
+        msg: "no response",
+    };
+    let (sample, arena) = (e1(), Bump::new());
+    for (text, faulty, faultless) in [
+        (r#"error.type == "timeout""#, true, false),
+        (r#"error.type != "timeout""#, false, false),
+        (r#"error.msg == "no response""#, true, false),
+        (r#"error.msg.startsWith("no")"#, true, false),
+        (r#"http and error.type == "connection""#, false, false),
+    ] {
+        let filter = compiled(text);
+        assert!(RowFilter::new(&env, &filter, &usual).is_whole(), "{text}");
+        for (fault, matches) in [(Some(late), faulty), (None, faultless)] {
+            sample.with(&arena, |entry| {
+                let common = Common {
+                    fault,
+                    ..*entry.common
+                };
+                let entry = Entry {
+                    common: &common,
+                    ..*entry
+                };
+                assert_eq!(filter.matches(&entry), matches, "{text} {fault:?}");
+                agree(&env, &filter, &entry, matches);
+            });
+        }
+    }
+    let needs = RowFilter::new(&env, &compiled(r#"error.type == "timeout""#), &usual);
+    let expected = Needs::Is {
+        column: Column::ErrorType,
+        bound: Bound::Texts(vec!["timeout".into()]),
+        or_missing: false,
+    };
+    assert_eq!(*needs.needs(), expected);
 }
 
 #[test]

@@ -166,7 +166,7 @@ fn is_base(name: &str) -> bool {
 }
 
 /// The same columns with texts as numbers of a dictionary, as they are in the file.
-fn as_dictionaries(schema: &SchemaRef) -> SchemaRef {
+pub(in super::super) fn as_dictionaries(schema: &SchemaRef) -> SchemaRef {
     let fields = schema.fields().iter().map(|field| match field.data_type() {
         DataType::Utf8 => {
             let of = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));

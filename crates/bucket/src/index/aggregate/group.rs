@@ -1,7 +1,7 @@
 //! A group of rows while it is read.
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Int32Type, Int64Type, TimestampNanosecondType};
+use arrow_array::types::{Int32Type, Int64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, SchemaRef};
 use gillnet_entry::{Bump, Value};
@@ -31,7 +31,7 @@ pub(super) struct InGroup {
 }
 
 /// A group of rows while it is read.
-pub(super) struct Reading<'q> {
+pub(in super::super) struct Reading<'q> {
     pub(super) plan: &'q Plan,
     question: &'q Question<'q>,
     pub(super) columns: Vec<InGroup>,
@@ -40,7 +40,7 @@ pub(super) struct Reading<'q> {
     /// Columns that the filter's answer depends on.
     asked: Vec<usize>,
     asked_ids: Combiner,
-    answers: Vec<Option<bool>>,
+    answers: Vec<Option<Tri>>,
     /// Columns that a row's group depends on; those of time beside them, each with its numbers.
     grouped: Vec<usize>,
     spans: Vec<(i64, Coder, Vec<u32>)>,
@@ -53,7 +53,7 @@ pub(super) struct Reading<'q> {
 
 impl<'q> Reading<'q> {
     /// A group with what its statistics say of its times.
-    pub(super) fn new(
+    pub(in super::super) fn new(
         plan: &'q Plan,
         question: &'q Question<'q>,
         group: &RowGroupMetaData,
@@ -130,7 +130,7 @@ impl<'q> Reading<'q> {
     }
 
     /// The columns to read, by their places in the file. Those of an only value are not read.
-    pub(super) fn leaves(&self) -> impl Iterator<Item = usize> {
+    pub(in super::super) fn leaves(&self) -> impl Iterator<Item = usize> {
         let read = self.columns.iter().filter(|column| column.only.is_none());
         read.filter_map(|column| column.leaf)
     }
@@ -144,31 +144,21 @@ impl<'q> Reading<'q> {
         seen: Option<&Seen>,
     ) {
         let plan = self.plan;
-        let array = |at: usize| {
-            let name = plan.columns.get(at)?;
-            batch.and_then(|batch| batch.column_by_name(name))
-        };
-        for at in self.asked.iter().chain(&self.grouped) {
-            // one that stands in both is done twice, to the same end
+        let array = |at: usize| plan.array(batch, at);
+        for at in &self.grouped {
+            // one that the filter reads too is done twice, to the same end
             if let Some(array) = array(*at) {
                 let InGroup { coder, codes, .. } = &mut self.columns[*at];
                 coder.codes(array, codes);
             }
         }
-        let times =
-            array(plan.time).and_then(|at| at.as_primitive_opt::<TimestampNanosecondType>());
-        let times: Option<&[i64]> = times.map(|times| &**times.values());
-        let mut selected: Vec<u32> = (0..u32::try_from(rows).unwrap_or(u32::MAX)).collect();
-        if !self.all_within {
-            // rows of one time were not read, and are not within
-            let (times, within) = (times.unwrap_or_default(), self.question.within);
-            selected.retain(|row| {
-                times
-                    .get(*row as usize)
-                    .is_some_and(|ts| is_within(*ts, within))
-            });
-        }
-        self.filter(rows, &mut selected);
+        let mut selected = Vec::new();
+        self.select(batch, rows, &mut |row, said| {
+            if said == Tri::Yes {
+                selected.push(row);
+            }
+        });
+        let times = plan.times(batch);
         if let (Some(seen), Some(place)) = (seen, plan.place) {
             self.unseen(seen, place.map(array), &mut selected);
         }
@@ -179,8 +169,20 @@ impl<'q> Reading<'q> {
         self.measure(&array, &selected, &slots, table);
     }
 
-    /// Leaves the rows that the filter matches.
-    fn filter(&mut self, rows: usize, selected: &mut Vec<u32>) {
+    /// Shows the rows that are in the span of time and that the filter matches or may match, with what it says; `None` where
+    /// no column had to be read.
+    pub(in super::super) fn select(
+        &mut self,
+        batch: Option<&RecordBatch>,
+        rows: usize,
+        each: &mut dyn FnMut(u32, Tri),
+    ) {
+        for at in &self.asked {
+            if let Some(array) = self.plan.array(batch, *at) {
+                let InGroup { coder, codes, .. } = &mut self.columns[*at];
+                coder.codes(array, codes);
+            }
+        }
         let codes: Vec<&[u32]> = self
             .asked
             .iter()
@@ -189,29 +191,40 @@ impl<'q> Reading<'q> {
         let mut ids = std::mem::take(&mut self.ids);
         self.asked_ids.combine(&codes, rows, &mut ids);
         let mut answers = std::mem::take(&mut self.answers);
-        selected.retain(|row| {
-            let id = ids[*row as usize] as usize;
+        // rows of one time were not read, and are not within
+        let times = self.plan.times(batch).unwrap_or_default();
+        let within = self.question.within;
+        for (row, id) in ids.iter().enumerate() {
+            let in_time = || times.get(row).is_some_and(|ts| is_within(*ts, within));
+            if !self.all_within && !in_time() {
+                continue;
+            }
+            let id = *id as usize;
             if id >= answers.len() {
                 answers.resize(id + 1, None);
             }
-            *answers[id].get_or_insert_with(|| self.matches(*row as usize))
-        });
+            let said = *answers[id].get_or_insert_with(|| self.says(row));
+            if said != Tri::No {
+                each(u32::try_from(row).unwrap_or(u32::MAX), said);
+            }
+        }
         self.arena.reset();
         (self.ids, self.answers) = (ids, answers);
     }
 
-    fn matches(&self, row: usize) -> bool {
+    /// What the filter says of a row; nothing matches whose protocol is not known here.
+    fn says(&self, row: usize) -> Tri {
         let text = |at: usize| self.value(at, row).value().as_str().unwrap_or_default();
         let [name, abbr, version] = self.plan.kind.map(text);
         let Some(kind) = Kind::of([name, abbr, version], self.question.known) else {
-            return false;
+            return Tri::No;
         };
         let asked = AskedRow {
             reading: self,
             row,
             kind,
         };
-        self.question.filter.test(&asked, &self.arena) == Tri::Yes
+        self.question.filter.test(&asked, &self.arena)
     }
 
     fn value(&self, at: usize, row: usize) -> &Scalar {
@@ -314,7 +327,11 @@ impl<'q> Reading<'q> {
 }
 
 /// The only value of a column in a group of rows, where its statistics say that it has one.
-fn only(group: &RowGroupMetaData, leaf: usize, of: Option<&DataType>) -> Option<Scalar> {
+pub(in super::super) fn only(
+    group: &RowGroupMetaData,
+    leaf: usize,
+    of: Option<&DataType>,
+) -> Option<Scalar> {
     let statistics = group.column(leaf).statistics()?;
     let nulls = statistics.null_count_opt()?;
     if u64::try_from(group.num_rows()).ok() == Some(nulls) {

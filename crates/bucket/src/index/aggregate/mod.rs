@@ -14,6 +14,10 @@ mod measured;
 mod plan;
 mod table;
 
+pub(super) use columnar::as_dictionaries;
+pub(super) use group::{Reading, only};
+pub(super) use plan::Plan;
+
 pub use answer::{Answer, Measure, NoMeasure, Row, Sort};
 pub use columnar::Seen;
 pub use filtered::Filtered;

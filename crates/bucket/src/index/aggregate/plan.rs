@@ -1,5 +1,8 @@
 //! Which columns an aggregation reads.
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::TimestampNanosecondType;
+use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::SchemaRef;
 use gillnet_entry::{COMMON, Kind as FieldKind};
 use gillnet_kfl::rows::Column;
@@ -11,7 +14,7 @@ use super::key::{Of, same_column};
 use super::{Aggregation, Key};
 
 /// Which columns are read, and what for.
-pub(super) struct Plan {
+pub(in super::super) struct Plan {
     pub(super) columns: Vec<String>,
     pub(super) kind: [usize; 3],
     pub(super) filter: Vec<Filtered>,
@@ -87,6 +90,40 @@ impl Plan {
             elapsed,
             place,
         }
+    }
+
+    /// A column of rows that were read; `None` where it was not.
+    pub(super) fn array<'b>(
+        &self,
+        batch: Option<&'b RecordBatch>,
+        at: usize,
+    ) -> Option<&'b ArrayRef> {
+        batch?.column_by_name(self.columns.get(at)?)
+    }
+
+    /// The times of rows that were read; `None` where they were not.
+    pub(super) fn times<'b>(&self, batch: Option<&'b RecordBatch>) -> Option<&'b [i64]> {
+        let times = self.array(batch, self.time)?;
+        let times = times.as_primitive_opt::<TimestampNanosecondType>()?;
+        Some(times.values())
+    }
+
+    /// What only a filter reads; `None` where that are not columns alone.
+    pub(in super::super) fn of_filter(question: &Question<'_>) -> Option<Plan> {
+        let columns = KIND.into_iter().chain(["timestamp"]).map(str::to_owned);
+        let mut plan = Plan {
+            columns: columns.collect(),
+            kind: [0, 1, 2],
+            time: 3,
+            filter: Vec::new(),
+            keys: Vec::new(),
+            ok: None,
+            request: None,
+            response: None,
+            elapsed: None,
+            place: None,
+        };
+        plan.take_filter(question).then_some(plan)
     }
 
     /// Adds what a filter reads; `false` where that are not columns alone.
