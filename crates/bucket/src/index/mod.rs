@@ -7,6 +7,7 @@
 
 pub mod aggregate;
 mod answered;
+mod asking;
 mod columns;
 mod entries;
 mod figures;
