@@ -171,6 +171,11 @@ impl Shard {
             limits: config.dissect,
             ..Config::default()
         };
+        // what comes with the numbers of its streams was recorded, and a stream that was kept late comes as a whole
+        let flow = FlowLimits {
+            looks_back: matches!(config.numbers, Some(Numbers::WithFrames(_))),
+            ..config.flow
+        };
         let outlet = Outlet::new(
             config.plan,
             config.origin,
@@ -195,7 +200,7 @@ impl Shard {
         streams.follow_plan();
         Shard {
             decoder: Decoder::new(config.decode),
-            flows: Flows::new(config.flow),
+            flows: Flows::new(flow),
             keep: config.keep,
             store,
             streams,
