@@ -93,7 +93,7 @@ impl Watch for Heard {
     fn goes_on(&mut self, _: &Checked) {}
 }
 
-fn check(bucket: &Arc<dyn Bucket>) -> Checked {
+pub(crate) fn check(bucket: &Arc<dyn Bucket>) -> Checked {
     let mut heard = Heard(Vec::new());
     let checked = verify(bucket, &mut heard).unwrap();
     assert!(
