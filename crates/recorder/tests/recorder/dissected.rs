@@ -41,10 +41,9 @@ pub(crate) fn check(bucket: &Arc<dyn Bucket>, with: &Dissection) -> usize {
         for rule in rules {
             let of_rule = group.again().unwrap().of_recording(&rule).unwrap();
             let there = recorded.remove(&(rule.clone(), run)).unwrap_or_default();
-            let (mut given, late) = of_packets(of_rule, with);
-            let mut there = there;
-            given.retain(|(stream, _), _| !late.contains(stream));
-            there.retain(|(stream, _), _| !late.contains(stream));
+            let (given, chance) = of_packets(of_rule, with);
+            all += there.len();
+            let (there, given) = (chance.taken_out(there), chance.taken_out(given));
             same(&rule, run, &there, &given, &|streams| {
                 told(bucket, &rule, run, streams)
             });
@@ -136,9 +135,33 @@ fn in_index(bucket: &Arc<dyn Bucket>) -> BTreeMap<(String, u64), Rows> {
     all
 }
 
-/// What dissecting its packets gives, as those do who find no index; and the streams of which it is chance: an answer
-/// that is missing lets another, which comes later than any waits, be taken for it or not.
-fn of_packets(group: Group, with: &Dissection) -> (Rows, BTreeSet<i64>) {
+/// What is chance where packets of a stream are missing.
+struct Chance {
+    /// When what never gets an answer is given up, and so the order of such entries.
+    cut: BTreeSet<i64>,
+    /// And, where it was silent longer than anything waits, whether another answer is taken for one that is missing.
+    late: BTreeSet<i64>,
+}
+
+impl Chance {
+    fn taken_out(&self, rows: Rows) -> Rows {
+        let (cut, mut out): (Rows, Rows) = rows
+            .into_iter()
+            .filter(|((stream, _), _)| !self.late.contains(stream))
+            .partition(|((stream, _), _)| self.cut.contains(stream));
+        let mut cut: Vec<(i64, String)> = cut
+            .into_iter()
+            .map(|((stream, at), row)| (stream, row.replace(&format!(" index={at} "), " ")))
+            .collect();
+        cut.sort();
+        let by_rank = (0..).zip(cut);
+        out.extend(by_rank.map(|(rank, (stream, row))| ((stream, rank), row)));
+        out
+    }
+}
+
+/// What dissecting its packets gives, as those do who find no index.
+fn of_packets(group: Group, with: &Dissection) -> (Rows, Chance) {
     let mut last: BTreeMap<i64, i64> = BTreeMap::new();
     let (mut cut, mut silent) = (BTreeSet::new(), BTreeSet::new());
     let current = Arc::new(Mutex::new((0, None)));
@@ -211,8 +234,15 @@ fn of_packets(group: Group, with: &Dissection) -> (Rows, BTreeSet<i64>) {
         beside: &[],
     });
     let rows = described(&file.unwrap()).into_iter();
-    let rows = rows.map(|(_, id, row)| (id, row)).collect();
-    (rows, cut.intersection(&silent).copied().collect())
+    let rows: Rows = rows.map(|(_, id, row)| (id, row)).collect();
+    // a log that was lost as a whole is said nowhere, but for what it leaves
+    let alone = ["response without request", "no query for this response"];
+    let of_lost = rows
+        .iter()
+        .filter(|(_, row)| alone.iter().any(|said| row.contains(said)));
+    cut.extend(of_lost.map(|((stream, _), _)| *stream));
+    let late = cut.intersection(&silent).copied().collect();
+    (rows, Chance { cut, late })
 }
 
 const NOWHERE: &str =
