@@ -164,7 +164,7 @@ class Store:
 
     def start(self):
         command = [sys.executable, EMULATOR, self.kind, "--port", "4443", "--folder", self.folder, "--bucket", "flights"]
-        for permissions in ("c", "rl", "cw"):
+        for permissions in ("c", "rl", "cw", "rld"):
             command += ["--signature", permissions] if self.kind == "azure" else []
         self.process = self.host.start(*command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=open(f"{self.folder}.log", "ab"))
         ready = json.loads(self.process.stdout.readline())
@@ -175,15 +175,15 @@ class Store:
         self.process.wait(30)
 
     def env(self, account):
-        """Variables of the recorder, the reader, or somebody with a wrong secret."""
+        """Variables of the recorder, the reader, the keeper who also deletes, or somebody with a wrong secret."""
         if self.kind == "s3":
-            key = {"recorder": "AKRECORDERTEST", "reader": "AKREADERREADER", "wrong": "AKREADERREADER"}[account]
+            key = {"recorder": "AKRECORDERTEST", "reader": "AKREADERREADER", "keeper": "AKKEEPERKEEPER", "wrong": "AKREADERREADER"}[account]
             secret = "wrong-secret" if account == "wrong" else "s3cr3t/of+tests"
             return {"AWS_ENDPOINT_URL": self.endpoint, "AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret}
         place = {"AZURE_STORAGE_ACCOUNT": "devstoreaccount1", "AZURE_STORAGE_ENDPOINT": self.endpoint}
         if account == "wrong":
             return {**place, "AZURE_STORAGE_KEY": "d3Jvbmctc2VjcmV0"}
-        return {**place, "AZURE_STORAGE_SAS_TOKEN": self.signatures[account == "reader"]}
+        return {**place, "AZURE_STORAGE_SAS_TOKEN": self.signatures[{"recorder": 0, "reader": 1, "keeper": 3}[account]]}
 
     def put(self, key, file):
         """Puts a file as somebody else would."""

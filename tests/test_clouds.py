@@ -4,12 +4,14 @@ import json
 import os
 import pathlib
 import re
+import subprocess
 import time
 import urllib.parse
 
 import pytest
 from conftest import count, query, wait_for
 from test_dashboard import Tap
+from test_recordings import indexed
 
 HTTP = "http and dst.port == 8080"
 
@@ -82,6 +84,28 @@ def test_a_store_that_is_killed_while_it_is_uploaded_to_gets_everything_once(hos
     assert flights.stop() == 0
     assert found() == "100"
     assert "uploads go on" in flights.log.read_text()
+
+
+def test_old_hours_are_deleted_by_who_may(host, store, gillnet, tmp_path):
+    bucket = tmp_path / "bucket"
+    first = indexed(gillnet, tmp_path / "a", f"file://{bucket}", hours=range(3))
+    for path in bucket.rglob("*"):
+        if path.is_file():
+            store.put(urllib.parse.quote(str(path.relative_to(bucket)), safe="/"), path)
+    age = f"{int(time.time() - first - 1.5 * 3600)}s"
+    prune = lambda account, *more: subprocess.run(host.command(gillnet, "recordings", "prune", store.url, "--older-than", age, *more), capture_output=True,
+                                                  text=True, env={**os.environ, **store.env(account)})
+    would = prune("reader", "--dry-run")
+    assert would.returncode == 0 and would.stdout.splitlines()[-1].startswith("1 hours with 4 files"), would
+    refused = prune("reader")
+    assert refused.returncode == 4 and re.search("DeleteObject|delete blobs", refused.stderr), refused
+    rows = lambda: int(query(gillnet, "http", store.url, "--count", host=host, env=store.env("reader")).stdout)
+    before = rows()
+    done = prune("keeper")
+    assert done.returncode == 0 and done.stdout == would.stdout.replace("would be ", ""), done
+    assert rows() == before * 2 // 3
+    again = prune("keeper")
+    assert again.returncode == 0 and again.stdout.startswith("0 hours"), again
 
 
 def test_captures_of_others_are_read_where_they_lie(host, store, gillnet, tmp_path):

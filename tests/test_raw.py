@@ -147,6 +147,14 @@ def test_every_frame_that_tcpdump_saw_is_in_the_ring(node, host, web, gillnet, t
     assert not kept - bag(tmp_path / "dump.pcapng")
     assert node.end(worker, signal.SIGTERM) == 0
     assert not list((node.data / "raw/held").iterdir())
+    would = gillnet_run(gillnet, host, "snapshot", "delete", "far", "--from", to, "--dry-run")
+    assert "packets.pcapng.gz" in would.stdout and "would be deleted" in would.stdout and packed.exists(), would
+    # as one that was broken off left it
+    (packed.parent / "snapshot.json").unlink()
+    deleted = gillnet_run(gillnet, host, "snapshot", "delete", "far", "--from", to)
+    assert "bytes deleted" in deleted.stdout and not packed.exists(), deleted
+    none = gillnet_run(gillnet, host, "snapshot", "delete", "far", "--from", to, check=False)
+    assert none.returncode == 2 and f"snapshot list --from {to}" in none.stderr, none
 
 
 def test_the_ring_keeps_to_its_size_and_goes_on_after_kills(node, host, web, gillnet, tmp_path):

@@ -163,6 +163,24 @@ def test_prune_over_google(host, gcs, gillnet, tmp_path):
     assert again.stdout.startswith("0 hours"), again
 
 
+def test_a_snapshot_is_deleted_over_google_by_who_may(host, gcs, gillnet):
+    for file in ("snapshot.json", "packets.pcapng.gz"):
+        key = urllib.parse.quote(f"snapshots/far/{file}", safe="")
+        host.run("curl", "-sf", "-X", "POST", "--data-binary", "{}", "-H", "Content-Type: application/octet-stream",
+                 f"{gcs.emulator}/upload/storage/v1/b/flights/o?uploadType=media&name={key}")
+    delete = [gillnet, "snapshot", "delete", "far", "--from", "gs://flights"]
+    as_who = lambda env, *arguments: subprocess.run(host.command(*map(str, delete + list(arguments))), capture_output=True, text=True, env={**os.environ, **env})
+    refused = as_who(gcs.env("reader"))
+    assert refused.returncode == 4 and "storage.objects.delete" in refused.stderr, refused
+    anyone = {"STORAGE_EMULATOR_HOST": gcs.emulator}
+    would = as_who(anyone, "--anonymous", "--dry-run")
+    assert would.returncode == 0 and would.stdout.count("would be deleted") == 2, would
+    done = as_who(anyone, "--anonymous")
+    assert done.returncode == 0 and done.stdout.count("2 bytes deleted") == 2, done
+    again = as_who(anyone, "--anonymous")
+    assert again.returncode == 2 and "no snapshot" in again.stderr, again
+
+
 def listed(gillnet, *arguments, code=0, **options):
     done = run(gillnet, "recordings", *arguments, "-o", "json", **options)
     assert done.returncode == code, done.stderr

@@ -3,8 +3,10 @@
 //! In each hour, the oldest first, goes what is replaced by compaction, and then, of the rest, entries, names, streams and
 //! packets, in this order: an entry is never there without its packets, and after a run that was broken off nothing
 //! that was replaced counts again. The next run deletes what is left.
+//!
+//! A compaction may run beside it: what it makes of an hour that goes meanwhile it takes back, or the next run deletes it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::layout::{Hour, ObjectName, Part};
@@ -158,12 +160,21 @@ fn delete(bucket: &dyn Bucket, mut files: Vec<File>) -> Result<(), BucketError> 
         let turn = ORDER.iter().position(|part| *part == file.part);
         (!replaced.hides(&file.name), turn)
     });
-    files.iter().try_for_each(|file| bucket.delete(&file.key))
+    files.iter().try_for_each(|file| bucket.delete(&file.key))?;
+    // a compaction may have come to its end meanwhile: what it put last is not without its packets either. One that puts
+    // it later sees that they are gone
+    let made = files.iter().map(|file| &file.name);
+    let made: BTreeSet<String> = made
+        .filter(|name| name.replaces.is_some())
+        .map(ObjectName::entries_key)
+        .collect();
+    let listed: BTreeSet<&String> = files.iter().map(|file| &file.key).collect();
+    let mut late = made.iter().filter(|key| !listed.contains(key));
+    late.try_for_each(|key| bucket.delete(key))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
     use std::ops::Range;
     use std::path::Path;
     use std::sync::atomic::{AtomicU64, Ordering};

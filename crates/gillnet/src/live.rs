@@ -27,7 +27,7 @@ use gillnet_pipeline::{
 use gillnet_recorder::raw::{RawConfig, RawError, RawHandle, RawRing, RawStatus};
 use gillnet_recorder::{
     Buckets, Deps, Disk, Dissection, NameHistory, RecordedName, Recorder, RecorderConfig,
-    SystemClock,
+    SystemClock, Tee,
 };
 use gillnet_scripts::{Demand, NoCluster, OnDemand, Pressure, RingStreams, Scripts, Sink};
 use std::convert::Infallible;
@@ -192,7 +192,7 @@ impl Session {
             recorder: handles
                 .into_iter()
                 .next()
-                .map(|handle| Box::new(crate::recording::Tee::new(handle)) as _),
+                .map(|handle| Box::new(Tee::new(handle)) as _),
             raw: sink.map(|sink| Box::new(sink) as _),
             ..ShardConfig::new(
                 Arc::new(plan),

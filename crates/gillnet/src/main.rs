@@ -23,7 +23,6 @@ mod output;
 mod own;
 mod printer;
 mod query;
-mod recording;
 mod recordings;
 mod rules;
 mod scan;

@@ -12,6 +12,7 @@ use gillnet_protocols::{Config, Limits, Stream};
 use gillnet_streams::decode::{DecodeLimits, Decoder, Skip};
 use gillnet_streams::flow::{self, Flow, FlowLimits, FlowSink, Flows, Touch};
 use gillnet_streams::{Chunk, Close, Dir, StreamSink};
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -113,6 +114,9 @@ const NEVER: Asked = Asked {
 /// [`Flow::slot`] of a flow that has no stream state.
 const NONE: u32 = u32::MAX;
 
+/// Streams that were closed of which the next index is kept, at most.
+const MOST_ENDED: usize = 1 << 16;
+
 /// [`Flow::flags`] of Gillnet's own flows.
 const OWN: u8 = 1;
 
@@ -132,6 +136,9 @@ struct Streams {
     states: Vec<Option<Box<State>>>,
     free: Vec<u32>,
     numbers: Numbers,
+    /// Where frames come with the numbers of their streams: the next index of streams that were closed, since one may go
+    /// on after packets of it were lost for long.
+    ended: HashMap<u64, u32>,
     /// Where there is a ring, whose packets can be asked for by their stream's number.
     found: Option<Found>,
     /// The protocols from which names are learnt, whoever else wants them, as bits of the registry.
@@ -171,6 +178,11 @@ impl Shard {
             limits: config.dissect,
             ..Config::default()
         };
+        // what comes with the numbers of its streams was recorded, and a stream that was kept late comes as a whole
+        let flow = FlowLimits {
+            looks_back: matches!(config.numbers, Some(Numbers::WithFrames(_))),
+            ..config.flow
+        };
         let outlet = Outlet::new(
             config.plan,
             config.origin,
@@ -185,6 +197,7 @@ impl Shard {
             states: Vec::new(),
             free: Vec::new(),
             numbers: config.numbers.unwrap_or_else(counting_from_zero),
+            ended: HashMap::new(),
             found: matches!(config.keep, Keep::Ring(_)).then(Found::default),
             learnt_from: 0,
             left: false,
@@ -195,7 +208,7 @@ impl Shard {
         streams.follow_plan();
         Shard {
             decoder: Decoder::new(config.decode),
-            flows: Flows::new(config.flow),
+            flows: Flows::new(flow),
             keep: config.keep,
             store,
             streams,
@@ -513,7 +526,7 @@ impl Streams {
                 transport,
                 ends,
                 names,
-                index: 0,
+                index: self.ended.remove(&flow.stream).unwrap_or(0),
                 possible,
                 recording: 0,
                 last_pos: NO_POS,
@@ -694,6 +707,12 @@ impl FlowSink for Streams {
         };
         if let Some(state) = self.states.get_mut(slot as usize).and_then(Option::take) {
             self.free.push(slot);
+            if matches!(self.numbers, Numbers::WithFrames(_)) && state.about.index > 0 {
+                if self.ended.len() >= MOST_ENDED {
+                    self.ended.clear();
+                }
+                self.ended.insert(state.about.stream, state.about.index);
+            }
             self.outlet.end(&state.about);
             if let Some(found) = &mut self.found {
                 found.ends(&state.about);

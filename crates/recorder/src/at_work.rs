@@ -182,8 +182,12 @@ impl AtWork {
         }
         match spool.open_log(&self.rule, hour, self.spread) {
             Ok(log) => {
-                self.logs.push(log);
-                Ok(self.logs.len() - 1)
+                // a stream that is kept late has frames of an earlier hour, and these are read first
+                let later = |other: &ActiveLog| other.head.hour > hour;
+                let at = self.logs.iter().position(later);
+                let at = at.unwrap_or(self.logs.len());
+                self.logs.insert(at, log);
+                Ok(at)
             }
             Err(error) => {
                 self.failed(spool, &Cause::Io(error));
@@ -196,8 +200,8 @@ impl AtWork {
     /// Writes what is pending of a log; takes it out and hands it on where it is to be closed or
     /// can't go on. The streams of which frames were lost.
     ///
-    /// Those that were begun before one that is closed are closed first, so that what is read of one after the other is
-    /// read in the order of its arrival.
+    /// Those of earlier hours than one that is closed are closed first, so that what is read of one after the other is
+    /// read in the order of its time.
     pub(crate) fn write(&mut self, spool: &Spool, at: usize, close: bool) -> Vec<u64> {
         let mut lost = Vec::new();
         if close {

@@ -25,6 +25,7 @@ mod retention;
 mod rule;
 mod spool;
 mod status;
+mod tee;
 mod upload;
 mod writer;
 
@@ -49,6 +50,7 @@ pub use retention::Retention;
 pub use rule::{MAX_RULES, Rule, RuleId, Schedule, ScheduleError};
 pub use spool::{Sealing, Spool};
 pub use status::{Fault, RuleCounters, RuleState, RuleStatus, Status};
+pub use tee::Tee;
 pub use upload::{Step, Uploader};
 pub use writer::Writer;
 

@@ -19,6 +19,7 @@ pub(crate) struct Clock {
     /// The timestamp that `now` stands for, [`NEVER`] before the first.
     last: i64,
     jumps: u64,
+    looks_back: bool,
 }
 
 /// A timestamp that no packet has.
@@ -30,11 +31,21 @@ impl Default for Clock {
             now: 0,
             last: NEVER,
             jumps: 0,
+            looks_back: false,
         }
     }
 }
 
 impl Clock {
+    /// One that is given, where `looks_back` says so, timestamps of long ago between others: it waits until they are
+    /// over.
+    pub(crate) fn new(looks_back: bool) -> Self {
+        Clock {
+            looks_back,
+            ..Clock::default()
+        }
+    }
+
     /// Takes a timestamp in ns since the epoch.
     #[inline]
     pub(crate) fn advance(&mut self, ts: i64) {
@@ -55,6 +66,8 @@ impl Clock {
     fn stray(&mut self, ts: i64) {
         if self.last == NEVER {
             self.last = ts;
+        } else if ts < self.last && self.looks_back {
+            // that time went by already
         } else if ts > self.last || self.last.saturating_sub(ts) > BEHIND {
             self.jumps += 1;
             self.now += JUMP;
@@ -85,6 +98,15 @@ mod tests {
     use super::*;
 
     const S: i64 = 1_000_000_000;
+
+    #[test]
+    fn time_that_went_by_is_not_counted_again() {
+        let mut clock = Clock::new(true);
+        for ts in [100, 500, 100, 300, 510] {
+            clock.advance(ts * S);
+        }
+        assert_eq!((clock.now(), clock.jumps()), (410 * S as u64, 0));
+    }
 
     #[track_caller]
     fn check(stamps: &[i64], now: u64, jumps: u64) {

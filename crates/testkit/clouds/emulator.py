@@ -29,6 +29,7 @@ S3_KEYS = {
     "AKPOORPOORPOOR": ["Write:another"],
     "AKRECORDERTEST": ["Write:{}"],
     "AKREADERREADER": ["Read:{}", "List:{}"],
+    "AKKEEPERKEEPER": ["Read:{}", "List:{}", "Write:{}"],
 }
 ACCOUNT = "devstoreaccount1"
 ACCOUNT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="

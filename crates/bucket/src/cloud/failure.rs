@@ -22,6 +22,7 @@ pub enum Failure {
 const STATUS_TEXT: &str = "Server returned non-2xx status code: ";
 /// What it says where a redirection has no address; S3 answers so from a bucket's wrong region.
 const REDIRECT_TEXT: &str = "Received redirect without LOCATION";
+const LIST_TEXT: &str = "Bulk delete request failed for key ";
 
 /// What gives credentials gave none.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +51,10 @@ impl Failure {
                     .unwrap_or(0);
                 return Self::Answer(status, body.to_owned());
             }
+            // Azure deletes by lists, and an answer of one of them is a text alone
+            if let Some(status) = text.strip_prefix(LIST_TEXT).and_then(status_behind) {
+                return Self::Answer(status, String::new());
+            }
             if let Some(http) = cause.downcast_ref::<HttpError>() {
                 let text = innermost(http);
                 return match http.kind() {
@@ -66,6 +71,12 @@ impl Failure {
             _ => Self::Client(deepest),
         }
     }
+}
+
+/// The status at the end of `…: why (code: 403)`.
+fn status_behind(text: &str) -> Option<u16> {
+    let (_, status) = text.rsplit_once(" (code: ")?;
+    status.strip_suffix(')')?.parse().ok()
 }
 
 fn innermost(error: &(dyn std::error::Error + 'static)) -> String {

@@ -375,7 +375,33 @@ impl Work<'_> {
             entries.len() as u64,
             &sum,
         )?;
-        Ok(())
+        self.stands(name, sources, &beside)
+    }
+
+    /// Takes back what was made where its packets, or without any what it was made of, were deleted meanwhile, by those
+    /// who delete old hours.
+    fn stands(
+        &self,
+        name: &ObjectName,
+        sources: &[Source],
+        beside: &[Beside],
+    ) -> Result<(), Failed> {
+        let bucket = self.bucket;
+        let of = sources.iter().find_map(|source| source.entries.as_ref());
+        let needed = beside.first().map(|packets| &packets.key);
+        let needed = needed.or(of.map(|file| &file.key));
+        let Some(needed) = needed else {
+            return Ok(());
+        };
+        if bucket.head(needed)?.is_some() {
+            return Ok(());
+        }
+        bucket.delete(&name.entries_key())?;
+        beside
+            .iter()
+            .try_for_each(|file| bucket.delete(&file.key))?;
+        let why = "it was deleted while it was made: its hour is older than the recording is kept";
+        Err(Failed::Left(why.into()))
     }
 }
 

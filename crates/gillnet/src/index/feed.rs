@@ -2,10 +2,9 @@
 
 use super::progress::Meter;
 use crate::lock::lock;
-use crate::recording::Tee;
 use gillnet_capture::{Interface, StoredFrame};
 use gillnet_pipeline::{Control, Matched, StreamRecorder, StreamStart};
-use gillnet_recorder::{BatchError, Handle, Pump};
+use gillnet_recorder::{BatchError, Handle, Pump, Tee};
 use std::sync::{Arc, Mutex};
 
 /// Bytes of frames after which they are written: far less than the queue holds.

@@ -5,12 +5,14 @@ use crate::config::Config;
 use crate::exit::{self, Done};
 use crate::inputs::readable;
 use crate::live::Credentialed;
+use crate::output::say;
 use anyhow::Context;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use gillnet_bucket::{Body, Bucket, Destination, PutError};
 use gillnet_recorder::Buckets as _;
 use sha2::{Digest, Sha256};
+use std::fmt::Display;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
@@ -98,14 +100,21 @@ fn put(bucket: &dyn Bucket, key: &str, body: Body<'_>) -> anyhow::Result<()> {
 /// `gillnet snapshot delete`.
 pub fn delete(config: &Config, args: &DeleteArgs) -> anyhow::Result<Done> {
     check_name(&args.name)?;
+    if let Some(from) = &args.from {
+        return delete_far(config, args, from);
+    }
     let all = args.data.dir(config).join(FOLDER);
     let dir = all.join(&args.name);
     if !dir.join(ABOUT).is_file() {
-        return Err(exit::usage(anyhow::anyhow!(
-            "there is no snapshot {:?} in {}; `gillnet snapshot list` shows those there are",
-            args.name,
-            all.display()
-        )));
+        return Err(none(&args.name, &all.display(), ""));
+    }
+    if args.dry_run {
+        let (size, _) = sum(&dir.join(PACKETS))?;
+        say(format_args!(
+            "{}: {size} bytes would be deleted",
+            dir.display()
+        ))?;
+        return Ok(Done::Ok);
     }
     // at once: a crash leaves what the next one removes
     let going = all.join(format!(".making-0-{}", args.name));
@@ -113,6 +122,36 @@ pub fn delete(config: &Config, args: &DeleteArgs) -> anyhow::Result<Done> {
     std::fs::remove_dir_all(&going).with_context(|| format!("{}", going.display()))?;
     tracing::info!("the snapshot {} is deleted", args.name);
     Ok(Done::Ok)
+}
+
+/// Deletes a snapshot in a bucket: what says that there is one first, so that no list has one without its packets. What a
+/// run that was broken off left is deleted as well.
+fn delete_far(config: &Config, args: &DeleteArgs, from: &str) -> anyhow::Result<Done> {
+    let bucket = readable(from, &args.access, config)?;
+    let key = |file: &str| format!("{FOLDER}/{}/{file}", args.name);
+    let mut there = Vec::new();
+    for key in [ABOUT, PACKED].map(key) {
+        there.extend(bucket.head(&key).map_err(exit::of_bucket)?);
+    }
+    if there.is_empty() {
+        return Err(none(&args.name, &from, &format!(" --from {from}")));
+    }
+    for file in there {
+        let (place, size) = (bucket.place(&file.key), file.size);
+        if args.dry_run {
+            say(format_args!("{place}: {size} bytes would be deleted"))?;
+            continue;
+        }
+        bucket.delete(&file.key).map_err(exit::of_bucket)?;
+        say(format_args!("{place}: {size} bytes deleted"))?;
+    }
+    Ok(Done::Ok)
+}
+
+fn none(name: &str, place: &dyn Display, from: &str) -> anyhow::Error {
+    exit::usage(anyhow::anyhow!(
+        "there is no snapshot {name:?} in {place}; `gillnet snapshot list{from}` shows those there are"
+    ))
 }
 
 /// `gillnet snapshot download`.

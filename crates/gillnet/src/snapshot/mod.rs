@@ -92,8 +92,21 @@ struct ListArgs {
 
 /// `gillnet snapshot delete`.
 #[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    gillnet snapshot delete incident\n  \
+    gillnet snapshot delete checkout --from gs://bucket --dry-run\n  \
+    gillnet snapshot delete checkout --from gs://bucket\n\n\
+    In a bucket the account needs to read and to delete objects. One that is broken off is finished by the next.")]
 struct DeleteArgs {
     name: String,
+    /// In this bucket instead of the data directory
+    #[arg(long, value_name = "URL")]
+    from: Option<String>,
+    /// Only say what would be deleted
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    access: Access,
     #[command(flatten)]
     data: Data,
 }

@@ -109,14 +109,21 @@ impl Spool {
                 // it is made again, whole
                 Some(_) if self.replay.is_some() => self.fs.remove(&path)?,
                 Some(id) => {
-                    let key = self.head_of(&path)?.map(|head| head.key());
-                    logs.push(((id.to_owned(), key), path, bytes));
+                    let head = self.head_of(&path)?;
+                    let turn = head.map(|head| (head.key(), head.hour));
+                    logs.push((turn, id.to_owned(), path, bytes));
                 }
                 None => {}
             }
         }
         self.fs.sync_dir(&self.folders.active)?;
-        Ok(logs)
+        // as the run itself would have closed them
+        logs.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+        let logs = logs.into_iter().map(|(turn, id, path, bytes)| {
+            let key = turn.map(|(key, _)| key);
+            ((id, key), path, bytes)
+        });
+        Ok(logs.collect())
     }
 }
 

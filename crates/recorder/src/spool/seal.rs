@@ -397,19 +397,20 @@ struct Stream {
     ended: bool,
     /// How many frames are missing, each with how many of those that are there stand before.
     holes: Vec<(usize, u64)>,
+    /// Since when it is whole, where something before its newest frame is missing: as the object says.
+    since: Option<i64>,
 }
 
 impl Stream {
     fn add(&mut self, frame: &Frame<'_>, place: Place) {
+        let at = self.frames.len();
+        if at == 0 || self.holes.last().is_some_and(|(before, _)| *before == at) {
+            let missing = self.beginning(at, frame.ts).and_then(|of| of.missing);
+            self.since = missing.map(|missing| missing.before);
+        }
         self.frames.push(place);
         self.bytes += frame.data.len() as u64;
         self.times.add(frame.ts);
-    }
-
-    /// Since when it is whole, where its beginning is missing.
-    fn since(&self) -> Option<i64> {
-        let lost = self.start.and_then(|(start, _)| start.lost_before);
-        lost.map(|lost| lost.since)
     }
 
     /// Its row in the index; `placed` has it as often as it begins.
@@ -434,7 +435,7 @@ impl Stream {
             continued_before: self.start.is_none_or(|(_, continued)| continued),
             continued_after: !self.ended,
             missing: before + left_out + self.holes.iter().map(|(_, packets)| packets).sum::<u64>(),
-            truncated_before: self.since(),
+            truncated_before: lost.map(|lost| lost.since),
         }
     }
 
@@ -535,7 +536,7 @@ impl Index {
                     let of = index.stream(&mut by_number, stream);
                     of.add(&frame, Place { offset, len });
                     if let Some(reader) = &mut reader {
-                        reader.frame(stream, of.since(), &frame);
+                        reader.frame(stream, of.since, &frame);
                     }
                     index.interface(frame.iface, frame.link);
                     index.totals.add(frame.ts);

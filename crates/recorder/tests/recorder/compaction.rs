@@ -3,14 +3,17 @@
 //! `GILLNET_SIM_SEED=n` plays one schedule again.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use gillnet_bucket::compact::{Done, Options, Step, compact};
 use gillnet_bucket::index::{KnownProtocol, Question, on_rows};
-use gillnet_bucket::layout::TimeRange;
+use gillnet_bucket::layout::{Hour, ObjectName, TimeRange};
+use gillnet_bucket::prune;
 use gillnet_bucket::verify::{Checked, Finding, Watch, verify};
-use gillnet_bucket::{Bucket, Recordings};
+use gillnet_bucket::{Body, Bucket, BucketError, ObjectMeta, PutError, Recordings};
 use gillnet_capture::{Event, LinkType, PacketDirection};
 use gillnet_entry::Origin;
 use gillnet_kfl::{Env, compile};
@@ -22,6 +25,8 @@ use crate::steps::{DESTINATION, Desk};
 use crate::world::{Mode, SimBuckets, World};
 
 const SCHEDULES: u64 = 12;
+/// With deletions beside it.
+const BESIDE: u64 = 60;
 const GRACE: Duration = Duration::from_secs(3600);
 
 /// What is in a bucket for those who read it: frames and entries.
@@ -93,7 +98,7 @@ impl Watch for Heard {
     fn goes_on(&mut self, _: &Checked) {}
 }
 
-fn check(bucket: &Arc<dyn Bucket>) -> Checked {
+pub(crate) fn check(bucket: &Arc<dyn Bucket>) -> Checked {
     let mut heard = Heard(Vec::new());
     let checked = verify(bucket, &mut heard).unwrap();
     assert!(
@@ -265,4 +270,145 @@ fn compaction_that_dies_loses_and_doubles_nothing() {
         });
     }
     assert!(crashes > SCHEDULES, "{crashes}");
+}
+
+/// What somebody does in a bucket.
+type Work = Box<dyn Fn(&Arc<dyn Bucket>) + Send + Sync>;
+
+/// A bucket that somebody else works on, too: before some of the requests, all that the other does is done.
+struct Shared {
+    inner: Arc<dyn Bucket>,
+    world: Arc<World>,
+    other: Work,
+}
+
+impl Shared {
+    /// The bucket as it is after all the other may have done.
+    fn now(&self, often: f64) -> &dyn Bucket {
+        if self.world.state().chance(often) {
+            (self.other)(&self.inner);
+        }
+        &*self.inner
+    }
+}
+
+impl Bucket for Shared {
+    fn put_new(&self, key: &str, body: Body<'_>) -> Result<(), PutError> {
+        self.now(0.2).put_new(key, body)
+    }
+
+    fn head(&self, key: &str) -> Result<Option<ObjectMeta>, BucketError> {
+        self.now(0.003).head(key)
+    }
+
+    fn get(&self, key: &str) -> Result<Vec<u8>, BucketError> {
+        self.now(0.003).get(key)
+    }
+
+    fn get_range(&self, key: &str, range: Range<u64>) -> Result<Vec<u8>, BucketError> {
+        self.now(0.003).get_range(key, range)
+    }
+
+    fn list(&self, prefix: &str, each: &mut dyn FnMut(ObjectMeta)) -> Result<(), BucketError> {
+        self.now(0.003).list(prefix, each)
+    }
+
+    fn delete(&self, key: &str) -> Result<(), BucketError> {
+        self.now(0.05).delete(key)
+    }
+
+    fn place(&self, key: &str) -> String {
+        self.inner.place(key)
+    }
+}
+
+/// Compaction and the deletion of old hours beside each other; gives whether one died, and whether a compaction took
+/// something back.
+fn play_beside(seed: u64, objects: &BTreeMap<String, Vec<u8>>, whole: &Content) -> (bool, bool) {
+    let world = World::new(seed);
+    let bucket = SimBuckets(Arc::clone(&world)).open(DESTINATION).unwrap();
+    world.state().buckets.get_mut(DESTINATION).unwrap().objects = objects.clone();
+    let (first, _) = whole.0.iter().map(|(_, ts, _)| (*ts, ())).min().unwrap();
+    let before = Hour::of(first).end();
+    let old = prune::Options {
+        cluster: None,
+        recording: None,
+        before,
+        dry_run: false,
+    };
+    let taken_back = Arc::new(AtomicBool::new(false));
+    let says = Arc::clone(&taken_back);
+    let compacts = move |bucket: &Arc<dyn Bucket>| {
+        let begun = SystemTime::UNIX_EPOCH;
+        // what is gone when its turn comes is left as it is
+        let _ = compact(bucket, &options(begun), &mut |step| {
+            let back = matches!(step, Step::Left { why, .. } if why.contains("while it was made"));
+            says.fetch_or(back, Ordering::Relaxed);
+        });
+    };
+    let prunes = move |bucket: &Arc<dyn Bucket>| {
+        let _ = prune::prune(&**bucket, &old, &mut |_| true);
+    };
+    let (dies, inside) = {
+        let mut state = world.state();
+        let dies = state.chance(0.4);
+        state.crash_in = dies.then(|| state.rng.random_range(0..600));
+        (dies, state.chance(0.5))
+    };
+    let shared = |other: Work| -> Arc<dyn Bucket> {
+        Arc::new(Shared {
+            inner: Arc::clone(&bucket),
+            world: Arc::clone(&world),
+            other,
+        })
+    };
+    if inside {
+        compacts(&shared(Box::new(prunes)));
+    } else {
+        prunes(&shared(Box::new(compacts.clone())));
+    }
+    let died = world.state().crashed;
+    world.state().restart(false);
+    assert!(dies || !died);
+    if !died {
+        // of what is to go, the rest goes with the next run
+        let mut heard = Heard(Vec::new());
+        verify(&bucket, &mut heard).unwrap();
+        let of_old = |found: &Finding| {
+            ObjectName::parse(&found.key).is_some_and(|(_, name)| name.hour.end() <= before)
+        };
+        assert!(heard.0.iter().all(of_old), "{:?}", heard.0);
+    }
+    prunes(&bucket);
+    compacts(&bucket);
+    check(&bucket);
+    let (frames, entries) = content(&bucket);
+    let kept_frames = whole.0.iter().filter(|(_, ts, _)| *ts >= before);
+    let kept_entries = whole.1.iter().filter(|(_, _, ts)| *ts >= before);
+    assert!(frames.iter().eq(kept_frames), "frames of later hours");
+    assert!(entries.iter().eq(kept_entries), "entries of later hours");
+    (died, taken_back.load(Ordering::Relaxed))
+}
+
+#[test]
+fn old_hours_may_be_deleted_while_a_compaction_runs() {
+    let objects = recorded();
+    let world = World::new(0);
+    let bucket = SimBuckets(Arc::clone(&world)).open(DESTINATION).unwrap();
+    world.state().buckets.get_mut(DESTINATION).unwrap().objects = objects.clone();
+    let whole = content(&bucket);
+    if let Ok(seed) = std::env::var("GILLNET_SIM_SEED") {
+        play_beside(seed.parse().unwrap(), &objects, &whole);
+        return;
+    }
+    let (mut crashes, mut taken_back) = (0, 0);
+    for seed in 0..BESIDE {
+        let played = std::panic::catch_unwind(|| play_beside(seed, &objects, &whole));
+        let (died, back) = played.unwrap_or_else(|_| {
+            panic!("schedule {seed} failed; GILLNET_SIM_SEED={seed} plays it again alone")
+        });
+        crashes += u64::from(died);
+        taken_back += u64::from(back);
+    }
+    assert!(crashes > 0 && taken_back > 0, "{crashes}, {taken_back}");
 }

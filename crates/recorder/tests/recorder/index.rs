@@ -77,3 +77,48 @@ pub(crate) fn check_beside(file: &[u8], objects: &BTreeMap<String, Vec<u8>>) {
         assert_eq!(named["sha256"], hex, "{key}");
     }
 }
+
+/// The rows of a file of `entries/`: the time of each, its stream and index, and all that stands in its columns.
+pub(crate) fn described(file: &[u8]) -> Vec<(i64, (i64, i64), String)> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::copy_from_slice(file)).unwrap();
+    let mut out = Vec::new();
+    for batch in reader.build().unwrap() {
+        let batch = batch.unwrap();
+        let (schema, columns) = (batch.schema(), batch.columns());
+        out.extend((0..batch.num_rows()).map(|row| {
+            let time = batch["timestamp"].as_primitive::<TimestampNanosecondType>();
+            let id = ["stream", "index"].map(|name| int(&batch, name, row).unwrap());
+            let named = schema.fields().iter().zip(columns);
+            let mut said: Vec<String> = named
+                .filter(|(_, column)| column.is_valid(row))
+                .map(|(field, column)| format!("{}={}", field.name(), value(column, row)))
+                .collect();
+            // a request has waited too long or its connection is over: which of both is seen first is chance
+            for one in &mut said {
+                *one = one.replace("no response in time", "request without response");
+                *one = one.replace("this query came in time", "this query was seen");
+                *one = one.replace("\"timeout\"", "\"pair-not-found\"");
+            }
+            // which columns a file has depends on what else is in it
+            said.sort();
+            (time.value(row), id.into(), said.join(" "))
+        }));
+    }
+    out
+}
+
+fn value(column: &dyn Array, row: usize) -> String {
+    if let Some(of) = column.as_primitive_opt::<Int64Type>() {
+        return of.value(row).to_string();
+    }
+    if let Some(of) = column.as_primitive_opt::<TimestampNanosecondType>() {
+        return of.value(row).to_string();
+    }
+    if let Some(of) = column.as_boolean_opt() {
+        return of.value(row).to_string();
+    }
+    match column.as_string_opt::<i32>() {
+        Some(of) => format!("{:?}", of.value(row)),
+        None => format!("{:?}", column.slice(row, 1)),
+    }
+}

@@ -7,6 +7,8 @@
 
 mod compaction;
 mod damage;
+mod dissected;
+mod front;
 mod http;
 mod index;
 mod object;

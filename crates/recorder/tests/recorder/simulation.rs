@@ -1,6 +1,8 @@
 //! Schedules of crashes and faults, each made by its seed. After each, what was recorded is in the
 //! bucket once and intact, and what is not there was counted.
 //!
+//! What is recorded is either made up, or what a shard keeps of traffic ([`Front`]).
+//!
 //! `GILLNET_SIM_SEED=n` plays one schedule again, `GILLNET_SIM_COUNT=n` plays more of them.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,21 +14,24 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gillnet_bucket::layout::{FORMAT_KEY, Hour, ObjectName, Part};
-use gillnet_capture::{Interface, LinkType, PacketDirection};
+use gillnet_capture::{Interface, LinkType, NO_POS, PacketDirection};
 use gillnet_entry::Name;
 use gillnet_kfl::Env;
 use gillnet_names::{Names, NamesConfig};
 use gillnet_recorder::{
-    Deps, Dissection, Error, Frame, Handle, NameHistory, Period, RecordedName, RecorderConfig,
-    Rule, RuleId, RuleStatus, Schedule, Sealing, Spool, Status, Step, StreamStart, Uploader,
-    Writer,
+    Buckets, Deps, Dissection, Error, Frame, Handle, NameHistory, Period, RecordedName,
+    RecorderConfig, Rule, RuleId, RuleStatus, Schedule, Sealing, Spool, Status, Step, StreamStart,
+    Uploader, Writer,
 };
 use rand::RngExt;
 
+use crate::front::{FILTERS, Front, Traffic};
 use crate::http::{self, Says, Talk};
 use crate::index::{self, Row};
 use crate::object::{self, Found};
+use crate::steps::Snapshots;
 use crate::world::{Events, Mode, SimBuckets, SimClock, SimFs, World};
+use crate::{compaction, dissected};
 
 const SCHEDULES: u64 = 1000;
 const HOUR: i64 = 3_600_000_000_000;
@@ -61,6 +66,36 @@ const MUST_HAPPEN: &[&str] = &[
     "entries without packets",
 ];
 
+/// And where a shard is before the recorder.
+const MUST_HAPPEN_BEHIND_A_SHARD: &[&str] = &[
+    "crash",
+    "power lost",
+    "disk error",
+    "disk full",
+    "put twice",
+    "lost and late",
+    "frame lost to the disk",
+    "frame lost to the limit",
+    "frame lost to the queue",
+    "object given up",
+    "rule removed",
+    "indexed entry",
+    "index compared",
+    "earlier frames of a stream",
+    "stream without its beginning",
+    "hour over",
+    "entries without packets",
+];
+
+/// Where frames come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum From {
+    /// Streams that are handed in as they are made up.
+    Made,
+    /// A shard that sees traffic.
+    Shard,
+}
+
 struct History;
 
 impl NameHistory for History {
@@ -78,6 +113,7 @@ impl NameHistory for History {
 /// A frame that the queue took.
 #[derive(Clone, Debug)]
 struct Offered {
+    /// Or the conversation that a shard saw.
     stream: u64,
     /// Its place among the frames of its stream.
     nth: u64,
@@ -102,11 +138,33 @@ struct Ledger {
     conflicts: u64,
 }
 
+/// How frames get to the recorder.
+enum Inlet {
+    Made(Handle),
+    Shard(Box<Front>),
+}
+
+impl Inlet {
+    fn handle(&mut self) -> &mut Handle {
+        match self {
+            Self::Made(handle) => handle,
+            Self::Shard(_) => panic!("the shard has the handle"),
+        }
+    }
+
+    fn flush(&mut self) {
+        match self {
+            Self::Made(handle) => handle.flush_batch(),
+            Self::Shard(front) => front.flush(),
+        }
+    }
+}
+
 /// One life of the process.
 struct Life {
     spool: Arc<Spool>,
     writer: Writer,
-    handle: Handle,
+    inlet: Inlet,
     uploaders: Vec<Uploader>,
     /// Streams that go on, with the rules that keep them.
     streams: Vec<(u64, u128)>,
@@ -136,10 +194,13 @@ struct Run {
     /// What the entries of an index are read with, where there is one; and where.
     dissection: Option<Dissection>,
     dir: tempfile::TempDir,
+    /// Who speaks, where a shard listens, and the number of its next stream.
+    traffic: Option<Traffic>,
+    shard_streams: Arc<AtomicU64>,
 }
 
 impl Run {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, from: From) -> Self {
         let world = World::new(seed);
         let mut state = world.state();
         let rng = &mut state.rng;
@@ -168,11 +229,12 @@ impl Run {
             period: Period::default(),
             retention: None,
         });
-        let rules = rules.collect();
+        let mut rules: Vec<Rule> = rules.collect();
         let power = rng.random_bool(0.3);
-        let dissection = rng.random_bool(0.3).then(|| Dissection {
+        let indexed = rng.random_bool(0.3) || from == From::Shard;
+        let dissection = indexed.then(|| Dissection {
             env: Arc::new(Env::new(&gillnet_protocols::env())),
-            names: Arc::new(Names::new(NamesConfig::default()).unwrap()),
+            names: Arc::new(Names::new(names_config()).unwrap()),
             origin: Arc::default(),
         });
         let faults = if rng.random_bool(0.5) { 0.02 } else { 0.0 };
@@ -193,6 +255,15 @@ impl Run {
             };
             state.buckets.entry(destination.into()).or_default().mode = Some(mode);
         }
+        let traffic = (from == From::Shard).then(|| {
+            for rule in &mut rules {
+                rule.kfl = FILTERS[state.rng.random_range(0..FILTERS.len())].into();
+            }
+            // not long before an hour is over
+            state.wall += 2_600_000_000_000 + state.rng.random_range(0..600_000_000_000_i64);
+            let much = state.chance(0.15);
+            Traffic::new(if much { 30_000 } else { 2 })
+        });
         drop(state);
         let (frames, ledgers) = (BTreeMap::new(), BTreeMap::new());
         Self {
@@ -209,6 +280,8 @@ impl Run {
             full_disks,
             dissection,
             dir,
+            traffic,
+            shard_streams: Arc::new(AtomicU64::new(1)),
         }
     }
 
@@ -228,7 +301,10 @@ impl Run {
                 clock: Arc::new(SimClock(Arc::clone(&self.world))),
                 fs: Arc::new(SimFs(Arc::clone(&self.world))),
                 buckets: Arc::new(SimBuckets(Arc::clone(&self.world))),
-                names: Arc::new(History),
+                names: match self.traffic {
+                    Some(_) => Arc::new(Snapshots),
+                    None => Arc::new(History),
+                },
                 dissection: self.dissection.clone(),
             };
             match Spool::open(self.config.clone(), &deps) {
@@ -237,7 +313,17 @@ impl Run {
                     let (mut writer, mut handles) = Writer::new(Arc::clone(&spool));
                     writer.set_rules(&self.rules).unwrap();
                     let mut handle = handles.pop().unwrap();
-                    handle.interfaces(&interfaces());
+                    let inlet = match (&self.traffic, &self.dissection) {
+                        (Some(_), Some(with)) => {
+                            let numbers = &self.shard_streams;
+                            let front = Front::new(handle, &writer.rules(), with, numbers);
+                            Inlet::Shard(Box::new(front))
+                        }
+                        _ => {
+                            handle.interfaces(&interfaces());
+                            Inlet::Made(handle)
+                        }
+                    };
                     let uploader = |destination: &&str| {
                         Uploader::new(
                             Arc::clone(&spool),
@@ -250,7 +336,7 @@ impl Run {
                     return Life {
                         spool,
                         writer,
-                        handle,
+                        inlet,
                         uploaders,
                         streams,
                         talks: BTreeMap::new(),
@@ -311,6 +397,12 @@ impl Run {
 
     fn offer(&mut self, life: &mut Life) {
         let rules = life.writer.rules();
+        if self.traffic.is_some() {
+            for _ in 0..self.random(|rng| rng.random_range(1..20)) {
+                self.send(life);
+            }
+            return;
+        }
         for _ in 0..self.random(|rng| rng.random_range(1..20)) {
             if life.streams.is_empty() || self.random(|rng| rng.random_bool(0.2)) {
                 self.begin(life, &rules);
@@ -325,8 +417,73 @@ impl Run {
             self.frame(life, &rules, stream, kept);
             if self.random(|rng| rng.random_bool(0.05)) {
                 life.talks.remove(&stream);
-                life.handle.end(stream);
+                life.inlet.handle().end(stream);
                 life.streams.retain(|(number, _)| *number != stream);
+            }
+        }
+    }
+
+    /// Somebody sends something, and the shard sees it.
+    fn send(&mut self, life: &mut Life) {
+        let (Some(traffic), Inlet::Shard(front)) = (&mut self.traffic, &mut life.inlet) else {
+            return;
+        };
+        let mut state = self.world.state();
+        let wall = state.wall;
+        let (stream, iface, frames) = traffic.next(&mut state.rng, wall, self.next_id);
+        let link = interfaces()[iface as usize].link;
+        for mut data in frames {
+            let id = self.next_id;
+            self.next_id += 1;
+            data.extend(id.to_be_bytes());
+            let ts = wall + id as i64;
+            front.frame(&gillnet_capture::Frame {
+                ts,
+                iface,
+                link,
+                direction: PacketDirection::In,
+                wire_len: data.len() as u32 + 7,
+                data: &data,
+                pos: NO_POS,
+                comment: None,
+            });
+            let offered = Offered {
+                stream,
+                nth: 0,
+                says: Says::Nothing,
+                ts,
+                link,
+                data,
+            };
+            self.frames.insert(id, offered);
+        }
+        drop(state);
+        self.note(life);
+    }
+
+    /// Notes what a shard has handed in.
+    fn note(&mut self, life: &mut Life) {
+        let Inlet::Shard(front) = &mut life.inlet else {
+            return;
+        };
+        let (notes, rules) = (front.notes(), life.writer.rules());
+        let mut state = self.world.state();
+        if notes.handed.len() > 5 {
+            state.events.add("earlier frames of a stream");
+        }
+        for _ in 0..notes.cut {
+            state.events.add("stream without its beginning");
+        }
+        for handed in notes.handed {
+            if !handed.taken {
+                life.refused_frames += 1;
+                state.events.add("frame lost to the queue");
+                continue;
+            }
+            for (rule, of) in rules.iter().filter(|(id, _)| handed.wants & id.bit() != 0) {
+                let ledger = self.ledgers.entry(of.name.clone()).or_default();
+                ledger.offered.insert(handed.id);
+                life.queued.push((*rule, handed.id));
             }
         }
     }
@@ -349,14 +506,14 @@ impl Run {
             .filter(|_| self.random(|rng| rng.random_bool(0.6)))
             .fold(0, |set, (id, _)| set | id.bit());
         for (id, _) in rules.iter().filter(|(id, _)| kept & id.bit() != 0) {
-            life.handle.begin(*id, &start);
+            life.inlet.handle().begin(*id, &start);
         }
         if kept != 0 {
             let name = Name {
                 name: format!("pod-{number}"),
                 ..Name::default()
             };
-            life.handle.name(number, ends[0], &name, 0);
+            life.inlet.handle().name(number, ends[0], &name, 0);
             life.streams.push((number, kept));
             life.talks.insert(number, Talk::new(number));
         }
@@ -392,7 +549,7 @@ impl Run {
         // behind what the packet is, so that it is found again
         data.extend(id.to_be_bytes());
         let (direction, wire_len) = (PacketDirection::In, data.len() as u32 + 7);
-        if !life.handle.frame(
+        if !life.inlet.handle().frame(
             stream,
             kept,
             &Frame {
@@ -432,7 +589,8 @@ impl Run {
     /// Hands over all there is, and writes it.
     fn drain(&mut self, life: &mut Life) {
         life.writer.drain();
-        life.handle.flush_batch();
+        life.inlet.flush();
+        self.note(life);
         life.writer.drain();
         life.queued.clear();
     }
@@ -444,9 +602,17 @@ impl Run {
             self.rules.pop();
         } else {
             let at = self.rules.len();
+            let behind_a_shard = self.traffic.is_some();
             let rule = Rule {
-                name: format!("rule {at}"),
-                kfl: self.random(|rng| format!("http or {}", rng.random::<u8>())),
+                name: match behind_a_shard {
+                    // one of the same name is another matter
+                    true => format!("rule {at} of {}", self.next_id),
+                    false => format!("rule {at}"),
+                },
+                kfl: self.random(|rng| match behind_a_shard {
+                    true => FILTERS[rng.random_range(0..FILTERS.len())].into(),
+                    false => format!("http or {}", rng.random::<u8>()),
+                }),
                 destination: DESTINATIONS[at % 2].into(),
                 flush: Schedule::default(),
                 period: Period::default(),
@@ -455,6 +621,9 @@ impl Run {
             self.rules.push(rule);
         }
         let rules = life.writer.set_rules(&self.rules).unwrap();
+        if let Inlet::Shard(front) = &mut life.inlet {
+            front.set_rules(&rules);
+        }
         let kept = rules.iter().fold(0, |set, (id, _)| set | id.bit());
         life.streams.iter_mut().for_each(|(_, set)| *set &= kept);
         life.streams.retain(|(_, set)| *set != 0);
@@ -542,7 +711,11 @@ impl Run {
         let state = &mut *self.world.state();
         let time = [100_000_000, 1_000_000_000, 20_000_000_000, 90_000_000_000]
             [state.rng.random_range(0..4)];
+        let hour = Hour::of(state.wall);
         state.advance(time);
+        if Hour::of(state.wall) != hour {
+            state.events.add("hour over");
+        }
         if self.dissection.is_none() && state.chance(0.03) {
             let step = if state.chance(0.5) { HOUR } else { -HOUR };
             state.wall += step;
@@ -607,6 +780,12 @@ impl Run {
     /// Everything works again: what is in the spool gets to the bucket, and nothing is left.
     fn finish(&mut self, mut life: Life) {
         self.world.state().heal();
+        if let Inlet::Shard(front) = &mut life.inlet
+            && self.world.state().chance(0.5)
+        {
+            front.finish();
+            self.note(&mut life);
+        }
         self.empty(&mut life);
         self.bury(life);
         // of what waits in the memory of a process that dies now, another start makes entries
@@ -692,6 +871,9 @@ impl Run {
                         if !bucket.objects.contains_key(&name.packets_key()) {
                             wanting.insert(name.clone());
                         }
+                        if self.traffic.is_some() {
+                            continue;
+                        }
                         let rows = index::rows(bytes)
                             .into_iter()
                             .map(|row| (name.clone(), row));
@@ -724,13 +906,37 @@ impl Run {
         for _ in wanting {
             self.event("entries without packets");
         }
-        if self.dissection.is_some() {
+        if self.traffic.is_some() {
+            let all = given_up == 0 && foreign == 0 && self.config.spool_limit == 1 << 30;
+            self.check_index(all);
+        } else if self.dissection.is_some() {
             // where logs could be held as long as they are needed, and all that was made of them is there
             let all = given_up == 0 && foreign == 0 && self.config.spool_limit == 1 << 30;
             for (rule, found) in &found {
                 let rows = entries.remove(rule).unwrap_or_default();
                 self.check_entries(rule, found, &objects, &rows, all);
             }
+        }
+    }
+
+    /// What the index says is what the packets say, where logs could be held as long as they are needed, and all that was
+    /// made of them is there.
+    fn check_index(&self, all: bool) {
+        self.world.state().readable = true;
+        let Some(with) = self.dissection.as_ref().filter(|_| all) else {
+            return;
+        };
+        for destination in DESTINATIONS {
+            if self.world.state().buckets[destination].objects.is_empty() {
+                continue;
+            }
+            let bucket = SimBuckets(Arc::clone(&self.world)).open(destination);
+            let bucket = bucket.unwrap();
+            for _ in 0..dissected::check(&bucket, with) {
+                self.event("indexed entry");
+            }
+            compaction::check(&bucket);
+            self.event("index compared");
         }
     }
 
@@ -884,7 +1090,21 @@ impl Life {
 }
 
 fn id_of(packet: &Found) -> u64 {
-    u64::from_be_bytes(packet.data[packet.data.len() - 8..].try_into().unwrap())
+    id_at_end(&packet.data)
+}
+
+pub(crate) fn id_at_end(data: &[u8]) -> u64 {
+    u64::from_be_bytes(data[data.len() - 8..].try_into().unwrap())
+}
+
+/// Nothing has a name that is looked up: an entry is then the same whenever it is read.
+fn names_config() -> NamesConfig {
+    NamesConfig {
+        hosts_file: None,
+        own_host: false,
+        dns: false,
+        ..NamesConfig::default()
+    }
 }
 
 pub(crate) fn interfaces() -> [Interface; 3] {
@@ -898,13 +1118,23 @@ pub(crate) fn interfaces() -> [Interface; 3] {
 
 #[test]
 fn whatever_fails_nothing_sealed_is_lost_or_doubled() {
+    play_all(From::Made, MUST_HAPPEN);
+}
+
+#[test]
+fn whatever_fails_entries_are_those_of_the_packets() {
+    play_all(From::Shard, MUST_HAPPEN_BEHIND_A_SHARD);
+}
+
+/// Plays all schedules, or the one that is asked for; in all of them, this must happen.
+fn play_all(from: From, must_happen: &[&str]) {
     let number = |name| {
         std::env::var(name)
             .ok()
             .map(|text| text.parse::<u64>().expect(name))
     };
     if let Some(seed) = number("GILLNET_SIM_SEED") {
-        Run::new(seed).play();
+        Run::new(seed, from).play();
         return;
     }
     let count = number("GILLNET_SIM_COUNT").unwrap_or(SCHEDULES);
@@ -915,7 +1145,7 @@ fn whatever_fails_nothing_sealed_is_lost_or_doubled() {
             break;
         }
         let run = catch_unwind(|| {
-            let mut run = Run::new(seed);
+            let mut run = Run::new(seed, from);
             run.play();
             std::mem::take(&mut run.world.state().events)
         });
@@ -943,7 +1173,7 @@ fn whatever_fails_nothing_sealed_is_lost_or_doubled() {
     let events = all.into_inner().unwrap().0;
     println!("{count} schedules: {events:?}");
     if count >= SCHEDULES {
-        let missing: Vec<_> = MUST_HAPPEN
+        let missing: Vec<_> = must_happen
             .iter()
             .filter(|what| !events.contains_key(*what))
             .collect();
@@ -953,13 +1183,16 @@ fn whatever_fails_nothing_sealed_is_lost_or_doubled() {
 
 #[test]
 fn a_seed_plays_the_same_again() {
-    let events = |seed| {
-        let mut run = Run::new(seed);
+    let events = |seed, from| {
+        let mut run = Run::new(seed, from);
         run.play();
         let state = run.world.state();
         (state.events.0.clone(), state.wall, state.mono)
     };
     for seed in 0..20 {
-        assert_eq!(events(seed), events(seed), "schedule {seed}");
+        for from in [From::Made, From::Shard] {
+            let (once, again) = (events(seed, from), events(seed, from));
+            assert_eq!(once, again, "schedule {seed}, {from:?}");
+        }
     }
 }

@@ -28,7 +28,7 @@ pub(crate) const DESTINATION: &str = "gs://b";
 struct History;
 
 /// As Kubeshark writes it.
-struct Snapshots;
+pub(crate) struct Snapshots;
 
 impl NameHistory for Snapshots {
     fn history(&self, ends: &[(IpAddr, u16)], _: &[RecordedName], from: i64, _: i64) -> Vec<u8> {

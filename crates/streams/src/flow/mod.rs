@@ -58,6 +58,9 @@ pub struct FlowLimits {
     pub held_flow: u64,
     /// Bytes behind holes that all flows may hold.
     pub held_total: u64,
+    /// Whether frames of long ago may come between others, as those of a stream that was kept late: then an earlier time
+    /// is no clock that jumped.
+    pub looks_back: bool,
 }
 
 impl Default for FlowLimits {
@@ -74,6 +77,7 @@ impl Default for FlowLimits {
             ack_grace: 10 * MS,
             held_flow: 4 << 20,
             held_total: 64 << 20,
+            looks_back: false,
         }
     }
 }
@@ -245,7 +249,7 @@ impl Flows {
             reassembly: Reassembly::new(&limits),
             slab: Slab::new(),
             table: Table::new(),
-            clock: Clock::default(),
+            clock: Clock::new(limits.looks_back),
             counters: FlowCounters::default(),
             ticked: u32::MAX,
             followed: Followed {

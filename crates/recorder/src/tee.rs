@@ -2,15 +2,19 @@
 
 use gillnet_capture::{Interface, StoredFrame};
 use gillnet_pipeline::{Matched, StreamRecorder, StreamStart};
-use gillnet_recorder::{Frame, Handle, LostBefore, RuleId};
+
+use crate::record::{self, Frame, LostBefore};
+use crate::{Handle, RuleId};
 
 /// Hands what a shard records to a recorder.
+#[derive(Debug)]
 pub struct Tee {
     handle: Handle,
 }
 
 impl Tee {
     /// A tee into this handle.
+    #[must_use]
     pub fn new(handle: Handle) -> Tee {
         Tee { handle }
     }
@@ -25,7 +29,7 @@ impl StreamRecorder for Tee {
             packets: None,
             since,
         });
-        let stream = gillnet_recorder::StreamStart {
+        let stream = record::StreamStart {
             number: start.number,
             udp: start.udp,
             ends: start.ends,
