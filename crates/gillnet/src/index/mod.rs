@@ -12,7 +12,7 @@ use crate::inputs::{Inputs, Pending, Reading, Unplaced};
 use crate::live::{Credentialed, History};
 use anyhow::Context;
 use feed::Feed;
-use gillnet_bucket::layout::{FORMAT, FORMAT_KEY};
+use gillnet_bucket::layout::{FORMAT, FORMAT_KEY, Payload};
 use gillnet_bucket::{Body, Destination, PutError};
 use gillnet_capture::Ring;
 use gillnet_entry::{Entry, Origin};
@@ -124,6 +124,7 @@ pub fn run_index(shared: &Shared, args: &IndexArgs) -> anyhow::Result<Done> {
         flush: Schedule::Never,
         period: Period::default(),
         retention: None,
+        payload: Payload::Full,
     };
     let work = Work {
         config: &config,

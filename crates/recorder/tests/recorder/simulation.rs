@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gillnet_bucket::layout::{FORMAT_KEY, Hour, ObjectName, Part};
+use gillnet_bucket::layout::{FORMAT_KEY, Hour, ObjectName, Part, Payload};
 use gillnet_capture::{Interface, LinkType, PacketDirection};
 use gillnet_entry::Name;
 use gillnet_kfl::Env;
@@ -167,6 +167,7 @@ impl Run {
             flush: schedules[at % 3].parse::<Schedule>().unwrap(),
             period: Period::default(),
             retention: None,
+            payload: Payload::Full,
         });
         let rules = rules.collect();
         let power = rng.random_bool(0.3);
@@ -451,6 +452,7 @@ impl Run {
                 flush: Schedule::default(),
                 period: Period::default(),
                 retention: None,
+                payload: Payload::Full,
             };
             self.rules.push(rule);
         }
