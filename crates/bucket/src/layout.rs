@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! gillnet.json
-//! packets/cluster=C/recording=R/date=YYYY-MM-DD/hour=HH/NODE_RUN_SEQ.pcapng.gz   (or .pcapng, or .pcap)
+//! packets/cluster=C/recording=R/date=YYYY-MM-DD/hour=HH/NODE_RUN_SEQ.pcapng.gz   (or .pcapng, or .pcap; see [`Payload`])
 //! streams/cluster=C/recording=R/date=YYYY-MM-DD/hour=HH/NODE_RUN_SEQ.parquet
 //! entries/cluster=C/recording=R/date=YYYY-MM-DD/hour=HH/NODE_RUN_SEQ.parquet
 //! names/cluster=C/recording=R/date=YYYY-MM-DD/hour=HH/NODE_RUN_SEQ/name_resolution_history.json
@@ -59,6 +59,7 @@ impl PacketFormat {
     /// That of a packet object, by its key or what is behind it.
     #[must_use]
     pub fn of_key(key: &str) -> Option<Self> {
+        let (key, _) = Payload::split(key);
         Self::ALL
             .into_iter()
             .find(|format| format.stem(key).is_some())
@@ -69,6 +70,89 @@ impl PacketFormat {
         key.strip_suffix(self.name())?.strip_suffix('.')
     }
 }
+
+/// What a recording keeps of its packets. Where that is not all, the names of its packet objects have one more end, so
+/// that nobody takes them for whole captures: `.headers`, `.first128`, `.none`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Payload {
+    /// Frames as they were captured.
+    #[default]
+    Full,
+    /// Their headers down to TCP or UDP, and so many bytes of what these carry.
+    First(u32),
+    /// No packets.
+    None,
+}
+
+/// What is no [`Payload`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is nothing that can be kept of packets; write full, headers, none, or how many bytes of each payload"
+)]
+pub struct PayloadError(String);
+
+const FIRST: &str = "first";
+
+impl Payload {
+    /// A key, and what its end says.
+    fn split(key: &str) -> (&str, Self) {
+        let of_end = |end: &str| match end {
+            "headers" => Some(Self::First(0)),
+            "none" => Some(Self::None),
+            _ => match plain(end.strip_prefix(FIRST)?)?.try_into().ok()? {
+                0 => None,
+                bytes => Some(Self::First(bytes)),
+            },
+        };
+        let split = key.rsplit_once('.');
+        let found = split.and_then(|(key, end)| Some((key, of_end(end)?)));
+        found.unwrap_or((key, Self::Full))
+    }
+
+    /// What a packet object has, by its key.
+    #[must_use]
+    pub fn of_key(key: &str) -> Self {
+        Self::split(key).1
+    }
+
+    /// What the names of its packet objects end with.
+    fn end(self) -> String {
+        match self {
+            Self::Full => String::new(),
+            Self::First(0) | Self::None => format!(".{self}"),
+            Self::First(bytes) => format!(".{FIRST}{bytes}"),
+        }
+    }
+}
+
+/// As configurations, comments and footers have it: `full`, `headers`, `none`, or a number of bytes.
+impl fmt::Display for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => f.write_str("full"),
+            Self::First(0) => f.write_str("headers"),
+            Self::First(bytes) => bytes.fmt(f),
+            Self::None => f.write_str("none"),
+        }
+    }
+}
+
+impl std::str::FromStr for Payload {
+    type Err = PayloadError;
+
+    fn from_str(text: &str) -> Result<Self, PayloadError> {
+        match text.trim() {
+            "full" => Ok(Self::Full),
+            "headers" => Ok(Self::First(0)),
+            "none" => Ok(Self::None),
+            number => match number.parse() {
+                Ok(bytes) => Ok(Self::First(bytes)),
+                Err(_) => Err(PayloadError(text.to_owned())),
+            },
+        }
+    }
+}
+
 const INDEX_END: &str = ".parquet";
 
 /// An hour of UTC.
@@ -285,16 +369,16 @@ impl ObjectName {
         })
     }
 
-    /// Key of the object with the packets, in the usual format.
+    /// Key of the object with the packets, in the usual format, whole.
     #[must_use]
     pub fn packets_key(&self) -> String {
-        self.packets_key_as(PacketFormat::default())
+        self.packets_key_as(PacketFormat::default(), Payload::Full)
     }
 
     /// Key of the object with the packets.
     #[must_use]
-    pub fn packets_key_as(&self, format: PacketFormat) -> String {
-        format!("packets/{self}.{}", format.name())
+    pub fn packets_key_as(&self, format: PacketFormat, payload: Payload) -> String {
+        format!("packets/{self}.{}{}", format.name(), payload.end())
     }
 
     /// Key of the index of its streams.
@@ -324,7 +408,9 @@ impl ObjectName {
         let part = if last == NAME_HISTORY {
             last = parts.pop()?;
             Part::Names
-        } else if let Some(name) = PacketFormat::ALL.iter().find_map(|of| of.stem(last)) {
+        } else if let (of_packets, _) = Payload::split(last)
+            && let Some(name) = PacketFormat::ALL.iter().find_map(|of| of.stem(of_packets))
+        {
             last = name;
             Part::Packets
         } else {
@@ -614,11 +700,38 @@ mod tests {
     #[test]
     fn every_format_of_packets_has_its_key() {
         let object = name("c", "r", 0, "n.pcap", 1, 2);
-        for format in PacketFormat::ALL {
-            let key = object.packets_key_as(format);
+        let payloads = [
+            Payload::Full,
+            Payload::First(0),
+            Payload::First(128),
+            Payload::None,
+        ];
+        for (format, payload) in PacketFormat::ALL
+            .into_iter()
+            .flat_map(|format| payloads.map(|payload| (format, payload)))
+        {
+            let key = object.packets_key_as(format, payload);
             assert_eq!(PacketFormat::of_key(&key), Some(format));
+            assert_eq!(Payload::of_key(&key), payload, "{key}");
             let parsed = Some((Part::Packets, object.clone()));
             assert_eq!(ObjectName::parse(&key), parsed, "{key}");
+            assert_eq!(payload.to_string().parse(), Ok(payload));
+        }
+        let cut = object.packets_key_as(PacketFormat::PcapngGz, Payload::First(128));
+        assert!(cut.ends_with("_0000000002.pcapng.gz.first128"), "{cut}");
+        for other in [
+            ".first",
+            ".first0",
+            ".first007",
+            ".first-1",
+            ".full",
+            ".headers.none",
+        ] {
+            let key = format!("{}{other}", object.packets_key());
+            assert_eq!(ObjectName::parse(&key), None, "{key}");
+        }
+        for bad in ["", "some", "-1", "1k", "4294967296"] {
+            assert!(bad.parse::<Payload>().is_err(), "{bad}");
         }
     }
 

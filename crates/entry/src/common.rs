@@ -111,6 +111,8 @@ pub struct Origin {
     pub recording: String,
     /// Whether the packets are kept: those of a capture or a recording are, live ones leave the ring.
     pub kept: bool,
+    /// Whether the payload of the packets was not recorded, so that an entry has no more than its index.
+    pub unrecorded: bool,
 }
 
 /// What is wrong with an entry as a whole.
@@ -312,6 +314,8 @@ crate::fields! {
         "missingBytes", "", Int, Entry => |c, _| if c.missing == 0 { Value::Missing } else { Value::Int(size(c.missing)) };
         /// Since when the recording of the stream is whole, where what came before had left the ring: RFC 3339.
         "truncatedBefore", "", Str, Entry => |c, x| c.truncated_before.map_or(Value::Missing, |ts| moment(ts, x));
+        /// `not recorded` where the packets' payload is not in the recording: the entry has no more than its index.
+        "payload", "", Str, Entry => |c, _| if c.origin.unrecorded { Value::Str("not recorded") } else { Value::Missing };
         /// Set by a script's test.
         "passed", "", Bool, Entry => |c, _| Value::Bool(c.passed);
         /// Set by a script's test.

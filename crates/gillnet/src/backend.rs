@@ -162,6 +162,11 @@ fn notes(entry: &Entry<'_>) -> Vec<String> {
             entry.common.missing
         ));
     }
+    if entry.common.origin.unrecorded {
+        notes.push(
+            "the payload of its packets was not recorded: what the index has of it is all there is, without bodies and headers".to_owned(),
+        );
+    }
     notes
 }
 
@@ -605,6 +610,12 @@ impl Backend for RecordedBackend {
             })
             .map_err(failed)?;
         summary.outcome().map_err(failed)?;
+        if summary.unrecorded > 0 {
+            return Err(Refused(
+                "the payload of its packets was not recorded; an export has what there is of them"
+                    .into(),
+            ));
+        }
         let Some(group) = lock(&found).take() else {
             return Ok(None);
         };

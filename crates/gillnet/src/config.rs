@@ -1,6 +1,7 @@
 //! The configuration: flags over environment over file over defaults, and what is wrong with it.
 
 use anyhow::{Context, bail};
+use gillnet_bucket::layout;
 use gillnet_bucket::{Credentials, Destination, Environment, Key, Secret};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -106,6 +107,8 @@ pub struct Recording {
     pub index: bool,
     /// What packets are written as: `pcapng.gz`, `pcapng`, `pcap`.
     pub format: PacketFormat,
+    /// What is kept of packets: `full`, `headers`, `none`, or so many bytes of each payload.
+    pub payload: Option<Payload>,
     #[serde(flatten)]
     unknown: BTreeMap<String, serde_json::Value>,
 }
@@ -120,6 +123,25 @@ pub enum PacketFormat {
     Pcapng,
     #[serde(rename = "pcap")]
     Pcap,
+}
+
+/// `payload`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Payload(pub layout::Payload);
+
+impl<'de> Deserialize<'de> for Payload {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Spelling {
+            Bytes(u32),
+            Text(String),
+        }
+        match Spelling::deserialize(deserializer)? {
+            Spelling::Bytes(bytes) => Ok(Payload(layout::Payload::First(bytes))),
+            Spelling::Text(text) => text.parse().map(Payload).map_err(serde::de::Error::custom),
+        }
+    }
 }
 
 /// A rule of `recording.rules`.
@@ -150,6 +172,9 @@ pub struct Rule {
     /// What is older is deleted in the bucket, such as `7d`; without it, nothing is. Needs the rights to list and delete.
     #[serde(default)]
     pub retention: Option<String>,
+    /// A payload of its own.
+    #[serde(default)]
+    pub payload: Option<Payload>,
     #[serde(flatten)]
     unknown: BTreeMap<String, serde_json::Value>,
 }

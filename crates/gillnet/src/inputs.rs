@@ -76,6 +76,12 @@ impl Told {
                 gone.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", "),
             ));
         }
+        if let Some(first) = notes.unanswered.first() {
+            self.say(format!(
+                "{place}: of {} packet objects without their payload no entries are there (perhaps not yet), such as {first}: nothing of them is answered",
+                notes.unanswered.len(),
+            ));
+        }
         self.gone.insert(place, gone.len());
     }
 }
@@ -240,6 +246,19 @@ impl Inputs {
     }
 }
 
+/// What is left of a source where some streams are wanted.
+#[derive(Default)]
+pub struct Left {
+    /// The source, without the others.
+    pub pending: Option<Pending>,
+    /// What is missing of these, as it was said.
+    pub missing: Vec<String>,
+    /// Those of them whose packets' payload was not recorded.
+    pub unrecorded: StreamSet,
+    /// The recordings that have these.
+    pub recordings: BTreeSet<String>,
+}
+
 /// A source that is not opened yet.
 pub enum Pending {
     /// Captures on this host.
@@ -272,18 +291,15 @@ impl Pending {
 
     /// The same with nothing but a stream's packets, where its index says where they are; nothing where another process
     /// recorded the stream.
-    pub fn only(self, key: &StreamKey) -> Option<Pending> {
+    pub fn only(self, key: &StreamKey) -> Option<Left> {
         if self.is_not_of(key) {
             return None;
         }
-        let Pending::Group(group) = self else {
-            return Some(self);
-        };
         let id = StreamId {
             number: key.number,
             udp: key.udp,
         };
-        Some(only(*group, [id].into_iter().collect()).0)
+        Some(self.only_those([id].into_iter().collect()))
     }
 
     /// Whether another process recorded the stream.
@@ -301,15 +317,42 @@ impl Pending {
     }
 
     /// The same with nothing but these streams' packets, where its index says where they are; nothing where it is to be none
-    /// of them. And what is missing of them, as it was said.
-    pub fn only_those(self, streams: StreamSet) -> (Option<Pending>, Vec<String>) {
+    /// of them.
+    pub fn only_those(self, streams: StreamSet) -> Left {
         match self {
-            _ if streams.is_empty() => (None, Vec::new()),
+            _ if streams.is_empty() => Left::default(),
             Pending::Group(group) => {
-                let (group, missing) = only(*group, streams);
-                (Some(group), missing)
+                let (group, selected) = group.only(&Selection::of(streams));
+                let missing = selected.gone_objects.iter();
+                let missing: Vec<String> = missing
+                    .map(|object| {
+                        format!("{object} is gone: what it had of the streams is missing")
+                    })
+                    .collect();
+                for what in &missing {
+                    tracing::warn!("{what}");
+                }
+                Left {
+                    pending: Some(Pending::Group(Box::new(group))),
+                    missing,
+                    unrecorded: selected.unrecorded,
+                    recordings: selected.unrecorded_in,
+                }
             }
-            Pending::Files(_) => (Some(self), Vec::new()),
+            Pending::Files(_) => Left {
+                pending: Some(self),
+                ..Left::default()
+            },
+        }
+    }
+
+    /// What a process recorded, once more, where some of it is without the packets' payload.
+    pub fn cut(&self) -> Option<Pending> {
+        match self {
+            Pending::Group(group) if group.is_cut() => {
+                Some(Pending::Group(Box::new(group.again()?)))
+            }
+            _ => None,
         }
     }
 
@@ -396,21 +439,13 @@ impl Pending {
         let Pending::Group(group) = self else {
             return Ok(None);
         };
-        let index = group.index_since(since)?;
+        let index = match group.is_cut() {
+            // entries of these are nowhere else
+            true => group.index_that_is(since)?,
+            false => group.index_since(since)?,
+        };
         Ok(index.map(|index| (index, origin_of(group))))
     }
-}
-
-fn only(group: Group, streams: StreamSet) -> (Pending, Vec<String>) {
-    let (group, selected) = group.only(&Selection::of(streams));
-    let missing = selected.gone_objects.iter();
-    let missing: Vec<String> = missing
-        .map(|object| format!("{object} is gone: what it had of the streams is missing"))
-        .collect();
-    for what in &missing {
-        tracing::warn!("{what}");
-    }
-    (Pending::Group(Box::new(group)), missing)
 }
 
 fn captures(files: &[String]) -> anyhow::Result<Reading> {

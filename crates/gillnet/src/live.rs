@@ -143,6 +143,7 @@ impl Session {
             backend: "af_packet",
             recording: String::new(),
             kept: false,
+            unrecorded: false,
         });
         let deps = Deps {
             clock: Arc::new(SystemClock::default()),

@@ -4,6 +4,7 @@ use crate::cli::Shared;
 use crate::config::{self, Config, duration};
 use crate::exit;
 use anyhow::{Context, bail};
+use gillnet_bucket::layout::Payload;
 use gillnet_kfl::Filter;
 use gillnet_recorder::{DAY, Period, Rule, Schedule};
 use jiff::Timestamp;
@@ -39,6 +40,7 @@ pub fn compiled(
             .map_err(exit::usage)?
             .period(|| seen.since(&rule.name));
         let retention = retention(&rule)?;
+        let payload = payload(config, &rule)?;
         let config::Rule {
             name,
             kfl,
@@ -52,6 +54,7 @@ pub fn compiled(
             flush,
             period,
             retention,
+            payload,
         };
         compiled.push((rule, filter));
     }
@@ -139,6 +142,20 @@ impl Lifetime {
             expiry,
         }
     }
+}
+
+/// What a rule keeps of packets.
+fn payload(config: &Config, rule: &config::Rule) -> anyhow::Result<Payload> {
+    let recording = &config.recording;
+    let payload = rule.payload.or(recording.payload);
+    let payload = payload.map_or(Payload::Full, |config::Payload(payload)| payload);
+    if payload != Payload::Full && !recording.index {
+        return Err(exit::usage(anyhow::anyhow!(
+            "the rule `{}`: payload: {payload} leaves packets that entries can't be read from, so it needs the index that has them; set recording.index: true, or payload: full",
+            rule.name
+        )));
+    }
+    Ok(payload)
 }
 
 /// How long a rule's objects are kept in the bucket, where that is said.

@@ -3,11 +3,11 @@
 use crate::cli;
 use crate::config::Config;
 use crate::exit;
-use crate::inputs::{Inputs, Pending, Reading};
+use crate::inputs::{Inputs, Left, Pending, Reading};
 use gillnet_api::StreamKey;
-use gillnet_bucket::index::{Cost, KnownProtocol, Question, is_within, on_rows};
+use gillnet_bucket::index::{Cost, KnownProtocol, Question, columns_of, is_within, on_rows};
 use gillnet_bucket::layout::Hour;
-use gillnet_bucket::{Answered, Group, StreamSet, ask_by_time};
+use gillnet_bucket::{Answered, Group, GroupIndex, StreamSet, ask_by_time};
 use gillnet_capture::{Error, Event, Interface, Ring, Source, SourceStats, Store};
 use gillnet_entry::{Entry, Origin};
 use gillnet_kfl::rows::{self, RowFilter};
@@ -67,9 +67,17 @@ pub struct Summary {
     pub failed: Option<String>,
     /// Whether that was because something is not reachable or not allowed.
     unreachable: bool,
+    /// Entries that were shown as an index has them, since the payload of their packets was not recorded.
+    pub unrecorded: u64,
 }
 
 impl Summary {
+    /// Says what is wrong, and goes on.
+    fn fault(&mut self, what: String) {
+        tracing::warn!("{what}");
+        self.faults.push(what);
+    }
+
     /// Why reading stopped early.
     pub fn failure(&self) -> Option<anyhow::Error> {
         let error = anyhow::anyhow!("{}", self.failed.as_ref()?);
@@ -126,11 +134,29 @@ impl Scan<'_> {
                 continue;
             }
             if let Some(key) = self.stream {
-                match group.only(key) {
-                    Some(only) => group = only,
+                let cut = group.cut();
+                let Some(left) = group.only(key) else {
+                    continue;
+                };
+                if let (Some(cut), Some(indexed)) = (cut, &indexed)
+                    && !left.unrecorded.is_empty()
+                {
+                    match cut.index(None) {
+                        Ok(None) => {}
+                        Ok(Some((index, origin))) => {
+                            let of = (&index, &*origin);
+                            if !indexed.unrecorded(of, &left, &mut *consumer(), &mut summary) {
+                                break;
+                            }
+                        }
+                        Err(error) => summary.fault(error.to_string()),
+                    }
+                }
+                match left.pending {
+                    Some(pending) => group = pending,
                     None => continue,
                 }
-            } else if let Some(indexed) = &indexed {
+            } else if let Some(indexed) = indexed.as_ref().filter(|of| of.is_asked(&group)) {
                 match indexed.read(group, &mut *consumer(), &mut summary) {
                     Asked::Answered => continue,
                     Asked::Ended => break,
@@ -171,7 +197,8 @@ impl Scan<'_> {
             return Ok(false);
         };
         let indexed = Indexed::new(self.config, &self.wants, self.within, self.needs)?;
-        let Some(indexed) = indexed.filter(|indexed| indexed.needs == Needs::Row) else {
+        let indexed = indexed.filter(|indexed| indexed.tells && indexed.needs == Needs::Row);
+        let Some(indexed) = indexed else {
             return Ok(false);
         };
         let asked: Vec<_> = groups
@@ -319,6 +346,8 @@ struct Indexed {
     filter: RowFilter,
     within: (i64, i64),
     needs: Needs,
+    /// Whether it is worth asking where there are packets.
+    tells: bool,
 }
 
 /// What came of asking the index of a group.
@@ -332,7 +361,7 @@ enum Asked {
 }
 
 impl Indexed {
-    /// `None` where it can say nothing.
+    /// `None` where several filters are asked.
     fn new(
         config: &Config,
         wants: &[Want],
@@ -351,12 +380,18 @@ impl Indexed {
         let filter = on_rows(&cli::speech(config)?.env, &known, filter);
         let bound = !filter.columns().is_empty() || *filter.needs() != rows::Needs::Every;
         let spared = needs != Needs::Packets && filter.is_whole();
-        Ok((bound || spared).then_some(Indexed {
+        Ok(Some(Indexed {
             known,
             filter,
             within,
             needs,
+            tells: bound || spared,
         }))
+    }
+
+    /// Whether the index of a group is to be asked.
+    fn is_asked(&self, group: &Pending) -> bool {
+        self.tells || matches!(group, Pending::Group(group) if group.is_cut())
     }
 
     fn question<'q>(&'q self, origin: &'q Origin) -> Question<'q> {
@@ -406,6 +441,9 @@ impl Indexed {
         let from = since.map_or(i64::MIN, Hour::start);
         let index = group.index(since).unwrap_or_else(|error| {
             tracing::warn!("{error}; the packets are read instead");
+            if group.cut().is_some() {
+                summary.fault("entries are missing whose packets were recorded without payload: only their index has them, and a file of it can't be read".to_owned());
+            }
             None
         });
         let Some((index, origin)) = index else {
@@ -427,8 +465,18 @@ impl Indexed {
                 summary.counters.entries += shown;
                 let asked = streams.len();
                 tracing::debug!(streams = asked, "an index left streams to be read");
-                let (group, missing) = group.only_those(streams);
-                summary.faults.extend(missing);
+                // what has no index is read whole
+                let rest = match group.is_indexed() {
+                    true => None,
+                    false => group.cut(),
+                };
+                let mut left = group.only_those(streams);
+                summary.faults.append(&mut left.missing);
+                let of = (&index, &*origin);
+                if !left.unrecorded.is_empty() && !self.unrecorded(of, &left, consumer, summary) {
+                    return Asked::Ended;
+                }
+                let group = rest.or(left.pending);
                 group.map_or(Asked::Answered, |group| Asked::Read(group, from))
             }
             Err(error) => {
@@ -436,6 +484,63 @@ impl Indexed {
                 Asked::Read(group, from)
             }
         }
+    }
+}
+
+impl Indexed {
+    /// Shows the entries of streams whose packets' payload was not recorded, as the index has them; those that only their
+    /// packets could tell are counted and named. `false` where the consumer has enough.
+    fn unrecorded(
+        &self,
+        (index, origin): (&GroupIndex, &Origin),
+        left: &Left,
+        consumer: &mut dyn Consumer,
+        summary: &mut Summary,
+    ) -> bool {
+        let origin = Origin {
+            kept: false,
+            unrecorded: true,
+            ..origin.clone()
+        };
+        let all;
+        let question = Question {
+            shown: true,
+            columns: match &self.needs {
+                Needs::Packets => {
+                    all = columns_of(&self.known);
+                    &all
+                }
+                Needs::Columns(columns) => columns,
+                _ => &[],
+            },
+            ..self.question(&origin)
+        };
+        let (decides, mut open, mut goes_on) = (index.decides(&question), 0_u64, true);
+        let asked = index.ask(&question, &mut |found| {
+            if !left.unrecorded.contains(found.stream) {
+                return true;
+            }
+            if decides {
+                summary.unrecorded += 1;
+                summary.counters.entries += 1;
+                goes_on = consumer.entry(found.entry, 1);
+            } else {
+                open += 1;
+            }
+            goes_on
+        });
+        match asked {
+            Ok(cost) => told(cost),
+            Err(error) => summary.fault(error.to_string()),
+        }
+        if open > 0 {
+            let names: Vec<&str> = left.recordings.iter().map(String::as_str).collect();
+            summary.fault(format!(
+                "{open} entries may match, and only the payload of their packets could tell, which was not recorded (recording {}): they are not among the answers",
+                names.join(", ")
+            ));
+        }
+        goes_on
     }
 }
 
@@ -522,6 +627,12 @@ pub fn report(summary: &Summary) {
         .collect();
     if !dropped.is_empty() {
         tracing::warn!("not everything was seen: {}", dropped.join(", "));
+    }
+    if summary.unrecorded > 0 {
+        tracing::warn!(
+            "{} entries are as the index has them: the payload of their packets was not recorded",
+            summary.unrecorded
+        );
     }
 }
 

@@ -14,6 +14,7 @@
 mod at_work;
 mod batch;
 mod clock;
+mod cut;
 mod dissect;
 mod fs;
 mod period;

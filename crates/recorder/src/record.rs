@@ -12,6 +12,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use gillnet_bucket::layout::Payload;
 use gillnet_capture::{Interface, LinkType, PacketDirection};
 use gillnet_entry::{Mechanism, Name};
 use serde::{Deserialize, Serialize};
@@ -98,6 +99,27 @@ pub(crate) struct LogHead {
     pub(crate) seq: u64,
     /// Hours since the Unix epoch.
     pub(crate) hour: i64,
+    /// What its object is to have of the packets, all of which are in the log.
+    #[serde(default, with = "payload", skip_serializing_if = "payload::is_full")]
+    pub(crate) payload: Payload,
+}
+
+/// [`Payload`] as its text.
+mod payload {
+    use gillnet_bucket::layout::Payload;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn is_full(payload: &Payload) -> bool {
+        *payload == Payload::Full
+    }
+
+    pub(super) fn serialize<S: Serializer>(payload: &Payload, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(payload)
+    }
+
+    pub(super) fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<Payload, D::Error> {
+        String::deserialize(from)?.parse().map_err(D::Error::custom)
+    }
 }
 
 /// A record, borrowed from the buffer it is read from.
@@ -496,6 +518,7 @@ mod tests {
             run: u64::MAX,
             seq: 2,
             hour: -3,
+            payload: Payload::First(128),
         };
         let mut out = vec![Vec::new(); 7];
         put_frame(&mut out[0], 8, &frame);
@@ -522,7 +545,7 @@ mod tests {
             "Name { stream: 9, name: RecordedName { ip: 10.0.0.2, port: 80, name: Name { name: \"cart\", namespace: \"shop\", pod: \"\", service: \"\", dns: \"\", mechanism: Dns, since: 4, workload: None }, at: 6 } }",
             "Hole { stream: 9, packets: 12 }",
             "End(9)",
-            "Head(LogHead { version: 1, rule: \"r\", kfl: \"http\", destination: \"gs://b\", cluster: \"c\", node: \"n\", run: 18446744073709551615, seq: 2, hour: -3 })",
+            "Head(LogHead { version: 1, rule: \"r\", kfl: \"http\", destination: \"gs://b\", cluster: \"c\", node: \"n\", run: 18446744073709551615, seq: 2, hour: -3, payload: First(128) })",
         ];
         assert_eq!(text, expected);
     }

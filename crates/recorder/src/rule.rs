@@ -8,6 +8,8 @@ use croner::parser::{CronParser, Seconds};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
+use gillnet_bucket::layout::Payload;
+
 use crate::Period;
 use crate::clock::SECOND;
 
@@ -55,6 +57,8 @@ pub struct Rule {
     pub period: Period,
     /// What is older is deleted in the bucket; without it, nothing is.
     pub retention: Option<Duration>,
+    /// What is kept of packets. Where that is not all, [`crate::Deps::dissection`] is needed: nothing else says what was sent.
+    pub payload: Payload,
 }
 
 /// A schedule that can't be one.

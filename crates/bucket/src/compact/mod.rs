@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime};
 use sha2::{Digest, Sha256};
 
 use crate::index::{Beside, Footer, StreamRow, StreamsWriter, read_streams};
-use crate::layout::{FORMAT_KEY, Hour, ObjectName, PacketFormat, Part, Replaces};
+use crate::layout::{FORMAT_KEY, Hour, ObjectName, PacketFormat, Part, Payload, Replaces};
 use crate::replaced::Replaced;
 use crate::{Body, Bucket, BucketError, ErrorKind};
 
@@ -112,13 +112,13 @@ impl Source {
         files.into_iter().flatten().map(|file| file.size).sum()
     }
 
-    /// Whether all is there that is needed of it. What is recorded in another format is so for other programs, and stays.
+    /// Whether all is there that is needed of it. What is recorded in another format is so for other programs, and stays;
+    /// so does what has not all of its packets' payload.
     fn is_whole(&self) -> bool {
-        let format = |file: &File| PacketFormat::of_key(&file.key);
-        let packed = self
-            .packets
-            .as_ref()
-            .is_none_or(|file| format(file) == Some(PacketFormat::PcapngGz));
+        let packed = self.packets.as_ref().is_none_or(|file| {
+            PacketFormat::of_key(&file.key) == Some(PacketFormat::PcapngGz)
+                && Payload::of_key(&file.key) == Payload::Full
+        });
         let streams = self.packets.is_some() == self.streams.is_some();
         packed
             && self.entries.is_some()
@@ -366,6 +366,7 @@ impl Work<'_> {
             kfl: &merged.kfl,
             origin,
             beside: &beside,
+            payload: Payload::Full,
         };
         let entries = merged.rows.file(&footer)?;
         let sum = Sha256::digest(&entries);
@@ -419,6 +420,7 @@ fn streams(
         kfl,
         origin,
         beside,
+        payload: Payload::Full,
     })
 }
 

@@ -9,7 +9,7 @@ use tempfile::NamedTempFile;
 use super::{Failed, Source};
 use crate::Bucket;
 use crate::index::{Range, StreamRow};
-use crate::layout::ObjectName;
+use crate::layout::{ObjectName, Payload};
 use crate::packets::{
     About, Block, Blocks, Member, Members, Packer, StreamId, Totals, begin, parse_totals,
 };
@@ -73,6 +73,7 @@ pub(super) fn write(
         kfl,
         interfaces: &[],
         totals,
+        payload: Payload::Full,
     };
     begin(&mut head, &about);
     interfaces

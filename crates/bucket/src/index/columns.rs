@@ -236,6 +236,13 @@ pub(crate) struct Own {
     pub(crate) field: u16,
 }
 
+/// The names of all columns of some protocols.
+#[must_use]
+pub fn columns_of(known: &[super::KnownProtocol]) -> Vec<String> {
+    let all = known.iter().flat_map(|known| own(known.schema));
+    all.map(|column| column.name).collect()
+}
+
 /// The columns of a protocol.
 pub(crate) fn own(schema: &Schema) -> impl Iterator<Item = Own> {
     (0..).zip(schema.fields).filter_map(|(at, field)| {

@@ -27,6 +27,7 @@ use gillnet_entry::Origin;
 use parquet::file::metadata::KeyValue;
 
 pub use answered::answered;
+pub use columns::columns_of;
 pub(crate) use entries::read_entries;
 pub use entries::{Entries, EntriesWriter};
 pub(crate) use figures::figures;
@@ -40,7 +41,7 @@ pub(crate) use stored::known_message as known_text;
 pub(crate) use streams::read_streams;
 pub use streams::{Range, StreamPlace, StreamRow, StreamsWriter, stream_places};
 
-use crate::layout::ObjectName;
+use crate::layout::{ObjectName, Payload};
 
 /// Version of both files, in their footers under `gillnet.version`.
 pub const VERSION: u32 = 1;
@@ -70,6 +71,8 @@ pub struct Footer<'a> {
     pub origin: &'a Origin,
     /// The files of the object that were written before.
     pub beside: &'a [Beside],
+    /// What was kept of its packets; said where that is not all.
+    pub payload: Payload,
 }
 
 /// Why an index can't be written or read.
@@ -124,6 +127,9 @@ impl Footer<'_> {
         ];
         if self.name.replaces.is_some() {
             all.push(("gillnet.replaces", footer::replaces(self.name)));
+        }
+        if self.payload != Payload::Full {
+            all.push(("gillnet.payload", self.payload.to_string()));
         }
         if !self.beside.is_empty() {
             let beside = self.beside.iter().map(|file| {

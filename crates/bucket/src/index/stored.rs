@@ -437,8 +437,14 @@ impl Record for StoredRecord {
         values.map_or(Value::Missing, |values| values.get(self.row))
     }
 
-    /// A row has no bodies: where an entry is to be written whole, it is read from its packets.
-    fn write_json<'a>(&'a self, _: &Ctx<'a>, _: &mut Members<'_>) {}
+    /// What was read of a row: it has no bodies, and an entry that has packets is written from these.
+    fn write_json<'a>(&'a self, ctx: &Ctx<'a>, members: &mut Members<'_>) {
+        let fields = (0..).zip(self.schema().fields);
+        let fields = fields.filter(|(_, field)| !field.json.is_empty());
+        let fields = fields.map(|(at, field)| (field.json, self.get(at, ctx)));
+        let there = fields.filter(|(_, value)| !matches!(value, Value::Missing));
+        members.by_path(&there.collect::<Vec<_>>());
+    }
 
     fn detach(&self, _: &dyn Bytes, _: usize) -> Box<dyn Record> {
         Box::new(self.clone())

@@ -5,7 +5,7 @@ use std::fmt;
 use gillnet_capture::Interface;
 use gillnet_entry::time::Rfc3339;
 
-use crate::layout::{ObjectName, parse_time};
+use crate::layout::{ObjectName, Payload, parse_time};
 
 /// A filter longer than this (bytes) is cut in the comment; a comment holds 64 KiB.
 const MAX_KFL: usize = 32 << 10;
@@ -22,6 +22,8 @@ pub struct About<'a> {
     pub interfaces: &'a [Interface],
     /// What it holds.
     pub totals: Totals,
+    /// What was kept of its packets; said where that is not all.
+    pub payload: Payload,
 }
 
 /// How much an object holds.
@@ -78,8 +80,12 @@ impl fmt::Display for About<'_> {
         write!(
             f,
             "gillnet cluster={cluster} node={node} run={run:016x} seq={seq} recording={recording} \
-             packets={packets} streams={streams} first={first} last={last} kfl={kfl}"
-        )
+             packets={packets} streams={streams} first={first} last={last}"
+        )?;
+        if self.payload != Payload::Full {
+            write!(f, " payload={}", self.payload)?;
+        }
+        write!(f, " kfl={kfl}")
     }
 }
 
@@ -303,13 +309,14 @@ mod tests {
             kfl: "http and path == \"/\" packets=9",
             interfaces: &[],
             totals,
+            payload: Payload::First(0),
         };
         let line = about.to_string();
         assert_eq!(
             line,
             "gillnet cluster=\"a \\\"b\\\" first=2\" node=\"n\\n1\" run=00000000000000ab seq=7 recording=\"http or dns\" \
              packets=3 streams=2 first=2023-11-14T22:13:20.123456789Z last=2023-11-14T22:13:29.000000000Z \
-             kfl=\"http and path == \\\"/\\\" packets=9\""
+             payload=headers kfl=\"http and path == \\\"/\\\" packets=9\""
         );
         let kfl = "http and path == \"/\" packets=9".to_owned();
         assert_eq!(parse_about(&line), Some((totals, Some(kfl))));
@@ -334,6 +341,7 @@ mod tests {
             kfl: &kfl,
             interfaces: &[],
             totals: Totals::default(),
+            payload: Payload::Full,
         }
         .to_string();
         assert!(line.len() < usize::from(u16::MAX));

@@ -231,6 +231,7 @@ impl Folders<'_> {
                 recording: None,
                 names,
                 content,
+                cut: Vec::new(),
                 streams: Vec::new(),
                 entries: Vec::new(),
                 shared: Arc::clone(shared),

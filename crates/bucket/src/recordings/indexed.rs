@@ -53,12 +53,26 @@ impl Group {
     /// # Errors
     /// As [`Group::index`].
     pub fn index_since(&self, hour: Option<Hour>) -> Result<Option<GroupIndex>, BucketError> {
+        match self.is_indexed() {
+            true => self.index_that_is(hour),
+            false => Ok(None),
+        }
+    }
+
+    /// Whether it has packets without all of their payload. Entries are never read from them: only the index has them.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        !self.cut.is_empty()
+    }
+
+    /// As [`Group::index_since`], also where some of its packets have no index; `None` of plain captures.
+    ///
+    /// # Errors
+    /// As [`Group::index`].
+    pub fn index_that_is(&self, hour: Option<Hour>) -> Result<Option<GroupIndex>, BucketError> {
         let Content::Objects(objects) = &self.content else {
             return Ok(None);
         };
-        if !self.is_indexed() {
-            return Ok(None);
-        }
         let mut entries = self.by_time();
         entries.retain(|file| hour.is_none_or(|hour| file.name.hour >= hour));
         let threads = threads(self.shared.bucket.as_ref());

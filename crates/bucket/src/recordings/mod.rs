@@ -35,7 +35,9 @@ pub use selection::{Selected, Selection, StreamSet};
 
 use crate::{
     Access, Bucket, BucketError, Credentials, Destination, ErrorKind, ObjectMeta, connect,
-    layout::{FORMAT_KEY, NAME_HISTORY, ObjectName, PacketFormat, Part, SNAPSHOTS, TimeRange},
+    layout::{
+        FORMAT_KEY, NAME_HISTORY, ObjectName, PacketFormat, Part, Payload, SNAPSHOTS, TimeRange,
+    },
     packets::{Missing, StreamId},
     replaced::Replaced,
 };
@@ -153,6 +155,9 @@ pub struct Notes {
     pub later: Option<u64>,
     /// Packet objects that are not there, though files are that belong to them. What only their packets say is missing.
     pub gone: Vec<String>,
+    /// Packet objects without all of their packets' payload, of which no entries are there (perhaps not yet): nothing of them
+    /// can be answered.
+    pub unanswered: Vec<String>,
 }
 
 /// The recordings at a destination.
@@ -213,6 +218,7 @@ impl Recordings {
         let notes = Notes {
             later,
             gone: found.gone(&shared),
+            unanswered: found.unanswered(&shared),
         };
         let outside = found.outside;
         let groups = found.groups(&shared)?;
@@ -312,6 +318,8 @@ impl Object {
 #[derive(Default)]
 struct Recorded {
     packets: Vec<Object>,
+    /// Those without all of their packets' payload.
+    cut: Vec<Object>,
     names: Vec<Object>,
     streams: Vec<Object>,
     entries: Vec<Object>,
@@ -376,7 +384,10 @@ impl Found {
             beside: None,
         };
         match part {
-            Part::Packets => recorded.packets.push(object(meta)),
+            Part::Packets => match Payload::of_key(&meta.key) {
+                Payload::Full => recorded.packets.push(object(meta)),
+                _ => recorded.cut.push(object(meta)),
+            },
             Part::Entries => recorded.entries.push(object(meta)),
             Part::Names => recorded.names.push(object(meta)),
             Part::Streams => recorded.streams.push(object(meta)),
@@ -393,6 +404,7 @@ impl Found {
         for recorded in self.recorded.values_mut() {
             for files in [
                 &mut recorded.packets,
+                &mut recorded.cut,
                 &mut recorded.names,
                 &mut recorded.streams,
                 &mut recorded.entries,
@@ -407,19 +419,28 @@ impl Found {
     fn gone(&self, shared: &Shared) -> Vec<String> {
         let mut gone: Vec<&ObjectName> = Vec::new();
         for recorded in self.recorded.values() {
-            let there: HashSet<_> = recorded.packets.iter().map(|object| &object.name).collect();
+            let there = recorded.packets.iter().chain(&recorded.cut);
+            let there: HashSet<_> = there.map(|object| &object.name).collect();
             let streams = recorded.streams.iter().map(|file| &file.name);
             gone.extend(streams.filter(|name| !there.contains(name)));
         }
         if gone.len() <= MEANWHILE {
-            let is_there = |key: String| !matches!(shared.bucket.head(&key), Ok(None));
-            gone.retain(|name| {
-                let mut formats = PacketFormat::ALL.into_iter();
-                !formats.any(|format| is_there(name.packets_key_as(format)))
-            });
+            gone.retain(|name| !came(&*shared.bucket, name));
         }
         let keys = gone.iter().map(|name| name.packets_key());
         keys.map(|key| shared.bucket.place(&key)).collect()
+    }
+
+    /// See [`Notes::unanswered`].
+    fn unanswered(&self, shared: &Shared) -> Vec<String> {
+        let mut keys = Vec::new();
+        for recorded in self.recorded.values().filter(|of| !of.cut.is_empty()) {
+            let indexed: HashSet<_> = recorded.entries.iter().map(|file| &file.name).collect();
+            let cut = recorded.cut.iter();
+            let without = cut.filter(|object| !indexed.contains(&object.name));
+            keys.extend(without.map(|object| shared.bucket.place(&object.key)));
+        }
+        keys
     }
 
     fn groups(self, shared: &Arc<Shared>) -> Result<Vec<Group>, BucketError> {
@@ -427,7 +448,7 @@ impl Found {
         let mut groups = Vec::new();
         for (origin, recorded) in self.recorded {
             let objects = recorded.packets;
-            if objects.is_empty() && recorded.entries.is_empty() {
+            if objects.is_empty() && recorded.cut.is_empty() && recorded.entries.is_empty() {
                 continue;
             }
             Progress::add(&progress.objects, objects.len() as u64);
@@ -440,6 +461,7 @@ impl Found {
                 recording: None,
                 names: Names::Objects(recorded.names.into_iter().map(Object::meta).collect()),
                 content: Content::Objects(objects),
+                cut: recorded.cut,
                 streams: recorded.streams,
                 entries: recorded.entries,
                 shared: Arc::clone(shared),
@@ -455,6 +477,26 @@ impl Found {
     }
 }
 
+/// Whether an object's packets are there now, whatever they are written as.
+fn came(bucket: &dyn Bucket, name: &ObjectName) -> bool {
+    let is_there = |format| {
+        let key = name.packets_key_as(format, Payload::Full);
+        !matches!(bucket.head(&key), Ok(None))
+    };
+    if PacketFormat::ALL.into_iter().any(is_there) {
+        return true;
+    }
+    let key = name.packets_key();
+    let folder = key.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let mut came = false;
+    let listed = bucket.list_while(folder, &mut |meta| {
+        let found = ObjectName::parse(&bucket.place(&meta.key));
+        came = found.is_some_and(|(_, found)| found == *name);
+        !came
+    });
+    came || listed.is_err_and(|error| error.kind != ErrorKind::NotFound)
+}
+
 /// What one process recorded, or what lies in one folder.
 pub struct Group {
     origin: Origin,
@@ -462,6 +504,8 @@ pub struct Group {
     recording: Option<String>,
     names: Names,
     content: Content,
+    /// Packet objects without all of their packets' payload: entries are never read from them, only from their index.
+    cut: Vec<Object>,
     /// Files of the index.
     streams: Vec<Object>,
     entries: Vec<Object>,
@@ -505,8 +549,8 @@ impl Group {
             Content::Objects(objects) => &**objects,
             Content::Captures(_) => &[],
         };
-        let names = objects.iter().map(|object| &*object.name.recording);
-        names.collect()
+        let objects = objects.iter().chain(&self.cut);
+        objects.map(|object| &*object.name.recording).collect()
     }
 
     /// The recording that [`Group::of_recording`] left.
@@ -527,7 +571,8 @@ impl Group {
             Progress::add(&self.shared.progress.bytes_done, other.size);
         }
         objects.retain(is_it);
-        let is_empty = objects.is_empty();
+        self.cut.retain(is_it);
+        let is_empty = objects.is_empty() && self.cut.is_empty();
         self.streams.retain(is_it);
         self.entries.retain(is_it);
         self.recording = Some(recording.to_owned());
@@ -574,6 +619,7 @@ impl Group {
             recording: self.recording.clone(),
             names: Names::Objects(names.clone()),
             content: Content::Objects(objects.clone()),
+            cut: self.cut.clone(),
             streams: self.streams.clone(),
             entries: self.entries.clone(),
             shared: Arc::clone(&self.shared),
@@ -587,7 +633,8 @@ impl Group {
         match &self.content {
             Content::Captures(captures) => captures.state(&mut hash),
             Content::Objects(objects) => {
-                let all = objects.iter().chain(&self.streams).chain(&self.entries);
+                let all = objects.iter().chain(&self.cut);
+                let all = all.chain(&self.streams).chain(&self.entries);
                 for object in all {
                     hash.update(format!("{}\0{}\0", object.key, object.size));
                 }

@@ -14,10 +14,10 @@ use gillnet_capture::{
     Error, Event, Frame, FrameHeader, Input, Interface, MAX_FRAME, Ring, StoredFrame, open_files,
 };
 
-use super::{Object, Only, Progress, Shared, StreamSet, reader::ObjectReader};
+use super::{Object, Only, Progress, Shared, reader::ObjectReader};
 use crate::index::stream_places;
 use crate::layout::PacketFormat;
-use crate::packets::{Cause, Missing, StreamStart, Totals, Unpacker};
+use crate::packets::{Cause, Missing, StreamId, StreamStart, Totals, Unpacker};
 
 /// Size of the mapped files that frames are unpacked into.
 const RING: u64 = 16 << 20;
@@ -205,7 +205,7 @@ impl Loaded {
         if let Some(ranges) = only.and_then(|only| only.ranges.as_ref()) {
             reader = reader.only(ranges);
         }
-        let wanted = only.and_then(|only| only.streams.as_deref());
+        let wanted = |id| only.is_none_or(|only| only.wants(id));
         let runs = match object.is_bare() {
             true => Runs::read(shared, object).map(Some),
             false => Ok(None),
@@ -217,7 +217,7 @@ impl Loaded {
                 _ => Box::new(Unpacker::new(reader)),
             },
         };
-        if let Err(fault) = runs.and_then(|runs| loaded.read(input, wanted, runs, cancelled)) {
+        if let Err(fault) = runs.and_then(|runs| loaded.read(input, &wanted, runs, cancelled)) {
             loaded.faults.push(fault);
         }
         let place = || shared.bucket.place(&object.key);
@@ -236,11 +236,11 @@ impl Loaded {
         loaded
     }
 
-    /// Takes its frames; those of some streams, where these are `wanted`.
+    /// Takes its frames, of streams that are `wanted`.
     fn read(
         &mut self,
         input: Input,
-        wanted: Option<&StreamSet>,
+        wanted: &dyn Fn(StreamId) -> bool,
         mut runs: Option<Runs>,
         cancelled: &AtomicBool,
     ) -> Result<(), Error> {
@@ -260,8 +260,8 @@ impl Loaded {
                         stream = self.streams.len() as u64;
                         self.streams.push(start);
                     }
-                    if let (Some(wanted), Some(last)) = (wanted, self.streams.last())
-                        && !wanted.contains(last.id)
+                    if let Some(last) = self.streams.last()
+                        && !wanted(last.id)
                     {
                         continue;
                     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::check_format;
 use super::in_order::{in_order, threads};
 use crate::index::figures;
-use crate::layout::{ObjectName, Part};
+use crate::layout::{ObjectName, Part, Payload};
 use crate::packets::{HEAD_BYTES, read_head};
 use crate::replaced::Replaced;
 use crate::{Bucket, BucketError, ErrorKind};
@@ -31,6 +31,8 @@ pub struct Overview {
     pub first: i64,
     /// Its latest packet or entry; where no object says it, the end of its last hour.
     pub last: i64,
+    /// What its objects keep of packets.
+    pub payloads: BTreeSet<Payload>,
     /// Objects of packets.
     pub objects: u64,
     /// Bytes of them.
@@ -228,6 +230,7 @@ impl Overview {
         match file.part {
             Part::Packets => {
                 self.objects += 1;
+                self.payloads.insert(Payload::of_key(&file.key));
                 self.packet_bytes += file.size;
                 self.packets = self.packets.zip(said.packets).map(|(a, b)| a + b);
                 if objects.has(Tag::Streams, name) && !objects.has(Tag::Entries, name) {

@@ -1,7 +1,7 @@
 //! Some of a group's streams, without reading the others: `streams/` says where they are.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     ops::Range,
     sync::{
         Arc, Mutex, PoisonError,
@@ -14,7 +14,7 @@ use roaring::RoaringTreemap;
 
 use super::{Content, Group, Names, Object, Progress, Shared, merge::LOOKERS};
 use crate::index::stream_places;
-use crate::layout::{ObjectName, TimeRange};
+use crate::layout::{ObjectName, Payload, TimeRange};
 use crate::packets::StreamId;
 
 /// Ranges that are nearer than this are read as one: passing over bytes costs less than a request.
@@ -86,6 +86,9 @@ pub struct Selection {
     /// Those in objects where their stream has some of this span of time. They are whole streams of these objects:
     /// packets outside of the span are among them.
     pub within: TimeRange,
+    /// Also those without all of their payload, of streams that are nowhere whole: they show what was sent when, but no
+    /// entries can be read from them.
+    pub cut: bool,
 }
 
 impl Selection {
@@ -94,7 +97,7 @@ impl Selection {
     pub fn of(streams: StreamSet) -> Self {
         Self {
             streams: Some(Arc::new(streams)),
-            within: TimeRange::default(),
+            ..Self::default()
         }
     }
 
@@ -119,6 +122,14 @@ pub struct Selected {
     pub gone: u64,
     /// These objects.
     pub gone_objects: Vec<String>,
+    /// Wanted streams of which no object has whole packets: their payload was not recorded.
+    pub unrecorded: StreamSet,
+    /// The recordings that have them.
+    pub unrecorded_in: BTreeSet<String>,
+    /// How many wanted packets were not recorded at all.
+    pub never: u64,
+    /// How many streams are selected without their payload.
+    pub cut: u64,
 }
 
 /// What is read of an object.
@@ -126,12 +137,23 @@ pub struct Selected {
 pub(super) struct Only {
     /// The streams, where not all are wanted.
     pub(super) streams: Option<Arc<StreamSet>>,
+    /// Streams that are not wanted of it, since another object has them whole.
+    pub(super) without: Option<Arc<StreamSet>>,
     /// Its first member and those of the streams; all of it where their places are not known.
     pub(super) ranges: Option<Vec<Range<u64>>>,
     /// How many packets these have, at least.
     pub(super) packets: u64,
     /// And of which time, where that is known.
     pub(super) times: Option<(i64, i64)>,
+}
+
+impl Only {
+    /// Whether the packets of a stream are wanted.
+    pub(super) fn wants(&self, id: StreamId) -> bool {
+        let streams = self.streams.as_ref();
+        let without = self.without.as_ref();
+        streams.is_none_or(|set| set.contains(id)) && without.is_none_or(|set| !set.contains(id))
+    }
 }
 
 /// What is wanted of one object, by its file of streams.
@@ -201,7 +223,7 @@ impl Group {
         let mut places = find(&self.shared, &self.streams, selection);
         let files = self.streams.iter();
         let files: HashMap<_, _> = files.map(|file| (&file.name, file)).collect();
-        let mut kept = Vec::new();
+        let (mut kept, mut cut) = (Vec::new(), Vec::new());
         for mut object in objects.drain(..) {
             let streams = selection.streams.clone();
             let only = match places.remove(&object.name) {
@@ -218,6 +240,7 @@ impl Group {
                         .map_or(selected.times, |of| span(selected.times, of));
                     Only {
                         streams,
+                        without: None,
                         ranges: Some(found.ranges),
                         packets: found.packets,
                         times: found.times,
@@ -227,6 +250,7 @@ impl Group {
                     selected.whole += 1;
                     Only {
                         streams,
+                        without: None,
                         ranges: None,
                         packets: 0,
                         times: None,
@@ -240,6 +264,54 @@ impl Group {
             }
             kept.push(object);
         }
+        for mut object in std::mem::take(&mut self.cut) {
+            let found = places.remove(&object.name);
+            if let Some(found) = &found {
+                let lacking = found.streams.iter();
+                let lacking = lacking.filter(|id| !selected.streams.contains(*id));
+                let lacking: StreamSet = lacking.collect();
+                if lacking.is_empty() {
+                    continue;
+                }
+                selected.unrecorded.extend(&lacking);
+                selected.unrecorded_in.insert(object.name.recording.clone());
+                if Payload::of_key(&object.key) == Payload::None {
+                    selected.never += found.packets;
+                }
+            }
+            if !selection.cut || Payload::of_key(&object.key) == Payload::None {
+                self.cut.push(object);
+                continue;
+            }
+            object.only = Some(Only {
+                streams: selection.streams.clone(),
+                without: None,
+                times: found.as_ref().and_then(|found| found.times),
+                packets: 0,
+                ranges: found.map(|found| found.ranges),
+            });
+            cut.push(object);
+        }
+        let whole = Arc::new(selected.streams.clone());
+        for object in &mut cut {
+            let only = object.only.as_mut();
+            if let Some(only) = only {
+                only.without = Some(Arc::clone(&whole));
+                selected.times = only
+                    .times
+                    .map_or(selected.times, |of| span(selected.times, of));
+                selected.whole += u64::from(only.ranges.is_none());
+            }
+            if object.is_bare() {
+                let file = files.get(&object.name);
+                object.beside = file.map(|file| (file.key.clone(), file.size));
+            }
+        }
+        if selection.cut {
+            selected.cut = selected.unrecorded.len();
+            selected.streams.extend(&selected.unrecorded);
+        }
+        kept.append(&mut cut);
         for (name, found) in places {
             if found.packets > 0 {
                 selected.gone += found.packets;

@@ -278,7 +278,7 @@ impl Rows {
             ("bytes", self.bytes, is.bytes),
         ];
         for (of, says, is) in pairs {
-            if says != is && !(of == "bytes" && packets.is_bare) {
+            if says != is && !(of == "bytes" && packets.is_other) {
                 return Some(format!("the row says {says} {of}, there are {is}"));
             }
         }

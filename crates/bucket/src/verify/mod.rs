@@ -13,7 +13,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use crate::index::Beside;
-use crate::layout::{FORMAT_KEY, Hour, ObjectName, Part, Replaces};
+use crate::layout::{FORMAT_KEY, Hour, ObjectName, Part, Payload, Replaces};
 use crate::packets::StreamId;
 use crate::replaced::Replaced;
 use crate::{Bucket, BucketError, ErrorKind, ObjectMeta};
@@ -150,6 +150,14 @@ struct Object {
     entries: Vec<File>,
 }
 
+impl Object {
+    /// Whether none were to be recorded.
+    fn has_no_packets(&self) -> bool {
+        let payload = |file: &File| Payload::of_key(&file.key);
+        self.packets.as_ref().map(payload) == Some(Payload::None)
+    }
+}
+
 /// By number.
 type Run = BTreeMap<(u64, Option<Replaces>, Option<Hour>), Object>;
 
@@ -200,8 +208,8 @@ struct Packets {
     streams: HashMap<StreamId, Stream>,
     /// Where its members begin, and where the last one ends; of one that is not packed, its blocks.
     members: Vec<u64>,
-    /// Whether headers were made for packets that had none, so that it has more bytes than were captured.
-    is_bare: bool,
+    /// Whether it has other bytes than were captured: headers were made for packets that had none, or payload was not kept.
+    is_other: bool,
 }
 
 /// Streams of entries whose packets are not in the entries' own object: how many of each file, by its key.
@@ -300,7 +308,9 @@ impl Check<'_> {
             if object.packets.is_none() {
                 self.finding(&file.key, "its packets are not there", DELETED);
             }
-            if let Some((sum, beside)) = self.streams(file, packets.as_ref()) {
+            // where no packets are kept, its rows are all that is known of them
+            let kept = packets.as_ref().filter(|_| !object.has_no_packets());
+            if let Some((sum, beside)) = self.streams(file, kept) {
                 self.beside(file, &beside, &sums);
                 sums.insert(&file.key, (file.size, sum));
             }
@@ -327,6 +337,11 @@ impl Check<'_> {
         match (&object.streams, indexed) {
             (Some(_), false) => self.finding(&file.key, "its entries are not there", WAIT),
             (None, true) => self.finding(&file.key, "its streams are not there", DELETED),
+            (None, false) if Payload::of_key(&file.key) != Payload::Full => self.finding(
+                &file.key,
+                "the payload of its packets was not recorded, and it has no index: nothing of it is answered",
+                DELETED,
+            ),
             _ => {}
         }
         if object.streams.is_none()

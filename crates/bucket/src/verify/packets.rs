@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::{Check, DAMAGED, File, Packets, Stream};
 use crate::index::stream_places;
-use crate::layout::PacketFormat;
+use crate::layout::{PacketFormat, Payload};
 use crate::packets::{Block, Blocks, Member, Members, StreamStart, Totals, parse_totals};
 
 impl Check<'_> {
@@ -19,7 +19,10 @@ impl Check<'_> {
     }
 
     fn read_packets(&mut self, file: &File) -> Result<Packets, String> {
-        let mut found = Packets::default();
+        let mut found = Packets {
+            is_other: Payload::of_key(&file.key) != Payload::Full,
+            ..Packets::default()
+        };
         let mut totals = Totals::default();
         let (mut said, mut interfaces, mut current) = (None, 0_u32, None);
         let mut members = Members::new(&**self.bucket, &file.key, 0..file.size);
@@ -83,11 +86,13 @@ impl Check<'_> {
         )?;
         let mut rows = VecDeque::new();
         stream_places(self.bucket, &streams.key, streams.size, &mut |place| {
-            rows.push_back((place.id, place.packets));
+            if Payload::of_key(&file.key) != Payload::None {
+                rows.push_back((place.id, place.packets));
+            }
         })
         .map_err(|error| format!("which packets are whose can't be read: {error}"))?;
         let mut found = Packets {
-            is_bare: true,
+            is_other: true,
             ..Packets::default()
         };
         let mut packets = 0;

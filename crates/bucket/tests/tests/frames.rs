@@ -1,7 +1,7 @@
 //! Frames for tests, packet objects of them, and what comes back.
 
 use gillnet_bucket::{
-    layout::{Hour, ObjectName, PacketFormat},
+    layout::{Hour, ObjectName, PacketFormat, Payload},
     packets::{
         About, Cause, Missing, Packet, PacketWriter, StreamId, StreamStart, Totals, Written,
     },
@@ -123,6 +123,7 @@ pub(crate) fn object_as(
         kfl: "http or dns",
         interfaces: &interfaces,
         totals,
+        payload: Payload::Full,
     };
     let mut writer = PacketWriter::with_format(Vec::new(), &about, format).unwrap();
     for stream in streams {

@@ -7,6 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
+use gillnet_bucket::layout::Payload;
 use gillnet_bucket::packets::{
     About, HEAD_BYTES, Packet, PacketWriter, StreamId, StreamStart, Totals, Unpacker, read_about,
 };
@@ -135,6 +136,7 @@ fn other_programs_read_an_object_as_it_was_written() {
         kfl: "http or dns",
         interfaces: &[],
         totals: written.totals,
+        payload: Payload::Full,
     }
     .to_string();
     assert!(said.contains(&about), "{said}");
@@ -218,6 +220,7 @@ fn what_an_object_says_of_itself_must_be_true() {
         kfl: "http",
         interfaces: &interfaces,
         totals,
+        payload: Payload::Full,
     };
     let data = frame(1, 1, 50);
     let packet = Packet {

@@ -10,7 +10,7 @@ use gillnet_bucket::{
     Access, Body, Bucket, BucketError, Credentials, Destination, ObjectMeta, PutError, Recordings,
     Selection, StreamSet, connect,
     index::{Footer, Range as Place, StreamRow, StreamsWriter},
-    layout::{PacketFormat, TimeRange},
+    layout::{PacketFormat, Payload, TimeRange},
     packets::StreamId,
 };
 use gillnet_capture::Event;
@@ -107,8 +107,12 @@ impl Indexed {
             kfl: "http",
             origin: &Origin::default(),
             beside: &[],
+            payload: Payload::Full,
         });
-        let (key, rows) = (name.packets_key_as(self.format), rows.unwrap());
+        let (key, rows) = (
+            name.packets_key_as(self.format, Payload::Full),
+            rows.unwrap(),
+        );
         self.bucket.put_new(&key, Body::Bytes(&bytes)).unwrap();
         let streams_key = name.streams_key();
         self.bucket
@@ -263,6 +267,7 @@ fn a_span_of_time_selects_streams_that_have_some_of_it() {
             since: Some(T0 + since * SECOND),
             until: Some(T0 + until * SECOND),
         },
+        ..Selection::default()
     };
     let (frames, selected, ..) = indexed.select(&within(5, 15));
     // small streams share a member; what else is in it comes along

@@ -1,6 +1,6 @@
 //! The members of an entry's JSON object, written one behind the other: dotted paths are nested objects.
 
-use super::write_value;
+use super::{write_str, write_value};
 use crate::{Schema, Value};
 
 /// The object of the entry itself, as [`Member::object`].
@@ -303,9 +303,44 @@ impl<'o> Members<'o> {
         }
     }
 
+    /// Appends fields by their paths, in any order. For few of them: each object looks through all.
+    pub fn by_path(&mut self, fields: &[(&str, Value<'_>)]) {
+        self.close(self.depth.into());
+        (self.open, self.depth) = (ENTRY, 0);
+        object_of(fields, self.out);
+    }
+
     /// Ends the members: all objects but the entry itself are closed.
     pub(super) fn end(mut self) {
         self.close(self.depth.into());
+    }
+}
+
+/// Appends the members of an object.
+fn object_of(fields: &[(&str, Value<'_>)], out: &mut Vec<u8>) {
+    for (at, (path, value)) in fields.iter().enumerate() {
+        let Some((name, _)) = path.split_once('.') else {
+            write_str(path, out);
+            out.push(b':');
+            write_value(value, out);
+            out.push(b',');
+            continue;
+        };
+        let inner = |path: &'_ str| path.strip_prefix(name)?.strip_prefix('.').map(str::len);
+        let before = fields.get(..at).unwrap_or_default();
+        if before.iter().any(|(path, _)| inner(path).is_some()) {
+            continue;
+        }
+        let within = fields.iter().filter_map(|(path, value)| {
+            let from = path.len() - inner(path)?;
+            Some((path.get(from..)?, *value))
+        });
+        let within: Vec<_> = within.collect();
+        write_str(name, out);
+        out.extend_from_slice(b":{");
+        object_of(&within, out);
+        close(out);
+        out.push(b',');
     }
 }
 

@@ -74,6 +74,7 @@ impl Shared {
             backend,
             recording: _,
             kept,
+            unrecorded: _,
         } = &self.origin;
         let o = c.origin;
         let is_of = std::ptr::eq(self.info, c.info) && self.tls == c.tls && *kept == o.kept;

@@ -105,6 +105,8 @@ pub fn export(
         notes,
         names,
         gone,
+        never,
+        cut,
         unknown,
         faults,
     } = picked;
@@ -125,6 +127,7 @@ pub fn export(
     };
     let came = &mut writing.at.came;
     (came.gone, came.unknown) = (gone, unknown.iter().map(|id| id.to_string()).collect());
+    (came.never, came.cut) = (never, cut);
     for fault in faults {
         came.fault(fault);
     }

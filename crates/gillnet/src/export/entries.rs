@@ -9,7 +9,6 @@ use crate::lock::lock;
 use crate::printer::{Shape, shown};
 use crate::scan::{Needs, Scan};
 use csv_core::{Terminator, WriteResult};
-use gillnet_bucket::layout::TimeRange;
 use gillnet_bucket::packets::StreamId;
 use gillnet_bucket::{Selection, StreamSet};
 use gillnet_entry::{Bump, Entry, OwnedEntry, Value, json};
@@ -118,6 +117,10 @@ impl Emitting {
                     .iter()
                     .map(|column| cell(column, entry, shown.as_ref()));
                 row(cells, out);
+            }
+            Rows::Har if entry.common.origin.unrecorded => {
+                self.at.came.unrecorded += 1;
+                return true;
             }
             Rows::Har => {
                 let mut whole = Vec::new();
@@ -274,7 +277,7 @@ fn one(asked: &Asked<'_>, group: Pending, emitting: &Arc<Mutex<Emitting>>) -> an
         (Pending::Group(group), Some(streams)) => {
             let (group, selected) = group.only(&Selection {
                 streams: Some(Arc::clone(streams)),
-                within: TimeRange::default(),
+                ..Selection::default()
             });
             let came = &mut lock(emitting).at.came;
             came.gone += selected.gone;

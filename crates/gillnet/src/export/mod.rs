@@ -70,6 +70,15 @@ pub struct Came {
     no_ethernet: u64,
     /// Entries that are none of HTTP.
     no_http: u64,
+    /// Entries that an archive can't have, as the payload of their packets was not recorded.
+    #[serde(default)]
+    unrecorded: u64,
+    /// Packets that were not recorded.
+    #[serde(default)]
+    never: u64,
+    /// Streams of whose packets only the beginnings were recorded.
+    #[serde(default)]
+    cut: u64,
     /// What could not be read.
     faults: u64,
     told: Vec<String>,
@@ -89,7 +98,7 @@ impl Came {
 
     /// Whether something is not there that should be.
     fn is_incomplete(&self) -> bool {
-        self.faults + self.gone > 0 || !self.unknown.is_empty()
+        self.faults + self.gone + self.unrecorded + self.never > 0 || !self.unknown.is_empty()
     }
 
     fn say(&self, what: &str) {
@@ -122,6 +131,18 @@ impl Came {
                 "packets have no form on Ethernet and are left out; pcapng takes them",
             ),
             (self.no_http, "entries are none of HTTP and are left out"),
+            (
+                self.unrecorded,
+                "entries are left out, as the payload of their packets was not recorded; jsonl and csv have what the index has of them",
+            ),
+            (
+                self.never,
+                "packets are missing: they were not recorded (payload: none)",
+            ),
+            (
+                self.cut,
+                "streams have only the beginnings of their packets: their payload was not recorded",
+            ),
         ] {
             if count > 0 {
                 notes.push(format!("{count} {of}"));

@@ -140,6 +140,8 @@ impl Running<'_> {
             notes: notes.finish()?,
             names,
             gone: 0,
+            never: 0,
+            cut: 0,
             unknown,
             faults: Vec::new(),
         };

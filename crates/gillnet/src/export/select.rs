@@ -55,6 +55,10 @@ pub struct Picked {
     pub names: BTreeMap<IpAddr, String>,
     /// Packets that are known to be gone.
     pub gone: u64,
+    /// Packets that were not recorded.
+    pub never: u64,
+    /// Streams of whose packets only the beginnings were recorded.
+    pub cut: u64,
     /// Streams that were asked for and are nowhere.
     pub unknown: StreamSet,
     /// What went wrong.
@@ -169,6 +173,8 @@ impl Asked<'_> {
             notes: Sorter::new(self.cache).finish()?,
             names: BTreeMap::new(),
             gone: 0,
+            never: 0,
+            cut: 0,
             unknown: StreamSet::default(),
             faults: Vec::new(),
         };
@@ -246,7 +252,7 @@ impl Asked<'_> {
                 (Some(asked), Pending::Group(group)) => {
                     let selection = Selection {
                         streams: Some(Arc::clone(asked)),
-                        within: TimeRange::default(),
+                        ..Selection::default()
                     };
                     Pending::Group(Box::new(group.only(&selection).0))
                 }
@@ -271,6 +277,7 @@ impl Asked<'_> {
                 since: (since != i64::MIN).then_some(since),
                 until: (until != i64::MAX).then_some(until),
             },
+            cut: true,
         };
         let node = match again.origin() {
             RecordedBy::Recorded { node, .. } => node.clone(),
@@ -278,6 +285,8 @@ impl Asked<'_> {
         };
         let (group, selected) = again.only(&selection);
         picked.gone += selected.gone;
+        picked.never += selected.never;
+        picked.cut += selected.cut;
         for object in &selected.gone_objects {
             picked
                 .faults

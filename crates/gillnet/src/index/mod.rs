@@ -12,7 +12,7 @@ use crate::inputs::{Inputs, Pending, Reading, Unplaced};
 use crate::live::{Credentialed, History};
 use anyhow::Context;
 use feed::Feed;
-use gillnet_bucket::layout::{FORMAT, FORMAT_KEY};
+use gillnet_bucket::layout::{FORMAT, FORMAT_KEY, Payload};
 use gillnet_bucket::{Body, Destination, PutError};
 use gillnet_capture::Ring;
 use gillnet_entry::{Entry, Origin};
@@ -110,6 +110,13 @@ pub fn run_index(shared: &Shared, args: &IndexArgs) -> anyhow::Result<Done> {
     let groups = inputs.readings()?;
     // what is indexed once is not looked at again
     inputs.ended(Done::Ok)?;
+    // an index would be believed to have all
+    if let Some(group) = groups.iter().find(|group| group.cut().is_some()) {
+        return Err(exit::usage(anyhow::anyhow!(
+            "{}: the payload of packets was not recorded, so that no entries can be read from them again; the bucket has an index already, from which `gillnet query` answers",
+            group.label()
+        )));
+    }
     if job.is_done() {
         tracing::info!(
             "all of it is in {} already, and nothing was done; --again does it once more",
@@ -124,6 +131,7 @@ pub fn run_index(shared: &Shared, args: &IndexArgs) -> anyhow::Result<Done> {
         flush: Schedule::Never,
         period: Period::default(),
         retention: None,
+        payload: Payload::Full,
     };
     let work = Work {
         config: &config,

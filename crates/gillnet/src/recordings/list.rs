@@ -113,6 +113,7 @@ fn as_json(place: &str, of: &Overview) -> Value {
         "nodes": of.nodes,
         "first": Rfc3339(of.first).to_string(),
         "last": Rfc3339(of.last).to_string(),
+        "payload": payloads(of),
         "objects": of.objects,
         "packets": of.packets,
         "packetBytes": of.packet_bytes,
@@ -124,6 +125,11 @@ fn as_json(place: &str, of: &Overview) -> Value {
     })
 }
 
+/// What its objects keep of packets.
+fn payloads(of: &Overview) -> Vec<String> {
+    of.payloads.iter().map(ToString::to_string).collect()
+}
+
 fn in_buckets(found: &[(&String, Overview)], out: &mut Vec<u8>) {
     let heads = [
         "RECORDING",
@@ -131,6 +137,7 @@ fn in_buckets(found: &[(&String, Overview)], out: &mut Vec<u8>) {
         "FIRST",
         "LAST",
         "NODES",
+        "PAYLOAD",
         "OBJECTS",
         "PACKETS",
         "INDEX",
@@ -147,6 +154,7 @@ fn in_buckets(found: &[(&String, Overview)], out: &mut Vec<u8>) {
             second(&Rfc3339(of.first).to_string()),
             second(&Rfc3339(of.last).to_string()),
             of.nodes.iter().cloned().collect::<Vec<_>>().join(","),
+            payloads(of).join(","),
             of.objects.to_string(),
             bytes(of.packet_bytes),
             bytes(of.index_bytes),

@@ -197,6 +197,7 @@ impl Spool {
             run: self.config.run,
             seq: self.next_seq.fetch_add(1, Ordering::Relaxed),
             hour,
+            payload: rule.payload,
         };
         let path = self
             .folders

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use foldhash::fast::RandomState;
 use gillnet_bucket::index::{Beside, Entries, Footer, Range, StreamRow, StreamsWriter};
-use gillnet_bucket::layout::{Hour, ObjectName, PacketFormat};
+use gillnet_bucket::layout::{Hour, ObjectName, PacketFormat, Payload};
 use gillnet_bucket::packets::{
     About, Cause, Missing, Packet, PacketWriter, Placed, StreamId, StreamStart as Beginning,
     Totals, Written,
@@ -19,6 +19,7 @@ use super::inventory::{Closed, Inventory};
 use super::sealed::{Part, PartFile, SIDECAR, Sidecar};
 use super::{RETRY_MAX, RETRY_MIN, Spool, backoff};
 use crate::clock::{HOUR, SECOND};
+use crate::cut::Cut;
 use crate::dissect::{Dissector, Key, Reader};
 use crate::fs::{File, View, is_full};
 use crate::queue::lock;
@@ -262,6 +263,7 @@ impl Spool {
     ) -> io::Result<Vec<PartFile>> {
         let name = head.object_name();
         let format = self.config.format;
+        let of_packets = (format, head.payload);
         let packets = self.write_file(&self.local(id, Part::Packets), |out| {
             let written = index.write_packets(head, log.bytes(), format, out, pace)?;
             readable(log)?;
@@ -276,9 +278,15 @@ impl Spool {
             );
         }
         let (size, sha256) = (packets.packed, &packets.sha256);
-        let mut files = vec![PartFile::new(Part::Packets, &name, format, size, sha256)];
+        let mut files = vec![PartFile::new(
+            Part::Packets,
+            &name,
+            of_packets,
+            size,
+            sha256,
+        )];
         if self.dissector.is_some() {
-            let streams = index.streams(&packets.placed);
+            let streams = index.streams(&packets.placed, head.payload);
             let streams = self.with_footer(head, &name, &files, |footer| streams.finish(footer))?;
             files.push(self.write_part(id, Part::Streams, &name, &streams)?);
         }
@@ -334,6 +342,7 @@ impl Spool {
             kfl: &head.kfl,
             origin: dissector.as_deref().map_or(&nobody, Dissector::origin),
             beside: &beside,
+            payload: head.payload,
         })
         .map_err(io::Error::other)
     }
@@ -353,7 +362,8 @@ impl Spool {
         Ok(PartFile::new(
             part,
             name,
-            self.config.format,
+            // only packets have it in their key
+            (self.config.format, Payload::Full),
             bytes.len() as u64,
             &Sha256::digest(bytes),
         ))
@@ -414,12 +424,16 @@ impl Stream {
     }
 
     /// Its row in the index; `placed` has it as often as it begins.
-    fn row(&self, placed: &[Placed]) -> StreamRow {
+    fn row(&self, placed: &[Placed], payload: Payload) -> StreamRow {
         let offset = placed.iter().map(|part| part.offset).min().unwrap_or(0);
         let end = placed.iter().map(|part| part.end).max().unwrap_or(0);
         let lost = self.start.and_then(|(start, _)| start.lost_before);
         let before = lost.and_then(|lost| lost.packets).unwrap_or(0);
-        let packets: u64 = placed.iter().map(|part| part.packets).sum();
+        let packets: u64 = match payload {
+            // those that it had: none are anywhere
+            Payload::None => self.times.packets,
+            _ => placed.iter().map(|part| part.packets).sum(),
+        };
         let left_out = self.times.packets.saturating_sub(packets);
         StreamRow {
             id: self.id(),
@@ -606,7 +620,7 @@ impl Index {
     }
 
     /// The rows of its streams; `placed`: where they are in the object, in its order.
-    fn streams(&self, placed: &[Placed]) -> StreamsWriter {
+    fn streams(&self, placed: &[Placed], payload: Payload) -> StreamsWriter {
         let mut rows = StreamsWriter::new();
         let mut placed = placed.chunk_by(|a, b| a.id == b.id);
         for stream in self
@@ -614,7 +628,7 @@ impl Index {
             .iter()
             .filter(|stream| !stream.frames.is_empty())
         {
-            rows.add(&stream.row(placed.next().unwrap_or_default()));
+            rows.add(&stream.row(placed.next().unwrap_or_default(), payload));
         }
         rows
     }
@@ -633,14 +647,21 @@ impl Index {
             name: &name,
             kfl: &head.kfl,
             interfaces: &self.interfaces,
-            totals: self.totals,
+            totals: match head.payload {
+                Payload::None => Totals::default(),
+                _ => self.totals,
+            },
+            payload: head.payload,
         };
         let mut object = PacketWriter::with_format(out, &about, format)?;
         object.pack_by(pace.idle);
+        let Some(mut cut) = Cut::of(head.payload) else {
+            return object.finish();
+        };
         for stream in &self.streams {
             for (at, place) in stream.frames.iter().enumerate() {
                 let bytes = log.get(place.offset..place.offset + place.len as usize);
-                self.write_packet(&mut object, stream, at, bytes.unwrap_or_default())?;
+                self.write_packet(&mut object, stream, at, bytes.unwrap_or_default(), &mut cut)?;
                 if pace.went(place.len as usize) {
                     object.pack_by(pace.idle);
                 }
@@ -655,6 +676,7 @@ impl Index {
         stream: &Stream,
         at: usize,
         bytes: &[u8],
+        cut: &mut Cut,
     ) -> io::Result<()> {
         let Some(Record::Frame { frame, .. }) = record::decode(bytes) else {
             return Err(io::Error::other("the log changed while it was sealed"));
@@ -671,7 +693,6 @@ impl Index {
             ts,
             wire_len,
             direction,
-            data,
             ..
         } = frame;
         object.packet(&Packet {
@@ -679,7 +700,7 @@ impl Index {
             iface,
             wire_len,
             direction,
-            data,
+            data: cut.kept(&frame),
         })
     }
 }

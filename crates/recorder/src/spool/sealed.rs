@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use gillnet_bucket::layout::{Hour, ObjectName, PacketFormat};
+use gillnet_bucket::layout::{Hour, ObjectName, PacketFormat, Payload};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::HOUR;
@@ -39,6 +39,9 @@ pub(crate) enum Progress {
     Done,
 }
 
+/// What packets are written as, and how much of them.
+pub(crate) type PacketsAs = (PacketFormat, Payload);
+
 /// Which file of an object; in the order of upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -53,10 +56,10 @@ pub(crate) enum Part {
 }
 
 impl Part {
-    /// Its key; `format` is that of packets.
-    pub(crate) fn key(self, name: &ObjectName, format: PacketFormat) -> String {
+    /// Its key; `of_packets`: what packets are written as.
+    pub(crate) fn key(self, name: &ObjectName, of_packets: PacketsAs) -> String {
         match self {
-            Self::Packets => name.packets_key_as(format),
+            Self::Packets => name.packets_key_as(of_packets.0, of_packets.1),
             Self::Streams => name.streams_key(),
             Self::Names => name.names_key(),
             Self::Entries { hour } => {
@@ -97,13 +100,13 @@ impl PartFile {
     pub(crate) fn new(
         part: Part,
         name: &ObjectName,
-        format: PacketFormat,
+        of_packets: PacketsAs,
         size: u64,
         sha256: &[u8],
     ) -> Self {
         Self {
             part,
-            key: part.key(name, format),
+            key: part.key(name, of_packets),
             size,
             sha256: gillnet_bucket::hex(sha256),
             progress: Progress::New,
@@ -164,7 +167,8 @@ impl Sidecar {
             .filter(|file| file.progress != Progress::Done)
         {
             let format = PacketFormat::of_key(&file.key).unwrap_or_default();
-            file.key = file.part.key(name, format);
+            let payload = Payload::of_key(&file.key);
+            file.key = file.part.key(name, (format, payload));
             file.progress = Progress::New;
         }
     }

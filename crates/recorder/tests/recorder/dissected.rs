@@ -232,6 +232,7 @@ fn of_packets(group: Group, with: &Dissection) -> (Rows, Chance) {
         kfl: "",
         origin: &Origin::default(),
         beside: &[],
+        payload: gillnet_bucket::layout::Payload::Full,
     });
     let rows = described(&file.unwrap()).into_iter();
     let rows: Rows = rows.map(|(_, id, row)| (id, row)).collect();

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use gillnet_bucket::layout::{FORMAT_KEY, ObjectName, Part};
+use gillnet_bucket::layout::{FORMAT_KEY, ObjectName, Part, Payload};
 use gillnet_bucket::{Access, Bucket, BucketError, Credentials, Destination, ErrorKind, connect};
 use gillnet_capture::{Interface, LinkType, PacketDirection};
 use gillnet_recorder::{
@@ -86,6 +86,7 @@ fn rule(folder: &Path, name: &str) -> Rule {
         flush: "1s".parse().unwrap(),
         period: Period::default(),
         retention: None,
+        payload: Payload::Full,
     }
 }
 

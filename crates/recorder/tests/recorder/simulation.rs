@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gillnet_bucket::layout::{FORMAT_KEY, Hour, ObjectName, Part};
+use gillnet_bucket::layout::{FORMAT_KEY, Hour, ObjectName, Part, Payload};
 use gillnet_capture::{Interface, LinkType, NO_POS, PacketDirection};
 use gillnet_entry::Name;
 use gillnet_kfl::Env;
@@ -228,6 +228,7 @@ impl Run {
             flush: schedules[at % 3].parse::<Schedule>().unwrap(),
             period: Period::default(),
             retention: None,
+            payload: Payload::Full,
         });
         let mut rules: Vec<Rule> = rules.collect();
         let power = rng.random_bool(0.3);
@@ -617,6 +618,7 @@ impl Run {
                 flush: Schedule::default(),
                 period: Period::default(),
                 retention: None,
+                payload: Payload::Full,
             };
             self.rules.push(rule);
         }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use gillnet_bucket::layout::{Hour, ObjectName, Part};
+use gillnet_bucket::layout::{Hour, ObjectName, Part, Payload};
 use gillnet_capture::{Interface, LinkType, PacketDirection, turns::Idle};
 use gillnet_entry::Name;
 use gillnet_kfl::Env;
@@ -75,6 +75,7 @@ fn rule(name: &str, flush: &str) -> Rule {
         flush: flush.parse().unwrap(),
         period: Period::default(),
         retention: None,
+        payload: Payload::Full,
     }
 }
 
