@@ -135,11 +135,13 @@ fn in_index(bucket: &Arc<dyn Bucket>) -> BTreeMap<(String, u64), Rows> {
     all
 }
 
-/// What is chance where packets of a stream are missing.
+/// The streams of which something is chance: it depends on when what waits is looked at.
 struct Chance {
-    /// When what never gets an answer is given up, and so the order of such entries.
-    cut: BTreeSet<i64>,
-    /// And, where it was silent longer than anything waits, whether another answer is taken for one that is missing.
+    /// When what never gets an answer is given up, and so the indexes of entries behind it; and whether a stream that is
+    /// closed by then begins anew.
+    given_up: BTreeSet<i64>,
+    /// Where packets are missing and it was silent longer than anything waits: whether another answer is taken for one that
+    /// is missing.
     late: BTreeSet<i64>,
 }
 
@@ -148,10 +150,14 @@ impl Chance {
         let (cut, mut out): (Rows, Rows) = rows
             .into_iter()
             .filter(|((stream, _), _)| !self.late.contains(stream))
-            .partition(|((stream, _), _)| self.cut.contains(stream));
+            .partition(|((stream, _), _)| self.given_up.contains(stream));
         let mut cut: Vec<(i64, String)> = cut
             .into_iter()
-            .map(|((stream, at), row)| (stream, row.replace(&format!(" index={at} "), " ")))
+            .map(|((stream, at), row)| {
+                let row = row.replace(&format!(" index={at} "), " ");
+                let whole = row.split(" truncatedBefore=").next();
+                (stream, whole.unwrap_or_default().to_owned())
+            })
             .collect();
         cut.sort();
         let by_rank = (0..).zip(cut);
@@ -243,7 +249,11 @@ fn of_packets(group: Group, with: &Dissection) -> (Rows, Chance) {
         .filter(|(_, row)| alone.iter().any(|said| row.contains(said)));
     cut.extend(of_lost.map(|((stream, _), _)| *stream));
     let late = cut.intersection(&silent).copied().collect();
-    (rows, Chance { cut, late })
+    let alone = rows
+        .iter()
+        .filter(|(_, row)| row.contains("error.type=\"pair-not-found\""));
+    let given_up = alone.map(|((stream, _), _)| *stream).collect();
+    (rows, Chance { given_up, late })
 }
 
 const NOWHERE: &str =
