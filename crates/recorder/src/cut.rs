@@ -1,7 +1,6 @@
 //! What is kept of a frame where its payload is not to be recorded.
 
 use gillnet_bucket::layout::Payload;
-use gillnet_capture::NO_POS;
 use gillnet_streams::decode::{DecodeLimits, Decoder};
 
 use crate::record::Frame;
@@ -39,16 +38,7 @@ impl Cut {
         let Some(most) = self.most else {
             return frame.data;
         };
-        let seen = gillnet_capture::Frame {
-            ts: frame.ts,
-            iface: frame.iface,
-            link: frame.link,
-            direction: frame.direction,
-            wire_len: frame.wire_len,
-            data: frame.data,
-            pos: NO_POS,
-            comment: None,
-        };
+        let seen = frame.captured();
         let packet = self.decoder.decode(&seen).ok();
         let end = packet.and_then(|packet| {
             let payload = packet.payload.len().min(most);

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use gillnet_bucket::index::{Entries, EntriesWriter};
 use gillnet_bucket::layout::Hour;
-use gillnet_capture::{self as capture, NO_POS, Ring};
+use gillnet_capture::Ring;
 use gillnet_entry::{Entry, Origin};
 use gillnet_kfl::{Env, Options, compile};
 use gillnet_names::Names;
@@ -192,16 +192,7 @@ impl Reader {
         self.stream
             .1
             .store(since.unwrap_or(NEVER), Ordering::Relaxed);
-        self.shard.frame(&capture::Frame {
-            ts: frame.ts,
-            iface: frame.iface,
-            link: frame.link,
-            direction: frame.direction,
-            wire_len: frame.wire_len,
-            data: frame.data,
-            pos: NO_POS,
-            comment: None,
-        });
+        self.shard.frame(&frame.captured());
         self.frames += 1;
         if self.frames.is_multiple_of(BATCH) {
             self.shard.end_of_batch();

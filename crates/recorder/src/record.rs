@@ -13,7 +13,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use gillnet_bucket::layout::Payload;
-use gillnet_capture::{Interface, LinkType, PacketDirection};
+use gillnet_capture::{Interface, LinkType, NO_POS, PacketDirection};
 use gillnet_entry::{Mechanism, Name};
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +49,22 @@ pub struct Frame<'a> {
     pub wire_len: u32,
     /// What was captured of it.
     pub data: &'a [u8],
+}
+
+impl<'a> Frame<'a> {
+    /// The same as decoders and shards take it; it has no place in a store.
+    pub(crate) fn captured(&self) -> gillnet_capture::Frame<'a> {
+        gillnet_capture::Frame {
+            ts: self.ts,
+            iface: self.iface,
+            link: self.link,
+            direction: self.direction,
+            wire_len: self.wire_len,
+            data: self.data,
+            pos: NO_POS,
+            comment: None,
+        }
+    }
 }
 
 /// What had left the ring before a stream matched.
