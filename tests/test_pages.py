@@ -1,5 +1,6 @@
 """Pages of a recording of many objects: the newest come first, and no more than what they need is read."""
 
+import base64
 import json
 import os
 import pathlib
@@ -99,18 +100,31 @@ def test_ten_thousand_objects(host, gillnet, tmp_path):
 
     size = max(file.stat().st_size for file in (bucket / "entries").rglob("*.parquet"))
 
-    def asked(*arguments, head=""):
-        """The paths that a query prints, and the bytes and requests that it takes."""
-        command = [gillnet, "-v", "query", "http", f"file://{bucket}", "-o", "jsonl", "--columns", "path", *arguments]
+    def asked(*arguments, kfl="http", columns=("--columns", "path"), head=""):
+        """What a query prints, and the bytes and requests that it takes."""
+        command = [gillnet, "-v", "query", kfl, f"file://{bucket}", "-o", "jsonl", *columns, *arguments]
         done = host.run("sh", "-c", " ".join(f"'{part}'" for part in command) + head)
         read = re.search(r"read (\d+) of \d+ bytes .* of (\d+) objects in (\d+) requests", done.stderr)
         assert int(read[2]) > 4 * hours * nodes, done.stderr
-        return [json.loads(row)["path"] for row in done.stdout.splitlines()], int(read[1]), int(read[3])
+        rows = [json.loads(row) for row in done.stdout.splitlines()]
+        return [row["path"] if columns else row["request"]["path"] for row in rows], int(read[1]), int(read[3])
 
     # ten entries are in three files
     paths, read, requests = asked("--limit", "10")
     assert paths == expected[:10]
     assert read <= 4 * size and requests <= 8, (read, requests)
+    # whole, they are in as many hours; of each the entries, the streams, the names and the packets are read, and two hours
+    # behind them are looked into for more
+    packets = max(file.stat().st_size for file in (bucket / "packets").rglob("*.pcapng.gz"))
+    paths, read, requests = asked("--limit", "10", columns=())
+    assert paths == expected[:10]
+    assert read <= 12 * (size + packets) and requests <= 20, (read, requests)
+    # the same where no filter is asked
+    assert asked("--limit", "10", kfl="", columns=())[1:] == (read, requests)
+    # an index that does not know says in which order to look
+    paths, read, requests = asked("--limit", "10", kfl='http and response.content.text.contains("ok")', columns=())
+    assert paths == expected[:10]
+    assert requests <= 100, (read, requests)
     # who reads no further keeps the rest from being opened; how far it comes until it sees that is not known
     paths, read, requests = asked(head=" | head -n 10")
     assert paths == expected[:10]
@@ -140,6 +154,52 @@ def test_ten_thousand_objects(host, gillnet, tmp_path):
             file.write_bytes(b"nothing")
     paths, _, _ = page("")
     assert paths == newest[:50]
+
+
+def test_a_stream_that_goes_on_for_hours_is_read_from_its_beginning(host, gillnet, tmp_path):
+    """Packets of one connection in each hour, between short ones: what is shown of it is what all packets give."""
+    hours, long = 40, 19_999
+    capture, bucket = tmp_path / "days.pcap", tmp_path / "bucket"
+    seq, ack = 1, 1
+    with open(capture, "wb") as out:
+        out.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1))
+
+        def write(at, frames):
+            for n, data in enumerate(frames):
+                out.write(struct.pack("<IIII", START + at, n * 1000, len(data), len(data)) + data)
+
+        write(0, exchange(long, "/")[:2])
+        for hour in range(hours):
+            for k in range(3):
+                write(hour * 3600 + k * 60 + 1, exchange(20_000 + hour * 3 + k, f"/{hour}/{k}"))
+            request = f"GET /long/{hour} HTTP/1.1\r\nHost: shop\r\n\r\n".encode()
+            response = f"HTTP/1.1 200 OK\r\nContent-Length: {len(str(hour))}\r\n\r\n{hour}".encode()
+            write(hour * 3600 + 300, [frame(long, True, 0x18, seq, ack, request), frame(long, False, 0x18, ack, seq + len(request), response)])
+            seq, ack = seq + len(request), ack + len(response)
+    host.run(gillnet, "index", capture, "--to", f"file://{bucket}", "--data-dir", tmp_path / "job")
+    objects = len(list((bucket / "packets").rglob("*.pcapng.gz")))
+    assert objects >= hours
+
+    def asked(kfl, where, *arguments):
+        done = host.run(gillnet, "-v", "query", kfl, where, "-o", "jsonl", *arguments)
+        read = re.search(r"read (\d+) of \d+ bytes .* in (\d+) requests", done.stderr)
+        rows = [json.loads(row) for row in done.stdout.splitlines()]
+        what = [(row["startTime"], row["request"], row["response"], row["index"]) for row in rows]
+        return sorted(what, key=lambda of: of[0]), read and int(read[2])
+
+    bodies = [base64.b64encode(str(hour).encode()).decode() for hour in range(hours)]
+    for kfl, expected in ('request.path.startsWith("/long/")', bodies), ('response.content.text == "7"', bodies[7:8]):
+        every, _ = asked(kfl, capture)
+        assert [of[2]["content"]["text"] for of in every] == expected
+        for limit in 1, 3, hours, 2 * hours:
+            some, _ = asked(kfl, bucket, "--limit", limit)
+            assert some == every[:limit], (kfl, limit)
+    # one in the midst: the stream is read back to its beginning, no further than it has to be on the other side
+    some, _ = asked('request.path == "/long/20"', bucket, "--limit", "1")
+    assert some[0][2]["content"]["text"] == bodies[20] and some[0][3] == 20
+    # what is short is in its own hour
+    some, requests = asked('request.path == "/30/1"', bucket, "--limit", "1", "--since", "2026-03-15T06:00:00Z", "--until", "2026-03-15T07:00:00Z")
+    assert some[0][1]["path"] == "/30/1" and requests <= 16, requests
 
 
 def test_the_index_decides_what_is_wrong_with_an_exchange(host, gillnet, tmp_path):

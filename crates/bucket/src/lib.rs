@@ -36,8 +36,8 @@ pub use credentials::{Credentials, Environment, Key, Secret};
 pub use destination::{AzurePlace, Destination, DestinationError, S3Place};
 pub use error::{BucketError, ErrorKind, PutError};
 pub use recordings::{
-    Answered, Group, GroupIndex, Notes, Origin, Overview, Progress, RecordedSource, Recordings,
-    Selected, Selection, StreamSet, ask_by_time, overview,
+    Answered, Earliest, Group, GroupIndex, Notes, Origin, Overview, Progress, RecordedSource,
+    Recordings, Selected, Selection, StreamSet, ask_by_time, overview,
 };
 pub use store::{Body, Bucket, ObjectMeta};
 

@@ -387,6 +387,7 @@ impl RecordedBackend {
             within: self.within,
             tap: None,
             needs,
+            limit: None,
             strict: false,
             stream,
             among: None,

@@ -120,7 +120,7 @@ pub struct QueryArgs {
     /// Print the number of matching entries alone
     #[arg(long)]
     pub count: bool,
-    /// Stop after so many entries
+    /// Stop after so many entries; of what one recorder kept with an index these are the earliest, and little more is read
     #[arg(long, value_name = "N")]
     pub limit: Option<u64>,
     /// Let a ClickHouse server look for the entries of a bucket: clickhouse://host:8123 [user, password: in it, or CLICKHOUSE_USER, CLICKHOUSE_PASSWORD]

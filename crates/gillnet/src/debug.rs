@@ -41,6 +41,7 @@ pub fn run(shared: &Shared, args: &DebugArgs) -> anyhow::Result<Done> {
                 within: (i64::MIN, i64::MAX),
                 tap: None,
                 needs: Needs::Packets,
+                limit: None,
                 strict: false,
                 stream: None,
                 among: None,

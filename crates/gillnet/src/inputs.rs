@@ -8,8 +8,8 @@ use gillnet_api::StreamKey;
 use gillnet_bucket::layout::{Hour, TimeRange, recorder, unescape};
 use gillnet_bucket::packets::StreamId;
 use gillnet_bucket::{
-    Access as BucketAccess, Bucket, BucketError, Credentials, Destination, Group, GroupIndex,
-    Notes, Recordings, Selection, StreamSet, connect,
+    Access as BucketAccess, Bucket, BucketError, Credentials, Destination, Earliest, Group,
+    GroupIndex, Notes, Recordings, Selected, Selection, StreamSet, connect,
 };
 use gillnet_bucket::{Origin as RecordedBy, RecordedSource};
 use gillnet_capture::{
@@ -259,6 +259,25 @@ pub struct Left {
     pub recordings: BTreeSet<String>,
 }
 
+impl Left {
+    /// What is left of a group; says what is missing.
+    fn of((group, selected): (Group, Selected)) -> Left {
+        let missing = selected.gone_objects.iter();
+        let missing: Vec<String> = missing
+            .map(|object| format!("{object} is gone: what it had of the streams is missing"))
+            .collect();
+        for what in &missing {
+            tracing::warn!("{what}");
+        }
+        Left {
+            pending: Some(Pending::Group(Box::new(group))),
+            missing,
+            unrecorded: selected.unrecorded,
+            recordings: selected.unrecorded_in,
+        }
+    }
+}
+
 /// A source that is not opened yet.
 pub enum Pending {
     /// Captures on this host.
@@ -321,29 +340,20 @@ impl Pending {
     pub fn only_those(self, streams: StreamSet) -> Left {
         match self {
             _ if streams.is_empty() => Left::default(),
-            Pending::Group(group) => {
-                let (group, selected) = group.only(&Selection::of(streams));
-                let missing = selected.gone_objects.iter();
-                let missing: Vec<String> = missing
-                    .map(|object| {
-                        format!("{object} is gone: what it had of the streams is missing")
-                    })
-                    .collect();
-                for what in &missing {
-                    tracing::warn!("{what}");
-                }
-                Left {
-                    pending: Some(Pending::Group(Box::new(group))),
-                    missing,
-                    unrecorded: selected.unrecorded,
-                    recordings: selected.unrecorded_in,
-                }
-            }
+            Pending::Group(group) => Left::of(group.only(&Selection::of(streams))),
             Pending::Files(_) => Left {
                 pending: Some(self),
                 ..Left::default()
             },
         }
+    }
+
+    /// The same once more with the packets of a part of its entries; `None` of plain captures, and where there are none.
+    pub fn near(&self, part: Earliest) -> Option<Left> {
+        let Pending::Group(group) = self else {
+            return None;
+        };
+        Some(Left::of(group.again()?.near(part.streams, part.hours?)))
     }
 
     /// What a process recorded, once more, where some of it is without the packets' payload.

@@ -49,8 +49,12 @@ pub fn run(shared: &Shared, args: &QueryArgs) -> anyhow::Result<Done> {
     let within = args.within()?;
     let mut inputs = Inputs::open(&args.sources, &args.access, &config, within)?;
     let meter = Meter::of(&mut inputs);
-    let limit = args.limit.or(filter.limit()).unwrap_or(u64::MAX);
-    let home = Arc::new(Mutex::new(Some(Printer::new(shape, limit, &filter))));
+    let limit = args.limit.or(filter.limit());
+    let home = Arc::new(Mutex::new(Some(Printer::new(
+        shape,
+        limit.unwrap_or(u64::MAX),
+        &filter,
+    ))));
     let want = Want {
         bit: 0,
         filter,
@@ -63,6 +67,7 @@ pub fn run(shared: &Shared, args: &QueryArgs) -> anyhow::Result<Done> {
         within,
         tap: None,
         needs,
+        limit,
         strict: false,
         stream: None,
         among: None,

@@ -17,6 +17,7 @@ use gillnet_pipeline::{
     run,
 };
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -35,6 +36,8 @@ pub struct Scan<'c> {
     pub tap: Option<Box<dyn FnMut() -> FrameTap + 'c>>,
     /// What is needed of an entry.
     pub needs: Needs,
+    /// How many entries the consumer takes at most: of a recording with an index not much more is then read than these.
+    pub limit: Option<u64>,
     /// Whether a fault of the way to the packets ends the reading: it is no damage of what is read, and later it may work.
     pub strict: bool,
     /// The only stream that is wanted: of a recording with an index nothing else is fetched.
@@ -123,9 +126,14 @@ impl Scan<'_> {
     ) -> anyhow::Result<Summary> {
         let mut summary = Summary::default();
         let wants = std::mem::take(&mut self.wants);
-        let indexed = Indexed::new(self.config, &wants, self.within, self.needs.clone())?;
+        let indexed = Indexed::new(
+            self.config,
+            &wants,
+            self.within,
+            self.needs.clone(),
+            self.limit,
+        )?;
         let plan = Arc::new(Plan::new(wants, 1));
-        let named = cli::names(self.config, false);
         for mut group in groups {
             let (mut since, until) = self.within;
             if let (Some(among), Some(recorder)) = (self.among, group.recorder())
@@ -157,30 +165,67 @@ impl Scan<'_> {
                     None => continue,
                 }
             } else if let Some(indexed) = indexed.as_ref().filter(|of| of.is_asked(&group)) {
-                match indexed.read(group, &mut *consumer(), &mut summary) {
+                let asked = indexed.read(group, &mut *consumer(), &mut summary);
+                match asked {
                     Asked::Answered => continue,
                     Asked::Ended => break,
                     Asked::Read(rest, from) => (group, since) = (rest, since.max(from)),
+                    Asked::Parts(whole, from, limit) => {
+                        since = since.max(from);
+                        let mut parts = Parts {
+                            group: &whole,
+                            indexed,
+                            since,
+                            wanted: Some(limit),
+                        };
+                        let mut goes_on = true;
+                        while goes_on && let Some((part, span)) = parts.next(&mut summary) {
+                            goes_on = self.pass(part, span, &plan, consumer, &mut summary)?;
+                        }
+                        match (goes_on, parts.wanted) {
+                            (false, _) => break,
+                            (true, None) => continue,
+                            (true, Some(_)) => since = parts.since,
+                        }
+                        group = whole;
+                    }
                 }
             }
-            let reading = match group.read() {
-                Ok(reading) => reading,
-                Err(error) => {
-                    summary.failed = Some(format!("{error:#}"));
-                    break;
-                }
-            };
-            let names = Arc::new(Names::new(named.clone()).map_err(exit::usage)?);
-            let within = Within {
-                inner: consumer(),
-                span: (since, until),
-            };
-            let tap = self.tap.as_mut().map(|make| make());
-            if !self.read(reading, &plan, names, Box::new(within), tap, &mut summary)? {
+            if !self.pass(group, (since, until), &plan, consumer, &mut summary)? {
                 break;
             }
         }
         Ok(summary)
+    }
+
+    /// Reads the packets of a group, of entries that began in a span of time; `false` where no more is to be read.
+    fn pass(
+        &mut self,
+        group: Pending,
+        span: (i64, i64),
+        plan: &Arc<Plan>,
+        consumer: &mut dyn FnMut() -> Box<dyn Consumer>,
+        summary: &mut Summary,
+    ) -> anyhow::Result<bool> {
+        let reading = match group.read() {
+            Ok(reading) => reading,
+            Err(error) => {
+                summary.failed = Some(format!("{error:#}"));
+                return Ok(false);
+            }
+        };
+        let named = cli::names(self.config, false);
+        let names = Arc::new(Names::new(named).map_err(exit::usage)?);
+        let enough: Arc<AtomicBool> = Arc::default();
+        let within = Within {
+            inner: consumer(),
+            span,
+            enough: Arc::clone(&enough),
+        };
+        let tap = self.tap.as_mut().map(|make| make());
+        let goes_on = self.read(reading, plan, names, Box::new(within), tap, summary)?;
+        // the last that was wanted may have come at the end of the packets
+        Ok(goes_on && !enough.load(Ordering::Relaxed))
     }
 
     /// Shows what a page may have of recordings with an index of many files, of which it reads no more than it has to:
@@ -196,7 +241,13 @@ impl Scan<'_> {
         let Some(groups) = large(groups) else {
             return Ok(false);
         };
-        let indexed = Indexed::new(self.config, &self.wants, self.within, self.needs)?;
+        let indexed = Indexed::new(
+            self.config,
+            &self.wants,
+            self.within,
+            self.needs,
+            self.limit,
+        )?;
         let indexed = indexed.filter(|indexed| indexed.tells && indexed.needs == Needs::Row);
         let Some(indexed) = indexed else {
             return Ok(false);
@@ -234,6 +285,7 @@ impl Scan<'_> {
         let within = Within {
             inner: consumer,
             span: self.within,
+            enough: Arc::default(),
         };
         let tap = self.tap.as_mut().map(|make| make());
         self.read(
@@ -346,6 +398,8 @@ struct Indexed {
     filter: RowFilter,
     within: (i64, i64),
     needs: Needs,
+    /// How many entries are wanted, at most.
+    limit: Option<u64>,
     /// Whether it is worth asking where there are packets.
     tells: bool,
 }
@@ -358,6 +412,54 @@ enum Asked {
     Ended,
     /// These packets have the answers that began at a moment (ns) or later; those before were given.
     Read(Pending, i64),
+    /// The same where no more are wanted than so many: its parts have them, one after the other.
+    Parts(Pending, i64, usize),
+}
+
+/// The parts of a group whose packets may have answers, the earliest first, until there are no more. Each has about twice as
+/// many as the one before: a long stream is then not read again and again.
+struct Parts<'p> {
+    group: &'p Pending,
+    indexed: &'p Indexed,
+    /// Of what began before there is nothing more to read.
+    since: i64,
+    /// How many answers the next is to have; `None` where there is none.
+    wanted: Option<usize>,
+}
+
+impl Parts<'_> {
+    /// Where the filter needs the packets, at least so many are looked at for each of the few that are wanted.
+    const LEAST: usize = 64;
+    /// And at most, which bounds the memory that they take.
+    const MOST: usize = 1 << 20;
+
+    /// The next, and the span of time of its answers. `None` where there is none, and where the index can't be read, with
+    /// what is left still [`wanted`](Self::wanted).
+    fn next(&mut self, summary: &mut Summary) -> Option<(Pending, (i64, i64))> {
+        let (group, origin) = self.group.indexed()?;
+        let question = Question {
+            shown: false,
+            columns: &[],
+            within: (self.since, self.indexed.within.1),
+            ..self.indexed.question(&origin)
+        };
+        let wanted = match question.filter.is_whole() {
+            true => self.wanted?,
+            false => self.wanted?.max(Self::LEAST),
+        };
+        let part = group.earliest(&question, wanted.min(Self::MOST));
+        let part = part.map_err(|error| tracing::warn!("{error}; the packets are read instead"));
+        let part = part.ok()?;
+        told(part.cost);
+        let span = (self.since, part.until.unwrap_or(self.indexed.within.1));
+        self.wanted = part.until.map(|_| wanted.saturating_mul(2));
+        self.since = part.until.unwrap_or(self.since);
+        let asked = part.streams.len();
+        tracing::debug!(streams = asked, "an index left streams to be read");
+        let mut left = self.group.near(part)?;
+        summary.faults.append(&mut left.missing);
+        Some((left.pending?, span))
+    }
 }
 
 impl Indexed {
@@ -367,6 +469,7 @@ impl Indexed {
         wants: &[Want],
         within: (i64, i64),
         needs: Needs,
+        limit: Option<u64>,
     ) -> anyhow::Result<Option<Indexed>> {
         let [Want { filter, .. }] = wants else {
             return Ok(None);
@@ -385,7 +488,8 @@ impl Indexed {
             filter,
             within,
             needs,
-            tells: bound || spared,
+            limit,
+            tells: bound || spared || limit.is_some(),
         }))
     }
 
@@ -439,6 +543,14 @@ impl Indexed {
             }
         }
         let from = since.map_or(i64::MIN, Hour::start);
+        if let Some(limit) = self.limit
+            && group.indexed().is_some()
+            && group.cut().is_none()
+        {
+            summary.counters.entries += shown;
+            let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+            return Asked::Parts(group, from, limit);
+        }
         let index = group.index(since).unwrap_or_else(|error| {
             tracing::warn!("{error}; the packets are read instead");
             if group.cut().is_some() {
@@ -604,11 +716,20 @@ impl Consumer for UntilBroken {
 struct Within {
     inner: Box<dyn Consumer>,
     span: (i64, i64),
+    /// Set where no more are wanted.
+    enough: Arc<AtomicBool>,
 }
 
 impl Consumer for Within {
     fn entry(&mut self, entry: &Entry<'_>, matched: Matched) -> bool {
-        !is_within(entry.common.ts, self.span) || self.inner.entry(entry, matched)
+        if !is_within(entry.common.ts, self.span) {
+            return true;
+        }
+        let goes_on = self.inner.entry(entry, matched);
+        if !goes_on {
+            self.enough.store(true, Ordering::Relaxed);
+        }
+        goes_on
     }
 
     fn flush(&mut self) {

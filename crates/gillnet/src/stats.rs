@@ -328,6 +328,7 @@ fn table(
         within,
         tap: None,
         needs: Needs::Packets,
+        limit: None,
         strict: false,
         stream: None,
         among: None,

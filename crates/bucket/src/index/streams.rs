@@ -171,6 +171,10 @@ pub struct StreamPlace {
     pub first: i64,
     /// Latest time of a packet.
     pub last: i64,
+    /// Whether an earlier object (or row) has its beginning.
+    pub continued_before: bool,
+    /// Whether it went on when the object was sealed.
+    pub continued_after: bool,
     /// Packets that are known to be missing.
     pub missing: u64,
     /// Since when it is whole, where its beginning is missing.
@@ -201,6 +205,8 @@ pub fn stream_places(
         "packets",
         "first",
         "last",
+        "continuedBefore",
+        "continuedAfter",
         "missingPackets",
         "truncatedBefore",
     ];
@@ -231,6 +237,12 @@ pub fn stream_places(
             let column = column.as_primitive_opt::<TimestampNanosecondType>()?;
             column.is_valid(row).then(|| column.value(row))
         };
+        // where it is not said, it may be
+        let flag = |name: &str, row: usize| -> bool {
+            let column = rows.column_by_name(name);
+            let column = column.and_then(|column| column.as_boolean_opt());
+            column.is_none_or(|of| !of.is_valid(row) || of.value(row))
+        };
         let transports = rows
             .column_by_name("transport")
             .and_then(|column| column.as_string_opt::<i32>());
@@ -249,6 +261,8 @@ pub fn stream_places(
                     packets: int("packets", row)?,
                     first: time("first", row)?,
                     last: time("last", row)?,
+                    continued_before: flag("continuedBefore", row),
+                    continued_after: flag("continuedAfter", row),
                     missing: int("missingPackets", row).unwrap_or(0),
                     truncated_before: time("truncatedBefore", row),
                 })

@@ -107,7 +107,7 @@ impl Group {
     }
 
     /// The files of its index in the order of their hours.
-    fn by_time(&self) -> Vec<&Object> {
+    pub(super) fn by_time(&self) -> Vec<&Object> {
         let mut files: Vec<_> = self.entries.iter().collect();
         files.sort_by_key(|file| (file.name.hour, file.name.seq));
         files
@@ -115,7 +115,7 @@ impl Group {
 }
 
 /// Opens files side by side, and gives each in its turn with what errors call it.
-fn open(
+pub(super) fn open(
     files: &[(&Arc<dyn Bucket>, &Object)],
     threads: usize,
     mut each: impl FnMut(Result<(String, EntriesFile), BucketError>) + Send,
@@ -290,7 +290,7 @@ struct InTurn<'g> {
 }
 
 /// Files that are opened at a time, about.
-const AHEAD: usize = 64;
+pub(super) const AHEAD: usize = 64;
 
 /// The first and the last moment of a file's hour, ns.
 fn whole_hour(file: &Object) -> (i64, i64) {

@@ -169,8 +169,7 @@ impl Merged {
                     object,
                 });
             } else {
-                Progress::add(&self.shared.progress.objects_done, 1);
-                Progress::add(&self.shared.progress.bytes_done, object.size);
+                self.shared.progress.passed_over(&object);
             }
         }
         planned.sort_by(|a, b| {

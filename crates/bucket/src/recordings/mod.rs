@@ -7,6 +7,7 @@
 
 mod aggregated;
 mod captures;
+mod earliest;
 mod in_order;
 mod indexed;
 mod merge;
@@ -28,6 +29,7 @@ use std::{
 use gillnet_capture::Source;
 use sha2::{Digest, Sha256};
 
+pub use earliest::Earliest;
 pub use indexed::{Answered, GroupIndex, ask_by_time};
 pub use overview::{Overview, overview};
 use selection::Only;
@@ -137,6 +139,12 @@ impl Progress {
 
     fn add(counter: &AtomicU64, count: u64) {
         counter.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Notes that nothing of an object is read.
+    fn passed_over(&self, object: &Object) {
+        Self::add(&self.objects_done, 1);
+        Self::add(&self.bytes_done, object.size);
     }
 }
 
@@ -567,8 +575,7 @@ impl Group {
             return None;
         };
         for other in objects.iter().filter(|object| !is_it(object)) {
-            Progress::add(&self.shared.progress.objects_done, 1);
-            Progress::add(&self.shared.progress.bytes_done, other.size);
+            self.shared.progress.passed_over(other);
         }
         objects.retain(is_it);
         self.cut.retain(is_it);

@@ -1,7 +1,7 @@
 //! Some of a group's streams, without reading the others: `streams/` says where they are.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     ops::Range,
     sync::{
         Arc, Mutex, PoisonError,
@@ -12,9 +12,9 @@ use std::{
 
 use roaring::RoaringTreemap;
 
-use super::{Content, Group, Names, Object, Progress, Shared, merge::LOOKERS};
+use super::{Content, Group, Names, Object, Shared, merge::LOOKERS};
 use crate::index::stream_places;
-use crate::layout::{ObjectName, Payload, TimeRange};
+use crate::layout::{Hour, ObjectName, Payload, TimeRange};
 use crate::packets::StreamId;
 
 /// Ranges that are nearer than this are read as one: passing over bytes costs less than a request.
@@ -52,6 +52,11 @@ impl StreamSet {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.tcp.is_empty() && self.udp.is_empty()
+    }
+
+    /// Whether each of its streams is in another, too.
+    fn is_within(&self, other: &StreamSet) -> bool {
+        self.tcp.is_subset(&other.tcp) && self.udp.is_subset(&other.udp)
     }
 
     /// Its streams.
@@ -163,6 +168,9 @@ struct Places {
     packets: u64,
     times: Option<(i64, i64)>,
     streams: StreamSet,
+    /// Those of them whose first packets are here, and whose last.
+    begun: StreamSet,
+    ended: StreamSet,
     /// Where the first member ends.
     head: Option<u64>,
 }
@@ -185,6 +193,12 @@ impl Places {
             places.packets += place.packets;
             places.times = span(places.times, (place.first, place.last));
             places.streams.insert(place.id);
+            if !place.continued_before {
+                places.begun.insert(place.id);
+            }
+            if !place.continued_after {
+                places.ended.insert(place.id);
+            }
         })?;
         let ranges = std::mem::take(&mut places.ranges);
         join(&mut places.ranges, 0..places.head.unwrap_or(0));
@@ -215,12 +229,40 @@ impl Group {
     /// of these streams are fetched later, and nothing of one that has none of them; an object without such a file is
     /// read whole, and what is not selected is passed over. Plain captures, which name no streams, stay as they are.
     #[must_use]
-    pub fn only(mut self, selection: &Selection) -> (Group, Selected) {
+    pub fn only(self, selection: &Selection) -> (Group, Selected) {
+        let files: Vec<_> = self.streams.iter().collect();
+        let places = find(&self.shared, &files, selection);
+        self.at(selection, places)
+    }
+
+    /// The same of streams that are likely to be in some hours: hours outside of them are looked into only as long as a
+    /// stream is not found, or goes on there, each time twice as many.
+    #[must_use]
+    pub fn near(mut self, streams: StreamSet, hours: (Hour, Hour)) -> (Group, Selected) {
+        let selection = Selection::of(streams);
+        let (places, (first, last)) = find_near(&self.shared, &self.streams, &selection, hours);
+        let is_near = |object: &Object| (first..=last).contains(&object.name.hour);
+        if let Content::Objects(objects) = &mut self.content {
+            for other in objects.iter().filter(|object| !is_near(object)) {
+                self.shared.progress.passed_over(other);
+            }
+            objects.retain(is_near);
+        }
+        self.cut.retain(is_near);
+        self.streams.retain(is_near);
+        self.at(&selection, places)
+    }
+
+    /// The same with nothing but what was found of a selection.
+    fn at(
+        mut self,
+        selection: &Selection,
+        mut places: HashMap<ObjectName, Places>,
+    ) -> (Group, Selected) {
         let mut selected = Selected::default();
         let Content::Objects(objects) = &mut self.content else {
             return (self, selected);
         };
-        let mut places = find(&self.shared, &self.streams, selection);
         let files = self.streams.iter();
         let files: HashMap<_, _> = files.map(|file| (&file.name, file)).collect();
         let (mut kept, mut cut) = (Vec::new(), Vec::new());
@@ -228,8 +270,7 @@ impl Group {
             let streams = selection.streams.clone();
             let only = match places.remove(&object.name) {
                 Some(found) if found.streams.is_empty() => {
-                    Progress::add(&self.shared.progress.objects_done, 1);
-                    Progress::add(&self.shared.progress.bytes_done, object.size);
+                    self.shared.progress.passed_over(&object);
                     continue;
                 }
                 Some(found) => {
@@ -333,13 +374,13 @@ impl Group {
 }
 
 /// Reads the files of streams, side by side. One that can't be read is not in the answer.
-fn find(shared: &Shared, files: &[Object], selection: &Selection) -> HashMap<ObjectName, Places> {
+fn find(shared: &Shared, files: &[&Object], selection: &Selection) -> HashMap<ObjectName, Places> {
     let next = AtomicUsize::new(0);
     let found = Mutex::new(HashMap::with_capacity(files.len()));
     thread::scope(|scope| {
         for _ in 0..LOOKERS.min(files.len()) {
             scope.spawn(|| {
-                while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+                while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)).copied() {
                     match Places::read(shared, file, selection) {
                         Ok(places) => {
                             let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
@@ -355,6 +396,99 @@ fn find(shared: &Shared, files: &[Object], selection: &Selection) -> HashMap<Obj
         }
     });
     found.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Hours with objects behind the last packets of a stream that are looked into for more, where nothing says that it ended: a
+/// stream that is silent for longer gets another number.
+const SILENT: usize = 2;
+
+/// What is known of a recording's streams.
+#[derive(Default)]
+struct Extent {
+    found: StreamSet,
+    begun: StreamSet,
+    ended: StreamSet,
+    by_hour: BTreeMap<Hour, StreamSet>,
+}
+
+impl Extent {
+    fn add(&mut self, hour: Hour, places: &Places) {
+        self.found.extend(&places.streams);
+        self.begun.extend(&places.begun);
+        self.ended.extend(&places.ended);
+        let of_hour = self.by_hour.entry(hour).or_default();
+        of_hour.extend(&places.streams);
+    }
+
+    /// Whether a stream that was found has packets before.
+    fn goes_back(&self) -> bool {
+        !self.found.is_within(&self.begun)
+    }
+
+    /// Whether one may have packets behind what was read; `since` is the hour from which on it would be in that.
+    fn goes_on(&self, since: Hour) -> bool {
+        let mut recent = self.by_hour.range(since..);
+        recent.any(|(_, found)| !found.is_within(&self.ended))
+    }
+}
+
+/// Reads the files of streams of some hours, and those of more hours around them, each time twice as many, until each stream
+/// is found, and those that were found begin and end there. Gives the hours, too.
+fn find_near(
+    shared: &Shared,
+    files: &[Object],
+    selection: &Selection,
+    (mut first, mut last): (Hour, Hour),
+) -> (HashMap<ObjectName, Places>, (Hour, Hour)) {
+    let hours: BTreeSet<Hour> = files.iter().map(|file| file.name.hour).collect();
+    let hours: Vec<Hour> = hours.into_iter().collect();
+    let mut all = HashMap::new();
+    let mut recordings: HashMap<&str, Extent> = HashMap::new();
+    let mut unread: Vec<&Object> = files.iter().collect();
+    let mut step = 1;
+    loop {
+        let is_near = |file: &&Object| (first..=last).contains(&file.name.hour);
+        let (near, others): (Vec<&Object>, Vec<&Object>) = unread.into_iter().partition(is_near);
+        unread = others;
+        let places = find(shared, &near, selection);
+        for file in near {
+            if let Some(places) = places.get(&file.name) {
+                let extent = recordings.entry(&file.name.recording).or_default();
+                extent.add(file.name.hour, places);
+            }
+        }
+        all.extend(places);
+        let mut found = StreamSet::default();
+        for extent in recordings.values() {
+            found.extend(&extent.found);
+        }
+        let wanted = selection.streams.as_deref();
+        let lacks = wanted.is_some_and(|wanted| !wanted.is_within(&found));
+        let before = hours.partition_point(|hour| *hour < first);
+        let read = hours.partition_point(|hour| *hour <= last);
+        let recent = hours.get(read.saturating_sub(SILENT)).copied();
+        let recent = recent.unwrap_or(first);
+        let mut goes_on = false;
+        if before > 0 && (lacks || recordings.values().any(Extent::goes_back)) {
+            first = hours
+                .get(before.saturating_sub(step))
+                .copied()
+                .unwrap_or(first);
+            goes_on = true;
+        }
+        let is_open = |extent: &Extent| extent.goes_on(recent);
+        if read < hours.len() && (lacks || recordings.values().any(is_open)) {
+            last = hours
+                .get((read + step).min(hours.len()) - 1)
+                .copied()
+                .unwrap_or(last);
+            goes_on = true;
+        }
+        if !goes_on {
+            return (all, (first, last));
+        }
+        step *= 2;
+    }
 }
 
 #[cfg(test)]

@@ -299,6 +299,7 @@ fn one(asked: &Asked<'_>, group: Pending, emitting: &Arc<Mutex<Emitting>>) -> an
         within: asked.within,
         tap: None,
         needs: Needs::Packets,
+        limit: None,
         strict: true,
         stream: None,
         among: None,

@@ -217,6 +217,7 @@ impl Asked<'_> {
             }],
             within: self.within,
             tap: None,
+            limit: None,
             strict: true,
             needs: if self.named { Needs::Row } else { Needs::Count },
             stream: None,

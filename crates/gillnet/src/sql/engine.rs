@@ -259,6 +259,7 @@ pub fn run(shared: &Shared, args: &QueryArgs, engine: &ClickHouse) -> anyhow::Re
         within: span,
         tap: None,
         needs,
+        limit: None,
         strict: false,
         stream: None,
         among: Some(&here),
