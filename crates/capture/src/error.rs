@@ -110,6 +110,16 @@ pub enum Error {
         /// The limit.
         limit: u32,
     },
+    /// More captures overlap in time than are read at the same time.
+    #[error(
+        "{file}: it begins while {limit} other captures are read, which is the most at the same time: it and what follows are begun when one of these ends, and their packets come late; join some of them first (mergecap)"
+    )]
+    TooManyAtOnce {
+        /// The file.
+        file: Arc<str>,
+        /// The limit.
+        limit: usize,
+    },
     /// A mapped file became shorter while it was read.
     #[error("{file}: the file became shorter while it was read; the rest of it is left out")]
     Shrank {
@@ -242,6 +252,7 @@ impl Error {
             | Self::Block { .. }
             | Self::LinkType { .. }
             | Self::TooManyInterfaces { .. }
+            | Self::TooManyAtOnce { .. }
             | Self::Shrank { .. }
             | Self::InterfaceGone { .. } => false,
             Self::NothingThere { .. }

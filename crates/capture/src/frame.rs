@@ -158,6 +158,42 @@ pub struct SourceStats {
     pub interfaces_unknown: u64,
 }
 
+impl SourceStats {
+    /// Adds those of another source.
+    pub(crate) fn add(&mut self, other: &Self) {
+        let Self {
+            frames,
+            bytes,
+            kernel_received,
+            kernel_dropped,
+            kernel_freezes,
+            loopback_copies,
+            not_ip,
+            interfaces_lost,
+            files,
+            files_damaged,
+            truncated,
+            blocks_skipped,
+            options_malformed,
+            interfaces_unknown,
+        } = other;
+        self.frames += frames;
+        self.bytes += bytes;
+        self.kernel_received += kernel_received;
+        self.kernel_dropped += kernel_dropped;
+        self.kernel_freezes += kernel_freezes;
+        self.loopback_copies += loopback_copies;
+        self.not_ip += not_ip;
+        self.interfaces_lost += interfaces_lost;
+        self.files += files;
+        self.files_damaged += files_damaged;
+        self.truncated += truncated;
+        self.blocks_skipped += blocks_skipped;
+        self.options_malformed += options_malformed;
+        self.interfaces_unknown += interfaces_unknown;
+    }
+}
+
 /// A source of frames: capture files in a row, or interfaces of a host.
 pub trait Source: Send {
     /// The next event. What it borrows is valid until the next call.

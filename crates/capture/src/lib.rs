@@ -26,7 +26,7 @@ pub use frame::{Event, Frame, Interface, LinkType, NO_POS, PacketDirection, Sour
 pub use own::OwnSockets;
 pub use sources::expand::{ArchiveMember, Input, expand};
 pub use sources::live::{LiveConfig, LiveSource, open_live};
-pub use sources::open_files;
+pub use sources::{open_files, open_merged};
 pub use store::{Ahead, FrameHeader, MAX_FRAME, Ring, Store, StoredFrame};
 pub use view::FileView;
 

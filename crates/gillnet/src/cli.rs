@@ -108,7 +108,7 @@ pub struct QueryArgs {
     /// Filter in either spelling of KFL; '' matches everything
     pub kfl: String,
     /// Captures and recordings: files, folders, globs, tar.gz, `-`, gs://bucket/prefix, s3://bucket/prefix,
-    /// az://container/prefix, file:///folder
+    /// az://container/prefix, file:///folder. Captures that overlap in time are merged
     #[arg(required = true)]
     pub sources: Vec<String>,
     /// Output format

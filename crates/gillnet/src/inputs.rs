@@ -13,7 +13,7 @@ use gillnet_bucket::{
 };
 use gillnet_bucket::{Origin as RecordedBy, RecordedSource};
 use gillnet_capture::{
-    Error, Event, Frame, Interface, NO_POS, Source, SourceStats, Store, expand, open_files,
+    Error, Event, Frame, Interface, NO_POS, Source, SourceStats, Store, expand, open_merged,
 };
 use gillnet_entry::Origin;
 use gillnet_kfl::{Filter, Recordings as Asks};
@@ -459,7 +459,7 @@ impl Pending {
 }
 
 fn captures(files: &[String]) -> anyhow::Result<Reading> {
-    let source = open_files(expand(files)?)?;
+    let source = open_merged(expand(files)?)?;
     Ok(Reading {
         source,
         origin: origin(""),

@@ -15,7 +15,7 @@ use gillnet_api::{LiveStore, Speech};
 use gillnet_bucket::layout;
 use gillnet_bucket::{Access, Bucket, BucketError, Destination, connect};
 use gillnet_capture::{
-    Ahead, LiveConfig, Ring, Source, Store, expand, open_files, open_live, turns,
+    Ahead, LiveConfig, Ring, Source, Store, expand, open_live, open_merged, turns,
 };
 use gillnet_entry::{Common, Entry, Origin, OwnedEntry};
 use gillnet_kfl::Options;
@@ -576,7 +576,7 @@ fn is_tmpfs(dir: &Path) -> bool {
 /// Where frames come from, and what that is called.
 fn source(config: &Config, args: &CaptureArgs) -> anyhow::Result<(Box<dyn Source>, String)> {
     if !args.read.is_empty() {
-        let files = Unplaced(open_files(expand(&args.read)?)?);
+        let files = Unplaced(open_merged(expand(&args.read)?)?);
         return Ok((Box::new(files), args.read.join(", ")));
     }
     let capture = &config.capture;

@@ -6,7 +6,7 @@ use crate::clock::{Clock, ManualClock};
 use crate::files::TappedStreams;
 use crate::scripts::{Config, Doors, Error, JobStatus, ScriptStatus, Scripts, StreamCounts};
 use crate::sink::{Pressure, Sink};
-use gillnet_capture::{Event, Input, expand, open_files};
+use gillnet_capture::{Event, Input, expand, open_merged};
 use gillnet_entry::{Entry, Origin};
 use gillnet_kfl::{Env, Options, compile};
 use gillnet_names::Names;
@@ -86,7 +86,7 @@ impl Rehearsal {
     /// # Errors
     /// As [`Rehearsal::run`].
     pub fn watched(self, started: impl FnOnce(&Scripts)) -> Result<Report, RehearsalError> {
-        let mut source = open_files(expand(&self.captures)?)?;
+        let mut source = open_merged(expand(&self.captures)?)?;
         let clock = ManualClock::at(self.begin());
         let streams = TappedStreams::default();
         let scripts = Scripts::start(
@@ -178,7 +178,7 @@ impl Rehearsal {
         let inputs = expand(&self.captures).ok();
         let Some(mut source) = inputs
             .filter(|inputs| inputs.iter().all(again))
-            .and_then(|inputs| open_files(inputs).ok())
+            .and_then(|inputs| open_merged(inputs).ok())
         else {
             return 0;
         };

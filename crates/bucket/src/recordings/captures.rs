@@ -10,7 +10,7 @@ use std::{
 
 use flate2::read::MultiGzDecoder;
 use gillnet_capture::{
-    Error, Event, Input, Interface, Source, SourceStats, Store, expand, open_files,
+    Error, Event, Input, Interface, Source, SourceStats, Store, expand, open_files, open_merged,
 };
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -292,6 +292,10 @@ impl Captures {
             copies,
             bytes,
         } = self;
+        // of what is not on this host the first frames' times are not asked: it stays in the order of its names
+        let is_local = files
+            .iter()
+            .all(|capture| matches!(capture, Capture::Local(_)));
         let (mut local, mut local_bytes) = (0, bytes);
         let inputs = files.into_iter().map(|capture| match capture {
             Capture::Local(input) => {
@@ -307,7 +311,11 @@ impl Captures {
                 }
             }
         });
-        let source = open_files(inputs.collect())?;
+        let inputs = inputs.collect();
+        let source = match is_local {
+            true => open_merged(inputs),
+            false => open_files(inputs),
+        }?;
         Ok(Box::new(Plain {
             source,
             progress: Arc::clone(&shared.progress),

@@ -9,7 +9,7 @@ mod time;
 use std::{cmp::Ordering, ops::Range, sync::Arc};
 
 use crate::{Error, Frame, LinkType, NO_POS, PacketDirection, SourceStats, StoredFrame};
-pub(crate) use interfaces::Interfaces;
+pub(crate) use interfaces::{Interfaces, Taken};
 use pcap::Pcap;
 use pcapng::Pcapng;
 
@@ -250,10 +250,10 @@ impl Walker {
         if layouts.list.len() > MAX_LAYOUTS {
             return;
         }
-        let known = if fresh { None } else { layouts.list.last_mut() };
+        let known = if fresh { None } else { layouts.at_mut(pos) };
         let layout = match (self, known) {
-            (Self::PcapHead, _) | (Self::Pcap(_), Some((_, Layout::Pcap(_)))) => return,
-            (Self::Pcapng(now), Some((_, Layout::Pcapng(known)))) => {
+            (Self::PcapHead, _) | (Self::Pcap(_), Some(Layout::Pcap(_))) => return,
+            (Self::Pcapng(now), Some(Layout::Pcapng(known))) => {
                 if known.learn(now) {
                     return;
                 }
@@ -281,19 +281,30 @@ impl Layouts {
     /// Notes a part. Beyond the limit frames can't be found again by their positions; the walk
     /// itself does not need that.
     fn push(&mut self, pos: u64, layout: Layout) {
-        match self.list.len().cmp(&MAX_LAYOUTS) {
-            Ordering::Less => self.list.push((pos, layout)),
-            Ordering::Equal => self.list.push((pos, Layout::Unknown)),
-            Ordering::Greater => {}
-        }
+        let layout = match self.list.len().cmp(&MAX_LAYOUTS) {
+            Ordering::Less => layout,
+            Ordering::Equal => Layout::Unknown,
+            Ordering::Greater => return,
+        };
+        // files that are read in turns are noted in turns
+        self.list.insert(self.behind(pos), (pos, layout));
+    }
+
+    /// How many parts begin at or before `pos`.
+    fn behind(&self, pos: u64) -> usize {
+        self.list.partition_point(|(start, _)| *start <= pos)
     }
 
     /// The layout of the part that `pos` is in.
     pub(crate) fn at(&self, pos: u64) -> Option<&Layout> {
-        let after = self.list.partition_point(|(start, _)| *start <= pos);
-        self.list
-            .get(after.checked_sub(1)?)
-            .map(|(_, layout)| layout)
+        let (_, layout) = self.list.get(self.behind(pos).checked_sub(1)?)?;
+        Some(layout)
+    }
+
+    fn at_mut(&mut self, pos: u64) -> Option<&mut Layout> {
+        let at = self.behind(pos).checked_sub(1)?;
+        let (_, layout) = self.list.get_mut(at)?;
+        Some(layout)
     }
 }
 

@@ -292,6 +292,21 @@ impl Read for Failing {
     }
 }
 
+/// The same of an input that can be read twice.
+pub(super) fn first_of(input: &Input) -> Option<i64> {
+    match input {
+        // a pipe is opened once only
+        Input::File(path) if fs::metadata(path).is_ok_and(|meta| meta.is_file()) => {
+            first_time(Input::File(path.clone()))
+        }
+        Input::Member(member) => first_time(Input::Reader {
+            name: String::new(),
+            reader: member.open().ok()?,
+        }),
+        _ => None,
+    }
+}
+
 /// The time of a capture's first frame; `None` where none is found soon.
 fn first_time(input: Input) -> Option<i64> {
     let mut source = Streamed::new([input].into(), LOOK);

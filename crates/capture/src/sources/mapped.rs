@@ -1,7 +1,15 @@
 //! Plain files, mapped one behind the other into one range of addresses: nothing is copied, and
-//! a position is unique over all of them.
+//! a position is unique over all of them. Where files overlap in time the walk goes from one to
+//! another and back, frame by frame.
 
-use std::{collections::VecDeque, fs::File, io, path::PathBuf, sync::Arc};
+use std::{
+    cmp::{Ordering, Reverse},
+    collections::{BinaryHeap, VecDeque},
+    fs::File,
+    io,
+    path::PathBuf,
+    sync::Arc,
+};
 
 use crate::{
     Error, Event, Interface, Result, Source, SourceStats, Store,
@@ -28,6 +36,8 @@ pub(crate) struct Part {
     pub(crate) path: PathBuf,
     pub(crate) offset: u64,
     pub(crate) len: u64,
+    /// The time of its first frame, where its turn comes then; else when what stands before it ends.
+    pub(crate) first: Option<i64>,
 }
 
 impl Part {
@@ -48,6 +58,10 @@ pub(crate) struct MappedFiles {
     store: Store,
     waiting: VecDeque<Part>,
     current: Option<Current>,
+    /// Files that were begun, and wait until the time of the frame that they stand at.
+    parked: BinaryHeap<Reverse<Parked>>,
+    /// The time when another file's turn comes.
+    until: i64,
     /// Where the walk is.
     pos: u64,
     /// Pages before this position were given back.
@@ -73,6 +87,41 @@ struct Current {
     cut: Option<Error>,
 }
 
+/// A file that waits, the frame that it stands at, and where that is.
+#[derive(Debug)]
+struct Parked {
+    file: Current,
+    found: Found,
+    pos: u64,
+}
+
+impl Parked {
+    /// Whose turn is first: of equal times that of the file that began first.
+    fn turn(&self) -> (i64, u64) {
+        (self.found.ts, self.file.start)
+    }
+}
+
+impl Ord for Parked {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.turn().cmp(&other.turn())
+    }
+}
+
+impl PartialOrd for Parked {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Parked {
+    fn eq(&self, other: &Self) -> bool {
+        self.turn() == other.turn()
+    }
+}
+
+impl Eq for Parked {}
+
 impl MappedFiles {
     /// Reserves addresses for all of `parts`.
     pub(crate) fn new(parts: VecDeque<Part>) -> io::Result<Self> {
@@ -82,6 +131,8 @@ impl MappedFiles {
             store: Store::of_files(Region::reserve(len)?.guarded()),
             waiting: parts,
             current: None,
+            parked: BinaryHeap::new(),
+            until: i64::MAX,
             pos: 0,
             dropped: 0,
             drop_due: KEEP_BEHIND + DROP_STEP,
@@ -91,17 +142,58 @@ impl MappedFiles {
         })
     }
 
-    /// Maps the next file and stands at its start; `false` where there is none.
+    /// Goes on with the file whose turn is next: at the frame that it stands at, or, where it is a new one, at its start.
+    /// `false` where there is none.
     #[cold]
-    fn open_next(&mut self) -> Result<bool> {
-        let Some(part) = self.waiting.pop_front() else {
-            return Ok(false);
+    fn open_next(&mut self) -> Result<(bool, Option<Found>)> {
+        let first = self.waiting.front().map(|part| part.first);
+        let parked = self
+            .parked
+            .peek()
+            .map(|Reverse(parked)| Some(parked.found.ts));
+        let begins = first.is_some_and(|first| parked.is_none_or(|parked| first <= parked));
+        let mut stands_at = None;
+        let opened = if let Some(part) = self.waiting.pop_front_if(|_| begins) {
+            self.stats.files += 1;
+            let opened = self.open(part);
+            self.stats.files_damaged += u64::from(opened.is_err());
+            opened.map(Some)
+        } else {
+            Ok(self.parked.pop().map(|Reverse(parked)| {
+                self.pos = parked.pos;
+                stands_at = Some(parked.found);
+                parked.file
+            }))
         };
-        self.stats.files += 1;
-        let opened = self.open(part);
-        self.stats.files_damaged += u64::from(opened.is_err());
-        self.current = Some(opened?);
-        Ok(true)
+        let first = self.waiting.front().and_then(|part| part.first);
+        let parked = self.parked.peek().map(|Reverse(parked)| parked.found.ts);
+        let turns = first.into_iter().chain(parked);
+        self.until = turns.min().unwrap_or(i64::MAX);
+        self.current = opened?;
+        Ok((self.current.is_some(), stands_at))
+    }
+
+    /// The frame whose turn is next, where the walk has found one.
+    #[cold]
+    fn in_turn(&mut self, mut found: Found) -> Result<Option<Found>> {
+        loop {
+            let waits = |part: &Part| part.first.is_some_and(|first| first <= found.ts);
+            let start = self.current.as_ref().map_or(0, |file| file.start);
+            let is_before = |Reverse(parked): &Reverse<Parked>| parked.turn() < (found.ts, start);
+            if !self.waiting.front().is_some_and(waits)
+                && !self.parked.peek().is_some_and(is_before)
+            {
+                return Ok(Some(found));
+            }
+            let pos = self.pos;
+            let parked = self.current.take();
+            self.parked
+                .extend(parked.map(|file| Reverse(Parked { file, found, pos })));
+            match self.find()? {
+                Some(next) => found = next,
+                None => return Ok(None),
+            }
+        }
     }
 
     fn open(&mut self, mut part: Part) -> Result<Current> {
@@ -118,7 +210,8 @@ impl MappedFiles {
             self.stats.truncated += 1;
             return Err(cut_short(&name, 0, "file header", 24, 0));
         }
-        if self.mapped.len() >= MAX_MAPPED {
+        // one that waits may be the oldest
+        if self.mapped.len() >= MAX_MAPPED && self.parked.is_empty() {
             self.unmap_oldest();
         }
         let (first_page, len) = part.pages();
@@ -205,7 +298,14 @@ impl MappedFiles {
     fn close(&mut self, error: Option<&Error>) {
         self.stats.files_damaged += u64::from(error.is_some());
         self.stats.truncated += u64::from(matches!(error, Some(Error::Truncated { .. })));
-        self.current = None;
+        let closed = self.current.take().filter(|_| !self.parked.is_empty());
+        if let Some(Current { start, end, .. }) = closed {
+            // the walk goes on elsewhere, and would not come by again
+            let start = start.next_multiple_of(page_size() as u64);
+            self.store
+                .region()
+                .drop_pages(start as usize, end.saturating_sub(start) as usize);
+        }
     }
 
     /// The frame that the walk stands at, as `find` finds it, where nothing is odd and nothing due.
@@ -246,13 +346,26 @@ impl MappedFiles {
     /// What is not the usual case of a pcap file, apart, so that that is short.
     #[inline(never)]
     fn next_with_care(&mut self) -> Result<Event<'_>> {
-        if let Some(found) = self.frame(Walker::frame) {
+        let mut found = self.frame(Walker::frame);
+        if found.is_none() {
+            if self.pos >= self.drop_due {
+                self.drop_behind();
+            }
+            found = self.find()?;
+        }
+        match found {
+            Some(found) => self.next_in_turn(found),
+            None => Ok(Event::End),
+        }
+    }
+
+    /// Gives the frame that was found, or another file's where that is to come first.
+    #[inline]
+    fn next_in_turn(&mut self, found: Found) -> Result<Event<'_>> {
+        if found.ts < self.until {
             return Ok(self.deliver(&found));
         }
-        if self.pos >= self.drop_due {
-            self.drop_behind();
-        }
-        match self.find()? {
+        match self.in_turn(found)? {
             Some(found) => Ok(self.deliver(&found)),
             None => Ok(Event::End),
         }
@@ -263,10 +376,10 @@ impl MappedFiles {
     fn find(&mut self) -> Result<Option<Found>> {
         loop {
             let Some(file) = &mut self.current else {
-                if self.open_next()? {
-                    continue;
+                match self.open_next()? {
+                    (true, None) => continue,
+                    (_, stands_at) => return Ok(stands_at),
                 }
-                return Ok(None);
             };
             let mut error = file.cut.take();
             if self.store.region().has_shrunk() {
@@ -298,7 +411,7 @@ impl Source for MappedFiles {
     #[inline]
     fn next(&mut self) -> Result<Event<'_>> {
         match self.frame(Walker::pcap_frame) {
-            Some(found) => Ok(self.deliver(&found)),
+            Some(found) => self.next_in_turn(found),
             None => self.next_with_care(),
         }
     }

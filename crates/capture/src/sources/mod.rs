@@ -3,6 +3,7 @@
 pub(crate) mod expand;
 pub(crate) mod live;
 mod mapped;
+mod merged;
 mod streamed;
 mod unpack;
 
@@ -20,9 +21,10 @@ use crate::{
 };
 use expand::{Input, Place};
 use mapped::{MappedFiles, Part};
+use merged::Merged;
 use streamed::Streamed;
 
-/// Opens captures as one source, read in the order given.
+/// Opens captures as one source, read in the order given; [`open_merged`] reads them in the order of time.
 ///
 /// Where all of them are plain files they are mapped, and frames have positions in
 /// [`Source::store`]; otherwise they go through a buffer, and frames have none. A capture that
@@ -36,15 +38,45 @@ pub fn open_files(inputs: Vec<Input>) -> Result<Box<dyn Source>> {
             what: "no input".to_owned(),
         });
     }
-    if let Some(parts) = inputs
-        .iter()
-        .map(plain_part)
-        .collect::<Option<VecDeque<Part>>>()
-        && let Ok(mapped) = MappedFiles::new(parts)
-    {
+    if let Some(mapped) = mapped(inputs.iter().map(plain_part)) {
         return Ok(Box::new(mapped));
     }
     Ok(Box::new(Streamed::new(inputs.into(), streamed::BUFFER)))
+}
+
+/// Opens captures as one source, read in the order of time: those that overlap are merged, frame by frame, so that a
+/// stream whose packets are in several is whole. A capture is opened when the time of its first frame has come. What can't be
+/// asked for that beforehand (standard input, pipes, readers, packed archives, whose members come one after the other) is
+/// begun at once. Otherwise as [`open_files`].
+///
+/// # Errors
+/// [`Error::NothingThere`] where `inputs` is empty.
+pub fn open_merged(inputs: Vec<Input>) -> Result<Box<dyn Source>> {
+    if inputs.len() < 2 {
+        return open_files(inputs);
+    }
+    let mut timed: Vec<_> = inputs
+        .into_iter()
+        .map(|input| (expand::first_of(&input), input))
+        .collect();
+    timed.sort_by_key(|(first, _)| *first);
+    let parts = timed.iter().map(|(first, input)| {
+        let part = plain_part(input)?;
+        Some(Part {
+            first: Some(first.unwrap_or(i64::MIN)),
+            ..part
+        })
+    });
+    if let Some(mapped) = mapped(parts) {
+        return Ok(Box::new(mapped));
+    }
+    Ok(Box::new(Merged::new(timed)))
+}
+
+/// The source of plain files; `None` where some are not.
+fn mapped(parts: impl Iterator<Item = Option<Part>>) -> Option<MappedFiles> {
+    let parts: VecDeque<Part> = parts.collect::<Option<_>>()?;
+    MappedFiles::new(parts).ok()
 }
 
 /// The input as a part of a file that can be mapped; `None` where it is packed or no file.
@@ -58,6 +90,7 @@ fn plain_part(input: &Input) -> Option<Part> {
                     path: path.clone(),
                     offset: 0,
                     len,
+                    first: None,
                 })
             };
             // a pipe is opened once only; what can't be opened is told when it is its turn
@@ -80,6 +113,7 @@ fn plain_part(input: &Input) -> Option<Part> {
                 path: member.archive.clone(),
                 offset,
                 len: size,
+                first: None,
             }),
             Place::Nth(_) => None,
         },

@@ -324,9 +324,42 @@ impl Streamed {
         }
     }
 
+    /// Finds the next frame, and stands at it; `None` at the end of all captures.
+    pub(crate) fn find(&mut self) -> Result<Option<Found>> {
+        loop {
+            let Some(file) = &mut self.current else {
+                if self.open_next()? {
+                    continue;
+                }
+                return Ok(None);
+            };
+            if file.skip.is_some() {
+                if let Some(error) = self.pass_over() {
+                    return Err(error);
+                }
+                continue;
+            }
+            let bytes = self.buffer.get(self.start..self.end).unwrap_or_default();
+            if let Some(found) = file.walker.frame(bytes, &mut self.stats) {
+                return Ok(Some(found));
+            }
+            match file
+                .walker
+                .step(bytes, &mut self.interfaces, &mut self.stats)
+            {
+                Step::Frame(found) => return Ok(Some(found)),
+                step => {
+                    if let Some(error) = self.other_step(step) {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+
     /// The frame that was found at the buffer's start; moves behind it.
     #[inline]
-    fn deliver(&mut self, found: &Found) -> Event<'_> {
+    pub(crate) fn deliver(&mut self, found: &Found) -> Event<'_> {
         let record = self.start..self.end;
         self.start += found.used as usize;
         self.stats.frames += 1;
@@ -354,35 +387,10 @@ impl Current {
 
 impl Source for Streamed {
     fn next(&mut self) -> Result<Event<'_>> {
-        loop {
-            let Some(file) = &mut self.current else {
-                if self.open_next()? {
-                    continue;
-                }
-                return Ok(Event::End);
-            };
-            if file.skip.is_some() {
-                if let Some(error) = self.pass_over() {
-                    return Err(error);
-                }
-                continue;
-            }
-            let bytes = self.buffer.get(self.start..self.end).unwrap_or_default();
-            if let Some(found) = file.walker.frame(bytes, &mut self.stats) {
-                return Ok(self.deliver(&found));
-            }
-            match file
-                .walker
-                .step(bytes, &mut self.interfaces, &mut self.stats)
-            {
-                Step::Frame(found) => return Ok(self.deliver(&found)),
-                step => {
-                    if let Some(error) = self.other_step(step) {
-                        return Err(error);
-                    }
-                }
-            }
-        }
+        Ok(match self.find()? {
+            Some(found) => self.deliver(&found),
+            None => Event::End,
+        })
     }
 
     fn interfaces(&self) -> &[Interface] {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use gillnet_capture::{
-    Error, Event, Input, Interface, LinkType, PacketDirection, expand, open_files,
+    Error, Event, Input, Interface, LinkType, PacketDirection, expand, open_files, open_merged,
     write::{
         PacketBlock, PcapResolution, PcapWriter, SectionBlock, interface_block, packet_block,
         section_block,
@@ -191,6 +191,102 @@ fn several_files_have_positions_of_their_own() {
     // the store lives longer than the source
     drop(source);
     assert!(store.frame(positions[0].0).is_some());
+}
+
+#[test]
+fn files_that_overlap_are_merged_by_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, bytes: &[u8]| {
+        let path = dir.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        Input::File(path)
+    };
+    // side by side, one within another, one behind the others, one with a clock that steps back, and none of any use
+    let parts: [&[u32]; 6] = [
+        &[50, 60, 70],
+        &[1, 3, 5, 7, 9, 60],
+        &[2, 4, 6, 8],
+        &[4, 5],
+        &[20, 30, 25, 40],
+        &[],
+    ];
+    let merged = [
+        1, 2, 3, 4, 4, 5, 5, 6, 7, 8, 9, 20, 30, 25, 40, 50, 60, 60, 70,
+    ];
+    type Pack = fn(&[u8]) -> Vec<u8>;
+    let packs: [(Pack, bool); 3] = [(<[u8]>::to_vec, true), (gzip, false), (zstd, false)];
+    for (pack, is_mapped) in packs {
+        let inputs = || {
+            let files = parts.iter().enumerate();
+            let mut files: Vec<_> = files
+                .map(|(at, times)| file(&at.to_string(), &pack(&pcap(times))))
+                .collect();
+            files.push(file("damaged", b"no capture at all"));
+            files
+        };
+        let mut source = open_merged(inputs()).unwrap();
+        let store = source.store();
+        assert_eq!(store.is_some(), is_mapped);
+        let (frames, errors) = read_all(&mut *source);
+        assert_eq!(times(&frames), merged);
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert_eq!(source.stats().files, 7);
+        assert_eq!(source.stats().frames, merged.len() as u64);
+        assert_eq!(source.interfaces().len(), 1, "they look alike");
+    }
+    // those on mapped files are found again by their positions
+    let files = parts.iter().enumerate();
+    let files = files.map(|(at, times)| file(&at.to_string(), &pcap(times)));
+    let mut source = open_merged(files.collect()).unwrap();
+    let store = source.store().unwrap();
+    let mut positions = Vec::new();
+    while let Event::Frame(frame) = source.next().unwrap() {
+        positions.push((frame.pos, frame.ts, frame.data.to_vec()));
+    }
+    for (pos, ts, data) in positions {
+        let frame = store.frame(pos).unwrap();
+        assert_eq!((frame.ts, frame.data), (ts, &data[..]));
+    }
+}
+
+#[test]
+fn rotated_files_are_opened_one_by_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let packed: Vec<Input> = (0..600u32)
+        .rev()
+        .map(|number| {
+            let path = dir.path().join(format!("{number}.pcap.gz"));
+            fs::write(&path, gzip(&pcap(&[number * 2, number * 2 + 1]))).unwrap();
+            Input::File(path)
+        })
+        .collect();
+    let mut source = open_merged(packed).unwrap();
+    let mut seen = 0;
+    while let Event::Frame(frame) = source.next().unwrap() {
+        assert_eq!(frame.ts, seen * 1_000_000_000);
+        seen += 1;
+        // of the next file nothing is read before its time
+        assert!(source.stats().files <= (seen as u64).div_ceil(2) + 1);
+    }
+    assert_eq!(seen, 1200);
+}
+
+#[test]
+fn more_files_than_are_open_at_a_time_are_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let packed: Vec<Input> = (0..300u32)
+        .map(|number| {
+            let path = dir.path().join(format!("{number}.pcap.gz"));
+            fs::write(&path, gzip(&pcap(&[number, 1000]))).unwrap();
+            Input::File(path)
+        })
+        .collect();
+    let (frames, errors) = read_all(&mut *open_merged(packed).unwrap());
+    assert_eq!(frames.len(), 600);
+    let [Error::TooManyAtOnce { file, limit: 256 }] = &errors[..] else {
+        panic!("{errors:?}");
+    };
+    assert!(file.ends_with("256.pcap.gz"), "{file}");
 }
 
 #[test]
