@@ -224,3 +224,26 @@ def test_the_index_decides_what_is_wrong_with_an_exchange(host, gillnet, tmp_pat
         packets.write_bytes(b"nothing")
     for kfl, expected in filters.items():
         assert ask(kfl, bucket) == expected, kfl
+
+
+def test_what_is_late_is_so_by_the_time_of_packets(host, gillnet, tmp_path):
+    """Few packets in three hours: a batch of them is longer than a request may wait, and so is the time between two of those that a filter leaves."""
+    capture, bucket = tmp_path / "hours.pcap", tmp_path / "bucket"
+    # when requests are sent, and their connections reset: in the same hour and across its end, 120 s at the most
+    resets = [(100, 110), (500, 640), (3590, 3599), (3500, 3610), (3550, 3720), (7000, 7130), (7100, 7202), (7190, 7315)]
+    packets = [(k * 40, at, data) for k in range(270) for at, data in enumerate(exchange(20_000 + k, f"/{k}"))]
+    for k, (sent, reset) in enumerate(resets):
+        packets += [(sent, 10 + at, data) for at, data in enumerate(exchange(30_000 + k, f"/late/{k}")[:3])]
+        packets.append((reset, 10, frame(30_000 + k, True, 0x04, 1000, 1)))
+    with open(capture, "wb") as out:
+        out.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1))
+        for seconds, at, data in sorted(packets, key=lambda packet: packet[:2]):
+            out.write(struct.pack("<IIII", START + seconds, at * 1000, len(data), len(data)) + data)
+    host.run(gillnet, "index", capture, "--to", f"file://{bucket}", "--data-dir", tmp_path / "job")
+    late = {f"/late/{k}": "timeout" if reset - sent > 120 else "pair-not-found" for k, (sent, reset) in enumerate(resets)}
+    for source in capture, bucket:
+        rows = query(gillnet, 'path.startsWith("/late/")', source, host=host).stdout.splitlines()
+        assert {row["request"]["path"]: row["error"]["type"] for row in map(json.loads, rows)} == late, source
+        for kind in set(late.values()):
+            counted = query(gillnet, f'error.type == "{kind}"', source, "--count", host=host).stdout
+            assert int(counted) == list(late.values()).count(kind), (source, kind)

@@ -13,7 +13,7 @@ pub(crate) struct PacketClock {
 const AHEAD: i64 = 600_000_000_000;
 /// A step back that is no disorder of packets.
 const BACK: i64 = -1_000_000_000;
-/// Time between two looks at what waits.
+/// Time between two looks at what waits. They are at its multiples.
 const LOOK: i64 = 1_000_000_000;
 
 impl PacketClock {
@@ -35,7 +35,7 @@ impl PacketClock {
             self.now = ts;
         } else if !(BACK..=AHEAD).contains(&step) {
             self.now = ts;
-            self.looked = ts;
+            self.looked = ts.div_euclid(LOOK).saturating_mul(LOOK);
             self.settled = ts.saturating_add(patience);
         }
     }
@@ -45,13 +45,15 @@ impl PacketClock {
         self.now
     }
 
-    /// Whether it is time to look at what waits.
-    pub(crate) fn is_due(&mut self) -> bool {
-        let due = self.now.saturating_sub(self.looked) >= LOOK && self.now >= self.settled;
-        if due {
-            self.looked = self.now;
+    /// The moment by which to look at what waits, where it is time to: the whole seconds of packet time. So what times out
+    /// depends on the time of a packet alone, and not on which others came before it, or how many.
+    #[inline]
+    pub(crate) fn due(&mut self) -> Option<i64> {
+        if self.now.saturating_sub(self.looked) < LOOK || self.now < self.settled {
+            return None;
         }
-        due
+        self.looked = self.now.div_euclid(LOOK).saturating_mul(LOOK);
+        Some(self.looked)
     }
 }
 
@@ -65,9 +67,9 @@ mod tests {
     fn jumps_hold_timeouts_and_disorder_does_not() {
         let mut clock = PacketClock::new();
         clock.advance(1_000 * SECOND, 120 * SECOND);
-        assert!(!clock.is_due(), "the first packet is a jump, too");
+        assert_eq!(clock.due(), None, "the first packet is a jump, too");
         clock.advance(1_121 * SECOND, 120 * SECOND);
-        assert!(clock.is_due() && !clock.is_due());
+        assert_eq!((clock.due(), clock.due()), (Some(1_121 * SECOND), None));
         clock.advance(1_121 * SECOND - SECOND / 2, 120 * SECOND);
         assert_eq!(clock.now(), 1_121 * SECOND);
         for step in [3_600, -3_600] {
@@ -75,9 +77,27 @@ mod tests {
             clock.advance(before + step * SECOND, 120 * SECOND);
             assert_eq!(clock.now(), before + step * SECOND);
             clock.advance(clock.now() + 100 * SECOND, 120 * SECOND);
-            assert!(!clock.is_due());
+            assert_eq!(clock.due(), None);
             clock.advance(clock.now() + 21 * SECOND, 120 * SECOND);
-            assert!(clock.is_due());
+            assert_eq!(clock.due(), Some(clock.now()));
+        }
+    }
+
+    #[test]
+    fn looks_do_not_depend_on_the_packets_before() {
+        let moment = |times: &[i64]| {
+            let mut clock = PacketClock::new();
+            let looks = [0].iter().chain(times).map(|ts| {
+                clock.advance(*ts, 0);
+                clock.due()
+            });
+            looks.last().flatten().or(Some(clock.looked))
+        };
+        let last = 130 * SECOND + SECOND / 4;
+        let alone = moment(&[last]);
+        assert_eq!(alone, Some(130 * SECOND));
+        for before in [130 * SECOND + 1, 129 * SECOND + 3, 40 * SECOND + SECOND / 2] {
+            assert_eq!(moment(&[before, last]), alone, "{before}");
         }
     }
 }

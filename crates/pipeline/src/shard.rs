@@ -254,6 +254,7 @@ impl Shard {
             Err(skip) => return self.streams.skipped(*skip),
         };
         self.flows.tick(frame.ts, &self.store, &mut self.streams);
+        self.streams.time_out(&mut self.clock);
         let mut touch = self
             .flows
             .touch(packet, frame.ts, &self.store, &mut self.streams);
@@ -313,6 +314,7 @@ impl Shard {
         self.decoder.tick(now);
         self.flows.tick(now, &self.store, &mut self.streams);
         self.clock.advance(now, self.streams.config.limits.timeout);
+        self.streams.time_out(&mut self.clock);
     }
 
     /// Keeps a fragment until its datagram is whole and its flow known.
@@ -324,13 +326,9 @@ impl Shard {
         }
     }
 
-    /// Between batches: requests that wait too long, queues of sinks.
+    /// Between batches: queues of sinks.
     pub fn end_of_batch(&mut self) {
-        let now = self.clock.now();
-        if self.clock.is_due() {
-            self.streams.look(now);
-        }
-        self.streams.outlet.flush(now);
+        self.streams.outlet.flush(self.clock.now());
     }
 
     /// Swaps the plan.
@@ -638,7 +636,16 @@ impl Streams {
         }
     }
 
-    /// Lets requests that wait too long time out.
+    /// Lets requests that wait too long time out, before the packet at hand says more of its stream. What had closed before
+    /// is closed.
+    #[inline]
+    fn time_out(&mut self, clock: &mut PacketClock) {
+        if let Some(moment) = clock.due() {
+            self.look(moment);
+        }
+    }
+
+    #[cold]
     fn look(&mut self, now: i64) {
         for state in self.states.iter_mut().flatten() {
             let State { about, stream, .. } = &mut **state;
