@@ -35,6 +35,7 @@ pub use selection::{Selected, Selection, StreamSet};
 
 use crate::{
     Access, Bucket, BucketError, Credentials, Destination, ErrorKind, ObjectMeta, connect,
+    encryption::{IDENTITY, of_encrypted_key, plain_key},
     layout::{
         FORMAT_KEY, NAME_HISTORY, ObjectName, PacketFormat, Part, Payload, SNAPSHOTS, TimeRange,
     },
@@ -158,6 +159,8 @@ pub struct Notes {
     /// Packet objects without all of their packets' payload, of which no entries are there (perhaps not yet): nothing of them
     /// can be answered.
     pub unanswered: Vec<String>,
+    /// Objects that are encrypted, where no key was given: nothing of them is answered.
+    pub encrypted: Vec<String>,
 }
 
 /// The recordings at a destination.
@@ -219,11 +222,15 @@ impl Recordings {
             later,
             gone: found.gone(&shared),
             unanswered: found.unanswered(&shared),
+            encrypted: std::mem::take(&mut found.encrypted),
         };
         let outside = found.outside;
         let groups = found.groups(&shared)?;
         if groups.is_empty() {
             let place = shared.bucket.place("");
+            if let Some(error) = unreadable(place.clone(), &notes.encrypted) {
+                return Err(error);
+            }
             return Err(match outside {
                 0 => BucketError::new(
                     ErrorKind::NotFound,
@@ -334,12 +341,15 @@ struct Found {
     has_format: bool,
     /// Objects outside of the range.
     outside: u64,
+    /// See [`Notes::encrypted`].
+    encrypted: Vec<String>,
 }
 
 impl Found {
     /// Takes a file that was named itself: it is a capture whatever its name is.
     fn take_only(&mut self, shared: &Shared, meta: ObjectMeta) {
-        if ObjectName::parse(&shared.bucket.place(&meta.key)).is_some() {
+        let place = shared.bucket.place(&meta.key);
+        if ObjectName::parse(plain_key(&place)).is_some() {
             self.take(shared, meta);
         } else {
             self.captures.push(meta);
@@ -350,7 +360,7 @@ impl Found {
         self.has_format |= meta.key == FORMAT_KEY;
         // where a folder inside the layout was opened, the place has the parts above it
         let place = shared.bucket.place(&meta.key);
-        let Some((part, name)) = ObjectName::parse(&place) else {
+        let Some((part, name)) = ObjectName::parse(plain_key(&place)) else {
             if captures::is_history(&place) {
                 self.histories.push(meta);
             } else if captures::is_capture(&place) {
@@ -368,6 +378,10 @@ impl Found {
             .is_none_or(|until| name.hour.start() <= until.saturating_add(LATE_NS));
         if !since_ok || !until_ok {
             self.outside += u64::from(part == Part::Packets);
+            return;
+        }
+        if of_encrypted_key(&place).is_some() {
+            self.encrypted.push(place);
             return;
         }
         let origin = Origin::Recorded {
@@ -475,6 +489,16 @@ impl Found {
         groups.extend(captures::groups(shared, captures, self.histories)?);
         Ok(groups)
     }
+}
+
+/// What is said where objects are encrypted and no key was given; `None` where there are none.
+pub(crate) fn unreadable(place: String, encrypted: &[String]) -> Option<BucketError> {
+    let first = encrypted.first()?;
+    let message = format!(
+        "{} objects are encrypted with age, such as {first}: nothing of them is read",
+        encrypted.len()
+    );
+    Some(BucketError::new(ErrorKind::Forbidden, place, message).mend(IDENTITY))
 }
 
 /// Whether an object's packets are there now, whatever they are written as.

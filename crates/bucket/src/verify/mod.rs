@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use crate::encryption::{IDENTITY, of_encrypted_key, plain_key};
 use crate::index::Beside;
 use crate::layout::{FORMAT_KEY, Hour, ObjectName, Part, Payload, Replaces};
 use crate::packets::StreamId;
@@ -54,6 +55,8 @@ pub struct Checked {
     pub replaced: u64,
     /// Objects that are none of the layout.
     pub others: u64,
+    /// Objects that are encrypted, and that no key was given for: they were not looked at.
+    pub encrypted: u64,
     /// What was found.
     pub findings: u64,
 }
@@ -87,6 +90,7 @@ pub fn verify(bucket: &Arc<dyn Bucket>, watch: &mut dyn Watch) -> Result<Checked
     let mut listed = Listed::default();
     bucket.list("", &mut |meta| listed.take(&**bucket, meta))?;
     check.so_far.others = listed.others;
+    check.keyless(listed.encrypted, "no key was given");
     for key in std::mem::take(&mut listed.strange) {
         let mend = "delete it, or give it back the name that it had";
         check.finding(
@@ -97,10 +101,22 @@ pub fn verify(bucket: &Arc<dyn Bucket>, watch: &mut dyn Watch) -> Result<Checked
     }
     let names = listed.files.iter().map(|file| (file.part, &file.name));
     let replaced = Replaced::of(names);
-    let (hidden, files): (Vec<_>, Vec<_>) = listed
+    let (hidden, mut files): (Vec<_>, Vec<_>) = listed
         .files
         .into_iter()
         .partition(|file| replaced.hides(&file.name));
+    let mut foreign = Vec::new();
+    files.retain(|file| {
+        let is_foreign = is_foreign(&**bucket, &file.key);
+        if is_foreign {
+            foreign.push(file.key.clone());
+        }
+        !is_foreign
+    });
+    check.keyless(
+        foreign,
+        "none of the keys given is one of their recipients'",
+    );
     check.replaced = replaced;
     check.so_far.replaced = hidden.len() as u64;
     check.so_far.objects = files.len() as u64;
@@ -130,6 +146,14 @@ pub fn verify(bucket: &Arc<dyn Bucket>, watch: &mut dyn Watch) -> Result<Checked
         check.run(run);
     }
     Ok(check.so_far)
+}
+
+/// Whether an object is encrypted, and none of the keys given is one of its recipients'.
+fn is_foreign(bucket: &dyn Bucket, key: &str) -> bool {
+    bucket.is_encrypted(key)
+        && bucket
+            .get_range(key, 0..1)
+            .is_err_and(|error| error.kind == ErrorKind::Forbidden)
 }
 
 /// A file of the layout.
@@ -165,6 +189,7 @@ type Run = BTreeMap<(u64, Option<Replaces>, Option<Hour>), Object>;
 struct Listed {
     files: Vec<File>,
     strange: Vec<String>,
+    encrypted: Vec<String>,
     others: u64,
 }
 
@@ -172,13 +197,18 @@ impl Listed {
     fn take(&mut self, bucket: &dyn Bucket, meta: ObjectMeta) {
         let ObjectMeta { key, size, .. } = meta;
         // where a folder inside of the layout was opened, the place has the parts above it
-        if let Some((part, name)) = ObjectName::parse(&bucket.place(&key)) {
+        let place = bucket.place(&key);
+        if let Some((part, name)) = ObjectName::parse(&place) {
             self.files.push(File {
                 part,
                 name,
                 key,
                 size,
             });
+        } else if of_encrypted_key(&place).is_some()
+            && ObjectName::parse(plain_key(&place)).is_some()
+        {
+            self.encrypted.push(key);
         } else if ["packets/", "streams/", "entries/", "names/"]
             .iter()
             .any(|folder| key.starts_with(folder))
@@ -230,6 +260,18 @@ impl Check<'_> {
             what: what.to_string(),
             mend,
         });
+    }
+
+    /// Tells of encrypted objects that can't be read.
+    fn keyless(&mut self, keys: Vec<String>, why: &str) {
+        self.so_far.encrypted += keys.len() as u64;
+        if let Some(first) = keys.first() {
+            let what = format!(
+                "is encrypted with age, as {} objects are, and {why}: they were not checked",
+                keys.len()
+            );
+            self.finding(first, what, IDENTITY);
+        }
     }
 
     fn done(&mut self, file: &File) {

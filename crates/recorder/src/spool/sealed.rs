@@ -5,6 +5,8 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use gillnet_bucket::encrypted_key;
+use gillnet_bucket::index::Beside;
 use gillnet_bucket::layout::{Hour, ObjectName, PacketFormat, Payload};
 use serde::{Deserialize, Serialize};
 
@@ -93,6 +95,17 @@ pub(crate) struct PartFile {
     /// In hexadecimal.
     pub(crate) sha256: String,
     pub(crate) progress: Progress,
+    /// What it is to who decrypts it, where it is encrypted: the others are as it is uploaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    decrypted: Option<Decrypted>,
+}
+
+/// See [`PartFile::beside`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Decrypted {
+    key: String,
+    size: u64,
+    sha256: String,
 }
 
 impl PartFile {
@@ -110,7 +123,51 @@ impl PartFile {
             size,
             sha256: gillnet_bucket::hex(sha256),
             progress: Progress::New,
+            decrypted: None,
         }
+    }
+
+    /// The same, where in the spool and in the bucket it has so many bytes, with this sum.
+    pub(crate) fn encrypted(self, size: u64, sha256: &[u8]) -> Self {
+        Self {
+            key: encrypted_key(&self.key, self.size),
+            size,
+            sha256: gillnet_bucket::hex(sha256),
+            decrypted: Some(Decrypted {
+                key: self.key,
+                size: self.size,
+                sha256: self.sha256,
+            }),
+            ..self
+        }
+    }
+
+    /// What the index says of it, which is read by who decrypts both.
+    pub(crate) fn beside(&self) -> Beside {
+        let (key, size, sha256) = match &self.decrypted {
+            Some(of) => (&of.key, of.size, &of.sha256),
+            None => (&self.key, self.size, &self.sha256),
+        };
+        Beside {
+            key: key.clone(),
+            size,
+            sha256: sha256.clone(),
+        }
+    }
+
+    /// Gives it another object's name.
+    fn rename(&mut self, name: &ObjectName) {
+        let now = self.beside().key;
+        let format = PacketFormat::of_key(&now).unwrap_or_default();
+        let key = self.part.key(name, (format, Payload::of_key(&now)));
+        self.key = match &mut self.decrypted {
+            Some(of) => {
+                of.key.clone_from(&key);
+                encrypted_key(&key, of.size)
+            }
+            None => key,
+        };
+        self.progress = Progress::New;
     }
 }
 
@@ -149,7 +206,8 @@ impl Sidecar {
         let seq = if self.head.run == run {
             next.fetch_add(1, Ordering::Relaxed)
         } else {
-            let keys = self.files.iter().map(|file| ObjectName::parse(&file.key));
+            let keys = self.files.iter();
+            let keys = keys.map(|file| ObjectName::parse(&file.beside().key));
             let last = keys.flatten().map(|(_, name)| name.seq).max();
             last.unwrap_or(self.head.seq).saturating_add(2 * LAP)
         };
@@ -166,10 +224,7 @@ impl Sidecar {
             .iter_mut()
             .filter(|file| file.progress != Progress::Done)
         {
-            let format = PacketFormat::of_key(&file.key).unwrap_or_default();
-            let payload = Payload::of_key(&file.key);
-            file.key = file.part.key(name, (format, payload));
-            file.progress = Progress::New;
+            file.rename(name);
         }
     }
 
