@@ -97,7 +97,7 @@ pub fn run(shared: &Shared, args: &CompactArgs) -> anyhow::Result<Done> {
     ))?;
     if done.encrypted > 0 {
         tracing::warn!(
-            "{} files are encrypted, and were passed over; {}",
+            "{} files are encrypted, and no key was given: they were passed over; {}",
             done.encrypted,
             gillnet_bucket::IDENTITY
         );

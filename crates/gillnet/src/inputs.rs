@@ -87,7 +87,7 @@ impl Told {
         }
         if let Some(first) = notes.encrypted.first() {
             self.say(format!(
-                "{place}: {} objects are encrypted with age, such as {first}: nothing of them is answered; {IDENTITY}",
+                "{place}: {} objects are encrypted with age, such as {first}, and no key was given that reads them: nothing of them is answered; {IDENTITY}",
                 notes.encrypted.len(),
             ));
         }

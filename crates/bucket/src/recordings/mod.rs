@@ -7,6 +7,7 @@
 
 mod aggregated;
 mod captures;
+mod foreign;
 mod in_order;
 mod indexed;
 mod merge;
@@ -28,6 +29,7 @@ use std::{
 use gillnet_capture::Source;
 use sha2::{Digest, Sha256};
 
+pub(crate) use foreign::foreign;
 pub use indexed::{Answered, GroupIndex, ask_by_time};
 pub use overview::{Overview, overview};
 use selection::Only;
@@ -159,7 +161,7 @@ pub struct Notes {
     /// Packet objects without all of their packets' payload, of which no entries are there (perhaps not yet): nothing of them
     /// can be answered.
     pub unanswered: Vec<String>,
-    /// Objects that are encrypted, where no key was given: nothing of them is answered.
+    /// Objects that are encrypted, and that no key was given for: nothing of them is answered.
     pub encrypted: Vec<String>,
 }
 
@@ -218,6 +220,7 @@ impl Recordings {
             false => None,
         };
         found.leave_replaced();
+        found.leave_foreign(&*shared.bucket);
         let notes = Notes {
             later,
             gone: found.gone(&shared),
@@ -332,6 +335,29 @@ struct Recorded {
     entries: Vec<Object>,
 }
 
+impl Recorded {
+    fn files(&self) -> impl Iterator<Item = &Object> {
+        let lists = [
+            &self.packets,
+            &self.cut,
+            &self.names,
+            &self.streams,
+            &self.entries,
+        ];
+        lists.into_iter().flatten()
+    }
+
+    fn lists(&mut self) -> [&mut Vec<Object>; 5] {
+        [
+            &mut self.packets,
+            &mut self.cut,
+            &mut self.names,
+            &mut self.streams,
+            &mut self.entries,
+        ]
+    }
+}
+
 /// What a listing shows, sorted into groups.
 #[derive(Default)]
 struct Found {
@@ -416,15 +442,27 @@ impl Found {
             .flat_map(|recorded| &recorded.entries);
         let replaced = Replaced::of(files.map(|file| (Part::Entries, &file.name)));
         for recorded in self.recorded.values_mut() {
-            for files in [
-                &mut recorded.packets,
-                &mut recorded.cut,
-                &mut recorded.names,
-                &mut recorded.streams,
-                &mut recorded.entries,
-            ] {
+            for files in recorded.lists() {
                 files.retain(|file| !replaced.hides(&file.name));
             }
+        }
+    }
+
+    /// Leaves out what is encrypted for others.
+    fn leave_foreign(&mut self, bucket: &dyn Bucket) {
+        let files = self.recorded.values().flat_map(Recorded::files);
+        let foreign = foreign(bucket, files.map(|file| (&file.name, &*file.key)));
+        if foreign.is_empty() {
+            return;
+        }
+        for files in self.recorded.values_mut().flat_map(Recorded::lists) {
+            files.retain(|file| {
+                let is_foreign = foreign.contains(&file.name);
+                if is_foreign {
+                    self.encrypted.push(bucket.place(&file.key));
+                }
+                !is_foreign
+            });
         }
     }
 
@@ -491,11 +529,11 @@ impl Found {
     }
 }
 
-/// What is said where objects are encrypted and no key was given; `None` where there are none.
-pub(crate) fn unreadable(place: String, encrypted: &[String]) -> Option<BucketError> {
+/// What is said where nothing is there but objects that are encrypted for others; `None` where there are none.
+fn unreadable(place: String, encrypted: &[String]) -> Option<BucketError> {
     let first = encrypted.first()?;
     let message = format!(
-        "{} objects are encrypted with age, such as {first}: nothing of them is read",
+        "{} objects are encrypted with age, such as {first}, and no key was given that reads them",
         encrypted.len()
     );
     Some(BucketError::new(ErrorKind::Forbidden, place, message).mend(IDENTITY))

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::check_format;
+use super::foreign::foreign;
 use super::in_order::{in_order, threads};
 use crate::encryption::{of_encrypted_key, plain_key};
 use crate::index::figures;
@@ -52,7 +53,7 @@ pub struct Overview {
     pub faulty: u64,
     /// Files of it that are encrypted.
     pub encrypted: u64,
-    /// Of these, those that no key was given for: no more is known of them than their names.
+    /// Of these, those that no key was given for: no more is known of them than their names and sizes.
     pub unread: u64,
 }
 
@@ -63,7 +64,7 @@ struct File {
     key: String,
     size: u64,
     is_encrypted: bool,
-    /// It is encrypted, and no key was given.
+    /// It is encrypted, and no key was given for it.
     is_unread: bool,
 }
 
@@ -106,6 +107,10 @@ pub fn overview(bucket: &Arc<dyn Bucket>) -> Result<(Vec<Overview>, Option<u64>)
     })?;
     let replaced = Replaced::of(files.iter().map(|file| (file.part, &file.name)));
     files.retain(|file| !replaced.hides(&file.name));
+    let foreign = foreign(&**bucket, files.iter().map(|file| (&file.name, &*file.key)));
+    for file in &mut files {
+        file.is_unread |= foreign.contains(&file.name);
+    }
     let objects = Objects::of(&files);
     let mut found: BTreeMap<(String, String), Overview> = BTreeMap::new();
     let read = |at: usize| {

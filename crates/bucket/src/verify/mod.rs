@@ -16,6 +16,7 @@ use crate::encryption::{IDENTITY, of_encrypted_key, plain_key};
 use crate::index::Beside;
 use crate::layout::{FORMAT_KEY, Hour, ObjectName, Part, Payload, Replaces};
 use crate::packets::StreamId;
+use crate::recordings::foreign;
 use crate::replaced::Replaced;
 use crate::{Bucket, BucketError, ErrorKind, ObjectMeta};
 
@@ -90,7 +91,6 @@ pub fn verify(bucket: &Arc<dyn Bucket>, watch: &mut dyn Watch) -> Result<Checked
     let mut listed = Listed::default();
     bucket.list("", &mut |meta| listed.take(&**bucket, meta))?;
     check.so_far.others = listed.others;
-    check.keyless(listed.encrypted, "no key was given");
     for key in std::mem::take(&mut listed.strange) {
         let mend = "delete it, or give it back the name that it had";
         check.finding(
@@ -105,18 +105,11 @@ pub fn verify(bucket: &Arc<dyn Bucket>, watch: &mut dyn Watch) -> Result<Checked
         .files
         .into_iter()
         .partition(|file| replaced.hides(&file.name));
-    let mut foreign = Vec::new();
-    files.retain(|file| {
-        let is_foreign = is_foreign(&**bucket, &file.key);
-        if is_foreign {
-            foreign.push(file.key.clone());
-        }
-        !is_foreign
-    });
-    check.keyless(
-        foreign,
-        "none of the keys given is one of their recipients'",
-    );
+    let foreign = foreign(&**bucket, files.iter().map(|file| (&file.name, &*file.key)));
+    let mut unread = listed.encrypted;
+    let keys = files.extract_if(.., |file| foreign.contains(&file.name));
+    unread.extend(keys.map(|file| file.key));
+    check.unread(&unread);
     check.replaced = replaced;
     check.so_far.replaced = hidden.len() as u64;
     check.so_far.objects = files.len() as u64;
@@ -146,14 +139,6 @@ pub fn verify(bucket: &Arc<dyn Bucket>, watch: &mut dyn Watch) -> Result<Checked
         check.run(run);
     }
     Ok(check.so_far)
-}
-
-/// Whether an object is encrypted, and none of the keys given is one of its recipients'.
-fn is_foreign(bucket: &dyn Bucket, key: &str) -> bool {
-    bucket.is_encrypted(key)
-        && bucket
-            .get_range(key, 0..1)
-            .is_err_and(|error| error.kind == ErrorKind::Forbidden)
 }
 
 /// A file of the layout.
@@ -262,12 +247,12 @@ impl Check<'_> {
         });
     }
 
-    /// Tells of encrypted objects that can't be read.
-    fn keyless(&mut self, keys: Vec<String>, why: &str) {
+    /// Tells of encrypted objects that no key was given for.
+    fn unread(&mut self, keys: &[String]) {
         self.so_far.encrypted += keys.len() as u64;
         if let Some(first) = keys.first() {
             let what = format!(
-                "is encrypted with age, as {} objects are, and {why}: they were not checked",
+                "is one of {} objects that are encrypted with age, and that no key was given for: they were not checked",
                 keys.len()
             );
             self.finding(first, what, IDENTITY);

@@ -78,7 +78,7 @@ pub fn run(shared: &Shared, args: &ListArgs) -> anyhow::Result<Done> {
         }
         if of.unread > 0 {
             tracing::warn!(
-                "{place}: {} files of {} are encrypted, and nothing but their names is known; {}",
+                "{place}: {} files of {} are encrypted, and no key was given that reads them; {}",
                 of.unread,
                 of.recording,
                 gillnet_bucket::IDENTITY
