@@ -10,6 +10,7 @@ import pyrage
 import pytest
 from conftest import NGINX, Host, Recorder, frames, query, tshark, wait_for
 from test_dashboard import Tap
+from test_sql import clickhouse  # noqa: F401 (a fixture)
 from test_upkeep import NOW, run
 
 SECRET = "hush"
@@ -279,6 +280,13 @@ def test_who_has_no_key_is_told_and_gets_the_rest(mixed, sealed, keys, gillnet, 
     done = run(gillnet, "verify", sealed, "-o", "json", *keys.use("stranger"))
     *findings, last = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(findings) == 1 and "no key was given for" in findings[0]["what"] and last["summary"]["encrypted"] == len(files(sealed)), done
+
+
+def test_what_an_engine_can_not_read_is_read_here(mixed, keys, gillnet, clickhouse):  # noqa: F811
+    identity = keys.use("first")
+    alone, asked = [query(gillnet, "http", mixed, "--count", *identity, *how) for how in ((), ("--engine", f"clickhouse://{clickhouse}"))]
+    assert asked.returncode == 0 and int(asked.stdout) == int(alone.stdout) >= len(PATHS), asked
+    assert "no index that an engine can read" in query(gillnet, "http", mixed, "--count", *identity, "--engine", f"clickhouse://{clickhouse}", "-v").stderr
 
 
 def test_a_file_that_has_no_key_is_refused(sealed, keys, gillnet, tmp_path):

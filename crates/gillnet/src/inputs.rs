@@ -448,6 +448,14 @@ impl Pending {
         }
     }
 
+    /// Whether some of its index can't be read by other programs, as it is encrypted.
+    pub fn is_index_encrypted(&self) -> bool {
+        match self {
+            Pending::Files(_) => false,
+            Pending::Group(group) => group.is_index_encrypted(),
+        }
+    }
+
     /// What a process recorded, where all of it has an index, and where its entries come from.
     pub fn indexed(&self) -> Option<(&Group, Arc<Origin>)> {
         match self {
