@@ -324,6 +324,10 @@ def test_what_was_torn_or_changed_is_named_and_the_rest_is_answered(sealed, keys
     asked = query(gillnet, kfl, sealed, "--columns", "path", "-o", "jsonl", *identity)
     assert name(torn).rsplit("/", 1)[1] in asked.stderr and "can't be decrypted" in asked.stderr, asked
     assert "panicked" not in asked.stderr
+    # compaction says what it leaves
+    before = files(sealed)
+    done = run(gillnet, "compact", sealed, *NOW, *identity, "--recipient", *keys.public("first"))
+    assert done.returncode == 1 and "left as it is" in done.stderr and "1 left as they are" in done.stdout and files(sealed) == before, done
 
 
 def test_what_is_no_public_key_is_refused_at_start(keys, gillnet, tmp_path):

@@ -150,7 +150,7 @@ enum Failed {
 impl From<BucketError> for Failed {
     fn from(error: BucketError) -> Self {
         match error.kind {
-            ErrorKind::NotFound => Self::Left(error.to_string()),
+            ErrorKind::NotFound | ErrorKind::Damaged => Self::Left(error.to_string()),
             _ => Self::Bucket(error),
         }
     }

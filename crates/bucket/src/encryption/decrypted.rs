@@ -182,7 +182,7 @@ impl DecryptedBucket {
     fn damaged(&self, real: &str, why: &str) -> BucketError {
         let place = self.inner.place(real);
         BucketError::new(
-            ErrorKind::Other,
+            ErrorKind::Damaged,
             place,
             format!("can't be decrypted: {why}"),
         )

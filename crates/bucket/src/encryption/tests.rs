@@ -249,7 +249,7 @@ fn what_was_changed_is_never_read() {
         other[at] ^= 1;
         let error = read(&other, size).expect_err(&at.to_string());
         assert!(
-            matches!(error.kind, ErrorKind::Other | ErrorKind::Forbidden),
+            matches!(error.kind, ErrorKind::Damaged | ErrorKind::Forbidden),
             "{at}: {error}"
         );
     }

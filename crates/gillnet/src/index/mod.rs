@@ -110,6 +110,7 @@ pub fn run_index(shared: &Shared, args: &IndexArgs) -> anyhow::Result<Done> {
             &args.kfl,
         ][..],
         &sources.iter().collect::<Vec<_>>(),
+        &recipients.texts().iter().collect::<Vec<_>>(),
     ]
     .concat();
     let mut job = Job::open(&data_dir, &asked, args.again)?;

@@ -285,3 +285,39 @@ impl LogHead {
         format!("{:016x}_{:010}", self.run, self.seq)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_encrypted_file_keeps_its_length_in_every_name() {
+        let name = |seq| ObjectName {
+            cluster: "c".into(),
+            recording: "r".into(),
+            hour: Hour::of(0),
+            node: "n".into(),
+            run: 1,
+            seq,
+            replaces: None,
+        };
+        let of_packets = (PacketFormat::Pcapng, Payload::First(128));
+        let file = PartFile::new(Part::Packets, &name(7), of_packets, 70, &[1; 32]);
+        let plain = file.beside();
+        let mut file = file.encrypted(300, &[2; 32]);
+        assert_eq!(file.beside(), plain);
+        assert!(file.key.ends_with("_0000000007.pcapng.first128.70.age"));
+        assert_eq!((file.size, &*file.sha256), (300, &*"02".repeat(32)));
+        file.progress = Progress::Tried;
+        file.rename(&name(9));
+        assert!(file.key.ends_with("_0000000009.pcapng.first128.70.age"));
+        assert!(file.beside().key.ends_with("_0000000009.pcapng.first128"));
+        assert_eq!(
+            (file.progress, file.size, file.beside().size),
+            (Progress::New, 300, 70)
+        );
+        // as it is kept in the spool
+        let text = serde_json::to_string(&file).unwrap();
+        assert_eq!(serde_json::from_str::<PartFile>(&text).unwrap(), file);
+    }
+}
