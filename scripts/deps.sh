@@ -1,5 +1,5 @@
 # Installs what demo, tests and benches need. Sourced, not run: deps_apt NAME..., deps_python, deps_emulators, deps_ui,
-# deps_cel_spec, deps_har.
+# deps_cel_spec, deps_age_vectors, deps_har.
 # Everything is asked for only where it is missing, so that a machine that has it needs no network.
 
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$HOME/.cache/gillnet/target}"
@@ -7,6 +7,7 @@ export GILLNET_VENV="${GILLNET_VENV:-$HOME/.cache/gillnet/venv}"
 export GILLNET_EMULATORS="${GILLNET_EMULATORS:-$HOME/.cache/gillnet/emulators}"
 export GILLNET_HAR="${GILLNET_HAR:-$HOME/.cache/gillnet/har}"
 export GILLNET_CEL_SPEC="${GILLNET_CEL_SPEC:-$HOME/.cache/gillnet/cel-spec-0.6.1/conformance.json}"
+export GILLNET_AGE_VECTORS="${GILLNET_AGE_VECTORS:-$HOME/.cache/gillnet/age-vectors-0.2.0/vectors.json}"
 
 say() { printf '\n== %s\n' "$*" >&2; }
 
@@ -82,4 +83,23 @@ const { tests } = await import(process.argv[2]);
 process.stdout.write(JSON.stringify(tests));
 END
         mv "$GILLNET_CEL_SPEC.part" "$GILLNET_CEL_SPEC"
+}
+
+# deps_age_vectors: the test vectors of age's format as JSON (names and files in base64), at GILLNET_AGE_VECTORS
+deps_age_vectors() {
+    [ -f "$GILLNET_AGE_VECTORS" ] && return
+    say "test vectors of age"
+    local folder package
+    folder=$(dirname "$GILLNET_AGE_VECTORS")
+    package=$folder/cctv-age-0.2.0.tgz
+    mkdir -p "$folder" &&
+        npm pack --silent --pack-destination "$folder" cctv-age@0.2.0 >/dev/null &&
+        echo "94a2a220a95b158a69997e84405bb5d4ef84adf05d15bf341b83ec3ba9dd846e  $package" | sha256sum --check --quiet &&
+        tar -xzf "$package" -C "$folder" &&
+        node --input-type=module - "$folder/package/index.js" >"$GILLNET_AGE_VECTORS.part" <<'END' &&
+const vectors = await import(process.argv[2]);
+const files = Object.entries(vectors.default ?? vectors).map(([name, file]) => [name, Buffer.from(file).toString("base64")]);
+process.stdout.write(JSON.stringify(Object.fromEntries(files)));
+END
+        mv "$GILLNET_AGE_VECTORS.part" "$GILLNET_AGE_VECTORS"
 }

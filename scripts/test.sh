@@ -23,6 +23,7 @@ dependencies() {
     deps_python
     deps_emulators
     deps_cel_spec
+    deps_age_vectors
     deps_har
     deps_ui
 }

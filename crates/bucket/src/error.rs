@@ -22,6 +22,8 @@ pub enum ErrorKind {
     Unavailable,
     /// The disk is full.
     NoSpace,
+    /// What is there is encrypted, and not what was written.
+    Damaged,
     /// Anything else that the store or the system said.
     Other,
 }

@@ -5,6 +5,7 @@
 //! - [`layout`] names the objects.
 //! - [`packets`] writes and unpacks packet objects.
 //! - [`index`] writes what is beside them for queries.
+//! - [`Encryptor`] and [`decrypted`]: objects that are encrypted while they are in the bucket.
 //! - [`Recordings`] opens what is there, grouped by the process that recorded it.
 
 mod cloud;
@@ -12,6 +13,7 @@ pub mod compact;
 mod connect;
 mod credentials;
 mod destination;
+mod encryption;
 mod error;
 mod file;
 pub mod index;
@@ -34,6 +36,10 @@ pub use cloud::{
 pub use connect::{Access, connect, endpoint};
 pub use credentials::{Credentials, Environment, Key, Secret};
 pub use destination::{AzurePlace, Destination, DestinationError, S3Place};
+pub use encryption::{
+    Encryptor, IDENTITY, Identities, RecipientError, Recipients, decrypted, encrypted_key,
+    of_encrypted_key,
+};
 pub use error::{BucketError, ErrorKind, PutError};
 pub use recordings::{
     Answered, Earliest, Group, GroupIndex, Notes, Origin, Overview, Progress, RecordedSource,

@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::encryption::{find, plain_key};
 use crate::layout::{Hour, ObjectName, Part};
 use crate::replaced::Replaced;
 use crate::{Bucket, BucketError};
@@ -84,7 +85,9 @@ pub fn prune(
         // keys of one recording are in the order of time: what is young ends the list
         let in_order = options.cluster.is_some() && options.recording.is_some();
         bucket.list_while(&folder, &mut |meta| {
-            let Some((part, name)) = ObjectName::parse(&bucket.place(&meta.key)) else {
+            // what is encrypted needs no key to be deleted
+            let place = bucket.place(&meta.key);
+            let Some((part, name)) = ObjectName::parse(plain_key(&place)) else {
                 return true;
             };
             if name.hour.end() > options.before {
@@ -168,9 +171,14 @@ fn delete(bucket: &dyn Bucket, mut files: Vec<File>) -> Result<(), BucketError> 
         .filter(|name| name.replaces.is_some())
         .map(ObjectName::entries_key)
         .collect();
-    let listed: BTreeSet<&String> = files.iter().map(|file| &file.key).collect();
-    let mut late = made.iter().filter(|key| !listed.contains(key));
-    late.try_for_each(|key| bucket.delete(key))
+    let listed: BTreeSet<&str> = files.iter().map(|file| plain_key(&file.key)).collect();
+    for key in made.iter().filter(|key| !listed.contains(&***key)) {
+        bucket.delete(key)?;
+        if let Some(encrypted) = find(bucket, key)? {
+            bucket.delete(&encrypted.key)?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -88,6 +88,12 @@ pub trait Bucket: Send + Sync {
     /// What errors and logs call the object: its URL.
     fn place(&self, key: &str) -> String;
 
+    /// Whether the object is encrypted in the bucket, though it is not where it is read; known once it was listed.
+    fn is_encrypted(&self, key: &str) -> bool {
+        let _ = key;
+        false
+    }
+
     /// The object's path on this host, where the bucket is a folder of it.
     fn local_path(&self, key: &str) -> Option<std::path::PathBuf> {
         let _ = key;

@@ -474,10 +474,9 @@ impl Consumer for Mark {
 impl Backend for RecordedBackend {
     fn status(&self) -> Status {
         let counters = lock(&self.counters).clone();
-        let (sources, objects) = self.inputs.missing();
         let mut drops = drops_of(&counters);
-        drops.insert("unreadable-sources", sources as u64);
-        drops.insert("gone-objects", objects as u64);
+        let missing = self.inputs.missing().into_iter();
+        drops.extend(missing.map(|(name, count)| (name, count as u64)));
         Status {
             version: env!("CARGO_PKG_VERSION"),
             mode: "recorded",

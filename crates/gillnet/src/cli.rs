@@ -350,6 +350,10 @@ pub struct Access {
     /// connection string, an account's key or a shared access signature [default: the usual places]
     #[arg(long, value_name = "FILE")]
     pub key_file: Option<PathBuf>,
+    /// File with the secret key of age that encrypted recordings are read with, as age-keygen writes it; may be given
+    /// several times
+    #[arg(long, env = "GILLNET_IDENTITY", value_name = "FILE")]
+    pub identity: Vec<PathBuf>,
 }
 
 /// `gillnet tap`.

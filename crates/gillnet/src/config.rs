@@ -109,6 +109,8 @@ pub struct Recording {
     pub format: PacketFormat,
     /// What is kept of packets: `full`, `headers`, `none`, or so many bytes of each payload.
     pub payload: Option<Payload>,
+    /// For whom what is uploaded is encrypted: public keys of age. For nobody, and it is not.
+    pub recipients: Vec<String>,
     #[serde(flatten)]
     unknown: BTreeMap<String, serde_json::Value>,
 }
@@ -175,6 +177,9 @@ pub struct Rule {
     /// A payload of its own.
     #[serde(default)]
     pub payload: Option<Payload>,
+    /// Recipients of its own; an empty list encrypts nothing of it.
+    #[serde(default)]
+    pub recipients: Option<Vec<String>>,
     #[serde(flatten)]
     unknown: BTreeMap<String, serde_json::Value>,
 }

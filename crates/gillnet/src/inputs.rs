@@ -9,7 +9,8 @@ use gillnet_bucket::layout::{Hour, TimeRange, recorder, unescape};
 use gillnet_bucket::packets::StreamId;
 use gillnet_bucket::{
     Access as BucketAccess, Bucket, BucketError, Credentials, Destination, Earliest, Group,
-    GroupIndex, Notes, Recordings, Selected, Selection, StreamSet, connect,
+    GroupIndex, IDENTITY, Identities, Notes, Recordings, Selected, Selection, StreamSet, connect,
+    decrypted,
 };
 use gillnet_bucket::{Origin as RecordedBy, RecordedSource};
 use gillnet_capture::{
@@ -25,6 +26,7 @@ use std::sync::{Arc, Mutex};
 /// Captures and recordings that can be read, more than once unless they are standard input.
 pub struct Inputs {
     inputs: Vec<Input>,
+    identities: Identities,
     range: TimeRange,
     cache: PathBuf,
     /// How many sources were named.
@@ -40,6 +42,8 @@ struct Told {
     lost: BTreeMap<String, exit::Kind>,
     /// Packet objects that are gone, by source.
     gone: BTreeMap<String, usize>,
+    /// Objects that are encrypted and can't be read, by source.
+    encrypted: BTreeMap<String, usize>,
 }
 
 /// Objects that are named one by one where they are gone.
@@ -82,6 +86,13 @@ impl Told {
                 notes.unanswered.len(),
             ));
         }
+        if let Some(first) = notes.encrypted.first() {
+            self.say(format!(
+                "{place}: {} objects are encrypted with age, such as {first}, and no key was given that reads them: nothing of them is answered; {IDENTITY}",
+                notes.encrypted.len(),
+            ));
+        }
+        self.encrypted.insert(place.clone(), notes.encrypted.len());
         self.gone.insert(place, gone.len());
     }
 }
@@ -120,6 +131,7 @@ impl Inputs {
         config: &Config,
         within: (i64, i64),
     ) -> anyhow::Result<Inputs> {
+        let identities = Identities::read(&access.identity).map_err(exit::usage)?;
         let mut inputs = Vec::new();
         let mut files = Vec::new();
         let mut told = Told::default();
@@ -138,7 +150,7 @@ impl Inputs {
                 }
                 continue;
             };
-            match read(&destination, access, config) {
+            match connected(&destination, access, config) {
                 Ok(bucket) => inputs.push(Input::Bucket(bucket)),
                 Err(error) if sources.len() > 1 => {
                     told.lose(&source, &error);
@@ -161,6 +173,7 @@ impl Inputs {
         let cache = std::env::temp_dir().join(format!("gillnet-{}", std::process::id()));
         Ok(Inputs {
             inputs,
+            identities,
             range,
             cache,
             named: sources.len(),
@@ -182,15 +195,26 @@ impl Inputs {
         }
     }
 
-    /// How many sources can't be read though others are, and how many packet objects are gone.
-    pub fn missing(&self) -> (usize, usize) {
+    /// What is missing of the sources that are read, each by its name in the status.
+    pub fn missing(&self) -> [(&'static str, usize); 3] {
         let told = lock(&self.told);
-        (told.lost.len(), told.gone.values().sum())
+        [
+            ("unreadable-sources", told.lost.len()),
+            ("gone-objects", told.gone.values().sum()),
+            ("encrypted-objects", told.encrypted.values().sum()),
+        ]
     }
 
-    /// How a command ends that read what can be read: a failure where that is not every source.
+    /// How a command ends that read what can be read: a failure where that is not every source, or where no key was given
+    /// for some of it.
     pub fn ended(&self, done: Done) -> anyhow::Result<Done> {
         let told = lock(&self.told);
+        let encrypted: usize = told.encrypted.values().sum();
+        if encrypted > 0 && done != Done::Interrupted {
+            return Err(exit::unreachable(anyhow::anyhow!(
+                "{encrypted} objects are encrypted and could not be read (see above); the others were"
+            )));
+        }
         if told.lost.is_empty() || done == Done::Interrupted {
             return Ok(done);
         }
@@ -225,7 +249,9 @@ impl Inputs {
                 }
                 Input::Bucket(bucket) => bucket,
             };
-            let opened = Recordings::of_bucket(Arc::clone(bucket), self.range, &self.cache);
+            // what is kept of it on this host stays encrypted
+            let readable = decrypted(Arc::clone(bucket), &self.identities);
+            let opened = Recordings::of_bucket(readable, self.range, &self.cache);
             match opened.map_err(exit::of_bucket) {
                 Ok(recordings) => {
                     lock(&self.told).notes(bucket.place(""), recordings.notes());
@@ -430,6 +456,14 @@ impl Pending {
         match self {
             Pending::Files(_) => false,
             Pending::Group(group) => group.is_indexed(),
+        }
+    }
+
+    /// Whether some of its index can't be read by other programs, as it is encrypted.
+    pub fn is_index_encrypted(&self) -> bool {
+        match self {
+            Pending::Files(_) => false,
+            Pending::Group(group) => group.is_index_encrypted(),
         }
     }
 
@@ -640,10 +674,18 @@ fn is_plain(source: &str) -> bool {
 /// A bucket to be read, as its URL names it.
 pub fn readable(url: &str, access: &Access, config: &Config) -> anyhow::Result<Arc<dyn Bucket>> {
     let destination = Destination::parse(url).map_err(exit::usage)?;
-    read(&destination, access, config)
+    let identities = Identities::read(&access.identity).map_err(exit::usage)?;
+    let bucket = connected(&destination, access, config)?;
+    Ok(decrypted(bucket, &identities))
 }
 
-fn read(
+/// The same by the names and sizes that its objects have there, whoever they are encrypted for.
+pub fn as_stored(place: &str, access: &Access, config: &Config) -> anyhow::Result<Arc<dyn Bucket>> {
+    let destination = Destination::parse(&absolute(place)?).map_err(exit::usage)?;
+    connected(&destination, access, config)
+}
+
+fn connected(
     destination: &Destination,
     access: &Access,
     config: &Config,

@@ -4,7 +4,7 @@ use crate::cli::Shared;
 use crate::config::{self, Config, duration};
 use crate::exit;
 use anyhow::{Context, bail};
-use gillnet_bucket::layout::Payload;
+use gillnet_bucket::{Recipients, layout::Payload};
 use gillnet_kfl::Filter;
 use gillnet_recorder::{DAY, Period, Rule, Schedule};
 use jiff::Timestamp;
@@ -41,6 +41,7 @@ pub fn compiled(
             .period(|| seen.since(&rule.name));
         let retention = retention(&rule)?;
         let payload = payload(config, &rule)?;
+        let recipients = recipients(config, &rule)?;
         let config::Rule {
             name,
             kfl,
@@ -55,6 +56,7 @@ pub fn compiled(
             period,
             retention,
             payload,
+            recipients,
         };
         compiled.push((rule, filter));
     }
@@ -156,6 +158,33 @@ fn payload(config: &Config, rule: &config::Rule) -> anyhow::Result<Payload> {
         )));
     }
     Ok(payload)
+}
+
+/// For whom a rule's objects are encrypted.
+pub fn recipients(config: &Config, rule: &config::Rule) -> anyhow::Result<Recipients> {
+    match &rule.recipients {
+        None => usual_recipients(config),
+        Some(own) => Recipients::parse(own)
+            .with_context(|| format!("the rule `{}`: recipients", rule.name))
+            .map_err(exit::usage),
+    }
+}
+
+/// Those that were given, else those of the configuration.
+pub fn given_recipients(given: &[String], config: &Config) -> anyhow::Result<Recipients> {
+    match given {
+        [] => usual_recipients(config),
+        given => Recipients::parse(given)
+            .context("--recipient")
+            .map_err(exit::usage),
+    }
+}
+
+/// For whom objects of rules are encrypted that don't say it.
+pub fn usual_recipients(config: &Config) -> anyhow::Result<Recipients> {
+    Recipients::parse(&config.recording.recipients)
+        .context("recording.recipients")
+        .map_err(exit::usage)
 }
 
 /// How long a rule's objects are kept in the bucket, where that is said.

@@ -66,16 +66,17 @@ pub fn run(shared: &Shared, args: &VerifyArgs) -> anyhow::Result<Done> {
         replaced,
         others,
         findings,
+        encrypted,
         ..
     } = checked;
     match args.output {
         Output::Json => say(json!({ "summary": {
             "objects": done, "bytes": bytes, "packets": packets, "streams": streams, "entries": entries,
-            "replaced": replaced, "others": others, "findings": findings,
+            "replaced": replaced, "others": others, "encrypted": encrypted, "findings": findings,
         }})),
         Output::Text => say(format_args!(
             "{done} objects with {bytes} bytes: {packets} packets, {streams} streams, {entries} entries; {replaced} replaced, \
-             {others} others; {findings} findings"
+             {others} others; {encrypted} encrypted and not read; {findings} findings"
         )),
     }?;
     Ok(match findings {

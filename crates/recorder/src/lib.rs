@@ -16,6 +16,7 @@ mod batch;
 mod clock;
 mod cut;
 mod dissect;
+mod encrypt;
 mod fs;
 mod period;
 mod queue;

@@ -12,7 +12,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use gillnet_bucket::layout::Payload;
+use gillnet_bucket::{Recipients, layout::Payload};
 use gillnet_capture::{Interface, LinkType, NO_POS, PacketDirection};
 use gillnet_entry::{Mechanism, Name};
 use serde::{Deserialize, Serialize};
@@ -118,6 +118,28 @@ pub(crate) struct LogHead {
     /// What its object is to have of the packets, all of which are in the log.
     #[serde(default, with = "payload", skip_serializing_if = "payload::is_full")]
     pub(crate) payload: Payload,
+    /// For whom its object is encrypted; the log is not.
+    #[serde(
+        default,
+        with = "recipients",
+        skip_serializing_if = "Recipients::is_empty"
+    )]
+    pub(crate) recipients: Recipients,
+}
+
+/// [`Recipients`] as their texts.
+mod recipients {
+    use gillnet_bucket::Recipients;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(of: &Recipients, to: S) -> Result<S::Ok, S::Error> {
+        of.texts().serialize(to)
+    }
+
+    pub(super) fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<Recipients, D::Error> {
+        let texts = Vec::<String>::deserialize(from)?;
+        Recipients::parse(&texts).map_err(D::Error::custom)
+    }
 }
 
 /// [`Payload`] as its text.
@@ -535,6 +557,10 @@ mod tests {
             seq: 2,
             hour: -3,
             payload: Payload::First(128),
+            recipients: Recipients::parse(&[
+                "age1dlvwqt4c50lleknpevlcs0zsvus86n85a4xxrm8ze4pzt7ns2fnqxxztu9".to_owned(),
+            ])
+            .unwrap(),
         };
         let mut out = vec![Vec::new(); 7];
         put_frame(&mut out[0], 8, &frame);
@@ -561,7 +587,7 @@ mod tests {
             "Name { stream: 9, name: RecordedName { ip: 10.0.0.2, port: 80, name: Name { name: \"cart\", namespace: \"shop\", pod: \"\", service: \"\", dns: \"\", mechanism: Dns, since: 4, workload: None }, at: 6 } }",
             "Hole { stream: 9, packets: 12 }",
             "End(9)",
-            "Head(LogHead { version: 1, rule: \"r\", kfl: \"http\", destination: \"gs://b\", cluster: \"c\", node: \"n\", run: 18446744073709551615, seq: 2, hour: -3, payload: First(128) })",
+            "Head(LogHead { version: 1, rule: \"r\", kfl: \"http\", destination: \"gs://b\", cluster: \"c\", node: \"n\", run: 18446744073709551615, seq: 2, hour: -3, payload: First(128), recipients: Recipients([\"age1dlvwqt4c50lleknpevlcs0zsvus86n85a4xxrm8ze4pzt7ns2fnqxxztu9\"]) })",
         ];
         assert_eq!(text, expected);
     }

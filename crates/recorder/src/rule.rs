@@ -8,7 +8,7 @@ use croner::parser::{CronParser, Seconds};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
-use gillnet_bucket::layout::Payload;
+use gillnet_bucket::{Recipients, layout::Payload};
 
 use crate::Period;
 use crate::clock::SECOND;
@@ -59,6 +59,8 @@ pub struct Rule {
     pub retention: Option<Duration>,
     /// What is kept of packets. Where that is not all, [`crate::Deps::dissection`] is needed: nothing else says what was sent.
     pub payload: Payload,
+    /// For whom its objects are encrypted; not at all where there are none.
+    pub recipients: Recipients,
 }
 
 /// A schedule that can't be one.

@@ -11,15 +11,17 @@ mod packets;
 mod put;
 
 use std::collections::BTreeMap;
+use std::io::{BufWriter, Write};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
 
+use crate::encryption::{encrypted_key, of_encrypted_key, plain_key};
 use crate::index::{Beside, Footer, StreamRow, StreamsWriter, read_streams};
 use crate::layout::{FORMAT_KEY, Hour, ObjectName, PacketFormat, Part, Payload, Replaces};
 use crate::replaced::Replaced;
-use crate::{Body, Bucket, BucketError, ErrorKind};
+use crate::{Body, Bucket, BucketError, Encryptor, ErrorKind, Recipients};
 
 /// Objects are made up to about this size (bytes of packets, packed): a reader unpacks one at a time.
 const PACKED: u64 = 64 << 20;
@@ -29,8 +31,8 @@ const INDEX: u64 = 16 << 20;
 const NAME: usize = 240;
 
 /// What is to be done.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
+#[derive(Clone, Copy)]
+pub struct Options<'o> {
     /// Only hours that ended at or before this moment (ns since the Unix epoch).
     pub before: i64,
     /// What was replaced longer ago is deleted.
@@ -41,6 +43,8 @@ pub struct Options {
     pub dry_run: bool,
     /// Waits before something is tried again.
     pub rest: fn(Duration),
+    /// For whom is encrypted what is made of a recording's encrypted objects, by its name.
+    pub recipients: &'o dyn Fn(&str) -> Recipients,
 }
 
 /// Something that was done, or is to be.
@@ -80,6 +84,8 @@ pub struct Done {
     pub waiting: u64,
     /// What was left as it is because of a fault.
     pub left: u64,
+    /// Objects that were passed over, as they are encrypted and no key was given.
+    pub encrypted: u64,
 }
 
 /// A file as it is listed.
@@ -90,6 +96,7 @@ struct File {
     key: String,
     size: u64,
     modified: SystemTime,
+    is_encrypted: bool,
 }
 
 /// The files of an object in one hour.
@@ -105,6 +112,11 @@ struct Source {
 impl Source {
     fn bytes(&self) -> u64 {
         self.packets.as_ref().map_or(0, |file| file.size)
+    }
+
+    fn is_encrypted(&self) -> bool {
+        let files = [&self.packets, &self.streams, &self.names, &self.entries];
+        files.into_iter().flatten().any(|file| file.is_encrypted)
     }
 
     fn index(&self) -> u64 {
@@ -138,7 +150,7 @@ enum Failed {
 impl From<BucketError> for Failed {
     fn from(error: BucketError) -> Self {
         match error.kind {
-            ErrorKind::NotFound => Self::Left(error.to_string()),
+            ErrorKind::NotFound | ErrorKind::Damaged => Self::Left(error.to_string()),
             _ => Self::Bucket(error),
         }
     }
@@ -163,7 +175,7 @@ impl From<crate::index::Error> for Failed {
 /// run goes on from there.
 pub fn compact(
     bucket: &Arc<dyn Bucket>,
-    options: &Options,
+    options: &Options<'_>,
     says: &mut dyn FnMut(&Step),
 ) -> Result<Done, BucketError> {
     match crate::recordings::check_format(&**bucket) {
@@ -180,17 +192,23 @@ pub fn compact(
         }
         Err(error) => return Err(error),
     }
-    let mut files = Vec::new();
+    let (mut files, mut encrypted) = (Vec::new(), 0);
     bucket.list("", &mut |meta| {
-        if let Some((part, name)) = ObjectName::parse(&bucket.place(&meta.key)) {
+        let place = bucket.place(&meta.key);
+        if let Some((part, name)) = ObjectName::parse(&place) {
             let (key, size, modified) = (meta.key, meta.size, meta.modified);
             files.push(File {
                 part,
                 name,
+                is_encrypted: bucket.is_encrypted(&key),
                 key,
                 size,
                 modified,
             });
+        } else if of_encrypted_key(&place).is_some()
+            && ObjectName::parse(plain_key(&place)).is_some()
+        {
+            encrypted += 1;
         }
     })?;
     let replaced = Replaced::of(files.iter().map(|file| (file.part, &file.name)));
@@ -213,7 +231,10 @@ pub fn compact(
         bucket,
         options,
         says,
-        done: Done::default(),
+        done: Done {
+            encrypted,
+            ..Done::default()
+        },
     };
     while let Some((_, files)) = places.pop_first() {
         work.delete(&files, &replaced)?;
@@ -224,7 +245,7 @@ pub fn compact(
 
 struct Work<'w> {
     bucket: &'w Arc<dyn Bucket>,
-    options: &'w Options,
+    options: &'w Options<'w>,
     says: &'w mut dyn FnMut(&Step),
     done: Done,
 }
@@ -290,10 +311,12 @@ impl Work<'_> {
                 ..any.clone()
             };
             let of = batch.len() as u64;
-            let made = match self.options.dry_run {
-                true => Ok(()),
-                false => self.make(&name, &batch),
-            };
+            let made =
+                self.recipients(&name, &batch)
+                    .and_then(|recipients| match self.options.dry_run {
+                        true => Ok(()),
+                        false => self.make(&name, &batch, &recipients),
+                    });
             match made {
                 Ok(()) => {
                     self.done.made += 1;
@@ -310,16 +333,64 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// For whom is encrypted what is made of these: for nobody where none of them is.
+    fn recipients(&self, name: &ObjectName, sources: &[Source]) -> Result<Recipients, Failed> {
+        if !sources.iter().any(Source::is_encrypted) {
+            return Ok(Recipients::default());
+        }
+        let recipients = (self.options.recipients)(&name.recording);
+        match recipients.is_empty() {
+            false => Ok(recipients),
+            true => Err(Failed::Left(
+                "it is encrypted, and what is made of it has to be, too; say for whom: --recipient age1…, or --config FILE \
+                 with the rule"
+                    .into(),
+            )),
+        }
+    }
+
+    /// Puts a file of a new object; gives also the key that it has in the bucket.
+    fn put(
+        &self,
+        key: String,
+        body: Body<'_>,
+        size: u64,
+        sum: &[u8],
+        recipients: &Recipients,
+    ) -> Result<(Beside, String), Failed> {
+        let (bucket, rest) = (&**self.bucket, self.options.rest);
+        let sha256 = crate::hex(sum);
+        let real = match recipients.is_empty() {
+            true => {
+                put::put(bucket, &key, body, size, &sha256, rest)?;
+                key.clone()
+            }
+            false => {
+                let real = encrypted_key(&key, size);
+                let (file, size, sum) = encrypted(body, recipients)?;
+                let body = Body::File(file.path());
+                put::put(bucket, &real, body, size, &crate::hex(&sum), rest)?;
+                real
+            }
+        };
+        Ok((Beside { key, size, sha256 }, real))
+    }
+
     /// Makes one object of several.
-    fn make(&self, name: &ObjectName, sources: &[Source]) -> Result<(), Failed> {
+    fn make(
+        &self,
+        name: &ObjectName,
+        sources: &[Source],
+        recipients: &Recipients,
+    ) -> Result<(), Failed> {
         let bucket = self.bucket;
         let merged = entries::read(bucket, sources)?;
         let origin = &merged.origin;
-        let mut beside: Vec<Beside> = Vec::new();
-        let put = |key: String, body: Body<'_>, size: u64, sum: &[u8]| -> Result<Beside, Failed> {
-            let sha256 = crate::hex(sum);
-            put::put(&**bucket, &key, body, size, &sha256, self.options.rest)?;
-            Ok(Beside { key, size, sha256 })
+        let (mut beside, mut made): (Vec<Beside>, Vec<String>) = Default::default();
+        let mut put = |key, body: Body<'_>, size, sum: &[u8]| -> Result<Beside, Failed> {
+            let (beside, real) = self.put(key, body, size, sum, recipients)?;
+            made.push(real);
+            Ok(beside)
         };
         let with_packets: Vec<_> = sources
             .iter()
@@ -376,20 +447,15 @@ impl Work<'_> {
             entries.len() as u64,
             &sum,
         )?;
-        self.stands(name, sources, &beside)
+        self.stands(sources, !with_packets.is_empty(), &made)
     }
 
     /// Takes back what was made where its packets, or without any what it was made of, were deleted meanwhile, by those
     /// who delete old hours.
-    fn stands(
-        &self,
-        name: &ObjectName,
-        sources: &[Source],
-        beside: &[Beside],
-    ) -> Result<(), Failed> {
+    fn stands(&self, sources: &[Source], has_packets: bool, made: &[String]) -> Result<(), Failed> {
         let bucket = self.bucket;
         let of = sources.iter().find_map(|source| source.entries.as_ref());
-        let needed = beside.first().map(|packets| &packets.key);
+        let needed = made.first().filter(|_| has_packets);
         let needed = needed.or(of.map(|file| &file.key));
         let Some(needed) = needed else {
             return Ok(());
@@ -397,13 +463,28 @@ impl Work<'_> {
         if bucket.head(needed)?.is_some() {
             return Ok(());
         }
-        bucket.delete(&name.entries_key())?;
-        beside
-            .iter()
-            .try_for_each(|file| bucket.delete(&file.key))?;
+        // its entries first: they were put last
+        made.iter().rev().try_for_each(|key| bucket.delete(key))?;
         let why = "it was deleted while it was made: its hour is older than the recording is kept";
         Err(Failed::Left(why.into()))
     }
+}
+
+/// A file with what is put, encrypted; its size and SHA-256.
+fn encrypted(
+    body: Body<'_>,
+    recipients: &Recipients,
+) -> std::io::Result<(tempfile::NamedTempFile, u64, Vec<u8>)> {
+    let file = tempfile::NamedTempFile::new()?;
+    let mut out = Encryptor::new(BufWriter::new(file.as_file()), recipients)?;
+    match body {
+        Body::Bytes(bytes) => out.write_all(bytes)?,
+        Body::File(path) => drop(std::io::copy(&mut std::fs::File::open(path)?, &mut out)?),
+    }
+    out.finish()?.flush()?;
+    let mut sum = Sha256::new();
+    let size = std::io::copy(&mut file.reopen()?, &mut sum)?;
+    Ok((file, size, sum.finalize().to_vec()))
 }
 
 fn streams(

@@ -39,6 +39,13 @@ impl Group {
         objects.iter().all(|object| indexed.contains(&object.name))
     }
 
+    /// Whether some of its index is encrypted, so that no other program reads it.
+    #[must_use]
+    pub fn is_index_encrypted(&self) -> bool {
+        let mut files = self.entries.iter();
+        files.any(|file| self.shared.bucket.is_encrypted(&file.key))
+    }
+
     /// Its index; `None` where not all of its packets have one (an earlier version recorded them, or not everything is
     /// uploaded yet).
     ///

@@ -8,6 +8,7 @@
 mod aggregated;
 mod captures;
 mod earliest;
+mod foreign;
 mod in_order;
 mod indexed;
 mod merge;
@@ -30,6 +31,7 @@ use gillnet_capture::Source;
 use sha2::{Digest, Sha256};
 
 pub use earliest::Earliest;
+pub(crate) use foreign::foreign;
 pub use indexed::{Answered, GroupIndex, ask_by_time};
 pub use overview::{Overview, overview};
 use selection::Only;
@@ -37,6 +39,7 @@ pub use selection::{Selected, Selection, StreamSet};
 
 use crate::{
     Access, Bucket, BucketError, Credentials, Destination, ErrorKind, ObjectMeta, connect,
+    encryption::{IDENTITY, of_encrypted_key, plain_key},
     layout::{
         FORMAT_KEY, NAME_HISTORY, ObjectName, PacketFormat, Part, Payload, SNAPSHOTS, TimeRange,
     },
@@ -166,6 +169,8 @@ pub struct Notes {
     /// Packet objects without all of their packets' payload, of which no entries are there (perhaps not yet): nothing of them
     /// can be answered.
     pub unanswered: Vec<String>,
+    /// Objects that are encrypted, and that no key was given for: nothing of them is answered.
+    pub encrypted: Vec<String>,
 }
 
 /// The recordings at a destination.
@@ -223,15 +228,20 @@ impl Recordings {
             false => None,
         };
         found.leave_replaced();
+        found.leave_foreign(&*shared.bucket);
         let notes = Notes {
             later,
             gone: found.gone(&shared),
             unanswered: found.unanswered(&shared),
+            encrypted: std::mem::take(&mut found.encrypted),
         };
         let outside = found.outside;
         let groups = found.groups(&shared)?;
         if groups.is_empty() {
             let place = shared.bucket.place("");
+            if let Some(error) = unreadable(place.clone(), &notes.encrypted) {
+                return Err(error);
+            }
             return Err(match outside {
                 0 => BucketError::new(
                     ErrorKind::NotFound,
@@ -333,6 +343,29 @@ struct Recorded {
     entries: Vec<Object>,
 }
 
+impl Recorded {
+    fn files(&self) -> impl Iterator<Item = &Object> {
+        let lists = [
+            &self.packets,
+            &self.cut,
+            &self.names,
+            &self.streams,
+            &self.entries,
+        ];
+        lists.into_iter().flatten()
+    }
+
+    fn lists(&mut self) -> [&mut Vec<Object>; 5] {
+        [
+            &mut self.packets,
+            &mut self.cut,
+            &mut self.names,
+            &mut self.streams,
+            &mut self.entries,
+        ]
+    }
+}
+
 /// What a listing shows, sorted into groups.
 #[derive(Default)]
 struct Found {
@@ -342,12 +375,15 @@ struct Found {
     has_format: bool,
     /// Objects outside of the range.
     outside: u64,
+    /// See [`Notes::encrypted`].
+    encrypted: Vec<String>,
 }
 
 impl Found {
     /// Takes a file that was named itself: it is a capture whatever its name is.
     fn take_only(&mut self, shared: &Shared, meta: ObjectMeta) {
-        if ObjectName::parse(&shared.bucket.place(&meta.key)).is_some() {
+        let place = shared.bucket.place(&meta.key);
+        if ObjectName::parse(plain_key(&place)).is_some() {
             self.take(shared, meta);
         } else {
             self.captures.push(meta);
@@ -358,7 +394,7 @@ impl Found {
         self.has_format |= meta.key == FORMAT_KEY;
         // where a folder inside the layout was opened, the place has the parts above it
         let place = shared.bucket.place(&meta.key);
-        let Some((part, name)) = ObjectName::parse(&place) else {
+        let Some((part, name)) = ObjectName::parse(plain_key(&place)) else {
             if captures::is_history(&place) {
                 self.histories.push(meta);
             } else if captures::is_capture(&place) {
@@ -376,6 +412,10 @@ impl Found {
             .is_none_or(|until| name.hour.start() <= until.saturating_add(LATE_NS));
         if !since_ok || !until_ok {
             self.outside += u64::from(part == Part::Packets);
+            return;
+        }
+        if of_encrypted_key(&place).is_some() {
+            self.encrypted.push(place);
             return;
         }
         let origin = Origin::Recorded {
@@ -410,15 +450,27 @@ impl Found {
             .flat_map(|recorded| &recorded.entries);
         let replaced = Replaced::of(files.map(|file| (Part::Entries, &file.name)));
         for recorded in self.recorded.values_mut() {
-            for files in [
-                &mut recorded.packets,
-                &mut recorded.cut,
-                &mut recorded.names,
-                &mut recorded.streams,
-                &mut recorded.entries,
-            ] {
+            for files in recorded.lists() {
                 files.retain(|file| !replaced.hides(&file.name));
             }
+        }
+    }
+
+    /// Leaves out what is encrypted for others.
+    fn leave_foreign(&mut self, bucket: &dyn Bucket) {
+        let files = self.recorded.values().flat_map(Recorded::files);
+        let foreign = foreign(bucket, files.map(|file| (&file.name, &*file.key)));
+        if foreign.is_empty() {
+            return;
+        }
+        for files in self.recorded.values_mut().flat_map(Recorded::lists) {
+            files.retain(|file| {
+                let is_foreign = foreign.contains(&file.name);
+                if is_foreign {
+                    self.encrypted.push(bucket.place(&file.key));
+                }
+                !is_foreign
+            });
         }
     }
 
@@ -483,6 +535,16 @@ impl Found {
         groups.extend(captures::groups(shared, captures, self.histories)?);
         Ok(groups)
     }
+}
+
+/// What is said where nothing is there but objects that are encrypted for others; `None` where there are none.
+fn unreadable(place: String, encrypted: &[String]) -> Option<BucketError> {
+    let first = encrypted.first()?;
+    let message = format!(
+        "{} objects are encrypted with age, such as {first}, and no key was given that reads them",
+        encrypted.len()
+    );
+    Some(BucketError::new(ErrorKind::Forbidden, place, message).mend(IDENTITY))
 }
 
 /// Whether an object's packets are there now, whatever they are written as.

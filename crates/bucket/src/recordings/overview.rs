@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::check_format;
+use super::foreign::foreign;
 use super::in_order::{in_order, threads};
+use crate::encryption::{of_encrypted_key, plain_key};
 use crate::index::figures;
 use crate::layout::{ObjectName, Part, Payload};
 use crate::packets::{HEAD_BYTES, read_head};
@@ -49,6 +51,10 @@ pub struct Overview {
     pub faults: Vec<String>,
     /// How much is wrong with it.
     pub faulty: u64,
+    /// Files of it that are encrypted.
+    pub encrypted: u64,
+    /// Of these, those that no key was given for: no more is known of them than their names and sizes.
+    pub unread: u64,
 }
 
 /// A file that counts.
@@ -57,6 +63,9 @@ struct File {
     name: ObjectName,
     key: String,
     size: u64,
+    is_encrypted: bool,
+    /// It is encrypted, and no key was given for it.
+    is_unread: bool,
 }
 
 /// What a file says.
@@ -82,11 +91,15 @@ pub fn overview(bucket: &Arc<dyn Bucket>) -> Result<(Vec<Overview>, Option<u64>)
     };
     let mut files = Vec::new();
     bucket.list("", &mut |meta| {
-        if let Some((part, name)) = ObjectName::parse(&bucket.place(&meta.key)) {
+        let place = bucket.place(&meta.key);
+        if let Some((part, name)) = ObjectName::parse(plain_key(&place)) {
             let (key, size) = (meta.key, meta.size);
+            let is_unread = of_encrypted_key(&place).is_some();
             files.push(File {
                 part,
                 name,
+                is_encrypted: is_unread || bucket.is_encrypted(&key),
+                is_unread,
                 key,
                 size,
             });
@@ -94,6 +107,10 @@ pub fn overview(bucket: &Arc<dyn Bucket>) -> Result<(Vec<Overview>, Option<u64>)
     })?;
     let replaced = Replaced::of(files.iter().map(|file| (file.part, &file.name)));
     files.retain(|file| !replaced.hides(&file.name));
+    let foreign = foreign(&**bucket, files.iter().map(|file| (&file.name, &*file.key)));
+    for file in &mut files {
+        file.is_unread |= foreign.contains(&file.name);
+    }
     let objects = Objects::of(&files);
     let mut found: BTreeMap<(String, String), Overview> = BTreeMap::new();
     let read = |at: usize| {
@@ -175,6 +192,7 @@ impl File {
             ..Said::default()
         };
         let columns: &[&str] = match self.part {
+            _ if self.is_unread => return Said::default(),
             Part::Entries => &["timestamp"],
             Part::Streams => &["first", "last"],
             // what is not indexed says it in its first member
@@ -226,11 +244,13 @@ impl Overview {
             self.kfl = said.kfl;
         }
         self.streams += said.streams;
+        self.encrypted += u64::from(file.is_encrypted);
+        self.unread += u64::from(file.is_unread);
         let gone = !objects.has(Tag::Packets, name) && name.seq < ENTRIES_ALONE;
         match file.part {
             Part::Packets => {
                 self.objects += 1;
-                self.payloads.insert(Payload::of_key(&file.key));
+                self.payloads.insert(Payload::of_key(plain_key(&file.key)));
                 self.packet_bytes += file.size;
                 self.packets = self.packets.zip(said.packets).map(|(a, b)| a + b);
                 if objects.has(Tag::Streams, name) && !objects.has(Tag::Entries, name) {
@@ -242,7 +262,7 @@ impl Overview {
             }
             part => {
                 self.index_bytes += file.size;
-                if part == Part::Entries {
+                if part == Part::Entries && !file.is_unread {
                     *self.entries.get_or_insert(0) += said.entries;
                 }
                 if gone {

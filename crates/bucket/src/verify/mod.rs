@@ -12,9 +12,11 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use crate::encryption::{IDENTITY, of_encrypted_key, plain_key};
 use crate::index::Beside;
 use crate::layout::{FORMAT_KEY, Hour, ObjectName, Part, Payload, Replaces};
 use crate::packets::StreamId;
+use crate::recordings::foreign;
 use crate::replaced::Replaced;
 use crate::{Bucket, BucketError, ErrorKind, ObjectMeta};
 
@@ -54,6 +56,8 @@ pub struct Checked {
     pub replaced: u64,
     /// Objects that are none of the layout.
     pub others: u64,
+    /// Objects that are encrypted, and that no key was given for: they were not looked at.
+    pub encrypted: u64,
     /// What was found.
     pub findings: u64,
 }
@@ -97,10 +101,15 @@ pub fn verify(bucket: &Arc<dyn Bucket>, watch: &mut dyn Watch) -> Result<Checked
     }
     let names = listed.files.iter().map(|file| (file.part, &file.name));
     let replaced = Replaced::of(names);
-    let (hidden, files): (Vec<_>, Vec<_>) = listed
+    let (hidden, mut files): (Vec<_>, Vec<_>) = listed
         .files
         .into_iter()
         .partition(|file| replaced.hides(&file.name));
+    let foreign = foreign(&**bucket, files.iter().map(|file| (&file.name, &*file.key)));
+    let mut unread = listed.encrypted;
+    let keys = files.extract_if(.., |file| foreign.contains(&file.name));
+    unread.extend(keys.map(|file| file.key));
+    check.unread(&unread);
     check.replaced = replaced;
     check.so_far.replaced = hidden.len() as u64;
     check.so_far.objects = files.len() as u64;
@@ -165,6 +174,7 @@ type Run = BTreeMap<(u64, Option<Replaces>, Option<Hour>), Object>;
 struct Listed {
     files: Vec<File>,
     strange: Vec<String>,
+    encrypted: Vec<String>,
     others: u64,
 }
 
@@ -172,13 +182,18 @@ impl Listed {
     fn take(&mut self, bucket: &dyn Bucket, meta: ObjectMeta) {
         let ObjectMeta { key, size, .. } = meta;
         // where a folder inside of the layout was opened, the place has the parts above it
-        if let Some((part, name)) = ObjectName::parse(&bucket.place(&key)) {
+        let place = bucket.place(&key);
+        if let Some((part, name)) = ObjectName::parse(&place) {
             self.files.push(File {
                 part,
                 name,
                 key,
                 size,
             });
+        } else if of_encrypted_key(&place).is_some()
+            && ObjectName::parse(plain_key(&place)).is_some()
+        {
+            self.encrypted.push(key);
         } else if ["packets/", "streams/", "entries/", "names/"]
             .iter()
             .any(|folder| key.starts_with(folder))
@@ -230,6 +245,18 @@ impl Check<'_> {
             what: what.to_string(),
             mend,
         });
+    }
+
+    /// Tells of encrypted objects that no key was given for.
+    fn unread(&mut self, keys: &[String]) {
+        self.so_far.encrypted += keys.len() as u64;
+        if let Some(first) = keys.first() {
+            let what = format!(
+                "is one of {} objects that are encrypted with age, and that no key was given for: they were not checked",
+                keys.len()
+            );
+            self.finding(first, what, IDENTITY);
+        }
     }
 
     fn done(&mut self, file: &File) {

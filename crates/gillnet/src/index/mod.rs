@@ -10,6 +10,7 @@ use crate::exit::{self, Done};
 use crate::identity::Identity;
 use crate::inputs::{Inputs, Pending, Reading, Unplaced};
 use crate::live::{Credentialed, History};
+use crate::rules;
 use anyhow::Context;
 use feed::Feed;
 use gillnet_bucket::layout::{FORMAT, FORMAT_KEY, Payload};
@@ -57,6 +58,10 @@ pub struct IndexArgs {
     /// Only streams in which this filter matches; without it everything that is TCP or UDP, also what nothing reads
     #[arg(long, value_name = "FILTER", default_value = "")]
     pub kfl: String,
+    /// Encrypt what is written for this public key of age (age1…); may be given several times [default:
+    /// `recording.recipients` of the configuration]
+    #[arg(long, value_name = "KEY")]
+    pub recipient: Vec<String>,
     /// Do it once more although it was done, or was begun with other captures: what is there stays
     #[arg(long)]
     pub again: bool,
@@ -84,6 +89,7 @@ struct Came {
 pub fn run_index(shared: &Shared, args: &IndexArgs) -> anyhow::Result<Done> {
     let config = shared.config()?.0;
     let filter = shared.filter(&config, &args.kfl, &args.language)?;
+    let recipients = rules::given_recipients(&args.recipient, &config)?;
     let buckets = Arc::new(Credentialed::new(config.clone()));
     check(&args.to, &buckets)?;
     let data_dir = args.data_dir.clone().unwrap_or_else(|| config.data_dir());
@@ -104,6 +110,7 @@ pub fn run_index(shared: &Shared, args: &IndexArgs) -> anyhow::Result<Done> {
             &args.kfl,
         ][..],
         &sources.iter().collect::<Vec<_>>(),
+        &recipients.texts().iter().collect::<Vec<_>>(),
     ]
     .concat();
     let mut job = Job::open(&data_dir, &asked, args.again)?;
@@ -132,6 +139,7 @@ pub fn run_index(shared: &Shared, args: &IndexArgs) -> anyhow::Result<Done> {
         period: Period::default(),
         retention: None,
         payload: Payload::Full,
+        recipients,
     };
     let work = Work {
         config: &config,

@@ -76,6 +76,14 @@ pub fn run(shared: &Shared, args: &ListArgs) -> anyhow::Result<Done> {
         for fault in &of.faults {
             tracing::warn!("{place}: {fault}");
         }
+        if of.unread > 0 {
+            tracing::warn!(
+                "{place}: {} files of {} are encrypted, and no key was given that reads them; {}",
+                of.unread,
+                of.recording,
+                gillnet_bucket::IDENTITY
+            );
+        }
         let more = of.faulty - of.faults.len() as u64;
         if more > 0 {
             tracing::warn!(
@@ -120,6 +128,8 @@ fn as_json(place: &str, of: &Overview) -> Value {
         "indexBytes": of.index_bytes,
         "entries": of.entries,
         "streams": of.streams,
+        "encrypted": of.encrypted,
+        "unread": of.unread,
         "faulty": of.faulty,
         "faults": of.faults,
     })

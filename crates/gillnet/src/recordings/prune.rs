@@ -42,7 +42,7 @@ pub struct PruneArgs {
 pub fn run(shared: &Shared, args: &PruneArgs) -> anyhow::Result<Done> {
     let config = shared.config()?.0;
     let ages = ages(args, &config)?;
-    let bucket = inputs::recordings(&args.bucket, &args.access, &config)?;
+    let bucket = inputs::as_stored(&args.bucket, &args.access, &config)?;
     let would = if args.dry_run { "would be " } else { "" };
     let mut whole = Pruned::default();
     for (recording, age) in &ages {

@@ -188,8 +188,10 @@ pub fn run(shared: &Shared, args: &QueryArgs, engine: &ClickHouse) -> anyhow::Re
     let (mut has_captures, mut excluded) = (false, Vec::new());
     for group in inputs.readings()? {
         match group.recorder() {
-            Some(recorder) if !group.is_indexed() => {
-                tracing::info!("what {recorder} recorded has no index yet, so it is read here");
+            Some(recorder) if !group.is_indexed() || group.is_index_encrypted() => {
+                tracing::info!(
+                    "what {recorder} recorded has no index that an engine can read, so it is read here"
+                );
                 let other = Expr::Recorder;
                 excluded.push(Expr::compare(Comparison::Ne, other, Expr::text(&recorder)));
                 here.insert(recorder);

@@ -198,6 +198,7 @@ impl Spool {
             seq: self.next_seq.fetch_add(1, Ordering::Relaxed),
             hour,
             payload: rule.payload,
+            recipients: rule.recipients.clone(),
         };
         let path = self
             .folders

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use foldhash::fast::RandomState;
-use gillnet_bucket::index::{Beside, Entries, Footer, Range, StreamRow, StreamsWriter};
+use gillnet_bucket::index::{Entries, Footer, Range, StreamRow, StreamsWriter};
 use gillnet_bucket::layout::{Hour, ObjectName, PacketFormat, Payload};
 use gillnet_bucket::packets::{
     About, Cause, Missing, Packet, PacketWriter, Placed, StreamId, StreamStart as Beginning,
@@ -21,6 +21,7 @@ use super::{RETRY_MAX, RETRY_MIN, Spool, backoff};
 use crate::clock::{HOUR, SECOND};
 use crate::cut::Cut;
 use crate::dissect::{Dissector, Key, Reader};
+use crate::encrypt::Encrypted;
 use crate::fs::{File, View, is_full};
 use crate::queue::lock;
 use crate::record::{self, Frame, LogHead, Record, RecordedName, StreamStart};
@@ -264,7 +265,8 @@ impl Spool {
         let name = head.object_name();
         let format = self.config.format;
         let of_packets = (format, head.payload);
-        let packets = self.write_file(&self.local(id, Part::Packets), |out| {
+        let path = self.local(id, Part::Packets);
+        let (packets, encrypted) = self.write_file(&path, head, |out| {
             let written = index.write_packets(head, log.bytes(), format, out, pace)?;
             readable(log)?;
             Ok(written)
@@ -278,24 +280,19 @@ impl Spool {
             );
         }
         let (size, sha256) = (packets.packed, &packets.sha256);
-        let mut files = vec![PartFile::new(
-            Part::Packets,
-            &name,
-            of_packets,
-            size,
-            sha256,
-        )];
+        let file = PartFile::new(Part::Packets, &name, of_packets, size, sha256);
+        let mut files = vec![as_stored(file, encrypted)];
         if self.dissector.is_some() {
             let streams = index.streams(&packets.placed, head.payload);
             let streams = self.with_footer(head, &name, &files, |footer| streams.finish(footer))?;
-            files.push(self.write_part(id, Part::Streams, &name, &streams)?);
+            files.push(self.write_part(id, Part::Streams, head, &streams)?);
         }
         let ends: Vec<_> = index.ends.iter().copied().collect();
         let history =
             self.names
                 .history(&ends, &index.names, index.totals.first, index.totals.last);
         if !history.is_empty() {
-            files.push(self.write_part(id, Part::Names, &name, &history)?);
+            files.push(self.write_part(id, Part::Names, head, &history)?);
         }
         let entries = self.write_entries(id, head, entries, &files)?;
         files.extend(entries);
@@ -316,7 +313,7 @@ impl Spool {
                 hour: hour.start().div_euclid(HOUR),
             };
             let file = self.with_footer(head, &name, beside, |footer| entries.file(footer))?;
-            self.write_part(id, part, &name, &file)
+            self.write_part(id, part, head, &file)
         });
         each.collect()
     }
@@ -329,12 +326,7 @@ impl Spool {
         files: &[PartFile],
         make: impl FnOnce(&Footer<'_>) -> Result<Vec<u8>, gillnet_bucket::index::Error>,
     ) -> io::Result<Vec<u8>> {
-        let files = files.iter().map(|file| Beside {
-            key: file.key.clone(),
-            size: file.size,
-            sha256: file.sha256.clone(),
-        });
-        let beside: Vec<_> = files.collect();
+        let beside: Vec<_> = files.iter().map(PartFile::beside).collect();
         let dissector = self.dissector.as_ref().map(lock);
         let nobody = gillnet_entry::Origin::default();
         make(&Footer {
@@ -352,38 +344,51 @@ impl Spool {
         &self,
         id: &str,
         part: Part,
-        name: &ObjectName,
+        head: &LogHead,
         bytes: &[u8],
     ) -> io::Result<PartFile> {
-        self.write_file(&self.local(id, part), |mut out| {
+        let ((), encrypted) = self.write_file(&self.local(id, part), head, |mut out| {
             out.write_all(bytes)?;
             Ok((out, ()))
         })?;
-        Ok(PartFile::new(
+        let file = PartFile::new(
             part,
-            name,
+            &head.object_name(),
             // only packets have it in their key
             (self.config.format, Payload::Full),
             bytes.len() as u64,
             &Sha256::digest(bytes),
-        ))
+        );
+        Ok(as_stored(file, encrypted))
     }
 
+    /// Writes a file of the object of a log, encrypted where its rule says so.
     fn write_file<T>(
         &self,
         path: &Path,
+        head: &LogHead,
         fill: impl FnOnce(Box<dyn File>) -> io::Result<(Box<dyn File>, T)>,
-    ) -> io::Result<T> {
+    ) -> io::Result<(T, Encrypted)> {
+        let encrypted = Encrypted::default();
         let made = self
             .fs
             .create(path)
+            .and_then(|file| encrypted.over(file, &head.recipients))
             .and_then(fill)
-            .and_then(|(mut file, made)| file.sync().map(|()| made));
+            .and_then(|(mut file, made)| file.sync().map(|()| (made, encrypted)));
         if made.as_ref().is_err_and(is_full) {
             // the room is needed; any other failure's file is written over at the next try
             let _ = self.fs.remove(path);
         }
         made
+    }
+}
+
+/// A file as it is in the spool.
+fn as_stored(file: PartFile, encrypted: Encrypted) -> PartFile {
+    match encrypted.take() {
+        Some((size, sha256)) => file.encrypted(size, &sha256),
+        None => file,
     }
 }
 

@@ -5,6 +5,8 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use gillnet_bucket::encrypted_key;
+use gillnet_bucket::index::Beside;
 use gillnet_bucket::layout::{Hour, ObjectName, PacketFormat, Payload};
 use serde::{Deserialize, Serialize};
 
@@ -93,6 +95,17 @@ pub(crate) struct PartFile {
     /// In hexadecimal.
     pub(crate) sha256: String,
     pub(crate) progress: Progress,
+    /// What it is to who decrypts it, where it is encrypted: the others are as it is uploaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    decrypted: Option<Decrypted>,
+}
+
+/// See [`PartFile::beside`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Decrypted {
+    key: String,
+    size: u64,
+    sha256: String,
 }
 
 impl PartFile {
@@ -110,7 +123,51 @@ impl PartFile {
             size,
             sha256: gillnet_bucket::hex(sha256),
             progress: Progress::New,
+            decrypted: None,
         }
+    }
+
+    /// The same, where in the spool and in the bucket it has so many bytes, with this sum.
+    pub(crate) fn encrypted(self, size: u64, sha256: &[u8]) -> Self {
+        Self {
+            key: encrypted_key(&self.key, self.size),
+            size,
+            sha256: gillnet_bucket::hex(sha256),
+            decrypted: Some(Decrypted {
+                key: self.key,
+                size: self.size,
+                sha256: self.sha256,
+            }),
+            ..self
+        }
+    }
+
+    /// What the index says of it, which is read by who decrypts both.
+    pub(crate) fn beside(&self) -> Beside {
+        let (key, size, sha256) = match &self.decrypted {
+            Some(of) => (&of.key, of.size, &of.sha256),
+            None => (&self.key, self.size, &self.sha256),
+        };
+        Beside {
+            key: key.clone(),
+            size,
+            sha256: sha256.clone(),
+        }
+    }
+
+    /// Gives it another object's name.
+    fn rename(&mut self, name: &ObjectName) {
+        let now = self.beside().key;
+        let format = PacketFormat::of_key(&now).unwrap_or_default();
+        let key = self.part.key(name, (format, Payload::of_key(&now)));
+        self.key = match &mut self.decrypted {
+            Some(of) => {
+                of.key.clone_from(&key);
+                encrypted_key(&key, of.size)
+            }
+            None => key,
+        };
+        self.progress = Progress::New;
     }
 }
 
@@ -149,7 +206,8 @@ impl Sidecar {
         let seq = if self.head.run == run {
             next.fetch_add(1, Ordering::Relaxed)
         } else {
-            let keys = self.files.iter().map(|file| ObjectName::parse(&file.key));
+            let keys = self.files.iter();
+            let keys = keys.map(|file| ObjectName::parse(&file.beside().key));
             let last = keys.flatten().map(|(_, name)| name.seq).max();
             last.unwrap_or(self.head.seq).saturating_add(2 * LAP)
         };
@@ -166,10 +224,7 @@ impl Sidecar {
             .iter_mut()
             .filter(|file| file.progress != Progress::Done)
         {
-            let format = PacketFormat::of_key(&file.key).unwrap_or_default();
-            let payload = Payload::of_key(&file.key);
-            file.key = file.part.key(name, (format, payload));
-            file.progress = Progress::New;
+            file.rename(name);
         }
     }
 
@@ -228,5 +283,41 @@ impl LogHead {
     /// What its files are called on the node. Never used twice.
     pub(crate) fn id(&self) -> String {
         format!("{:016x}_{:010}", self.run, self.seq)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_encrypted_file_keeps_its_length_in_every_name() {
+        let name = |seq| ObjectName {
+            cluster: "c".into(),
+            recording: "r".into(),
+            hour: Hour::of(0),
+            node: "n".into(),
+            run: 1,
+            seq,
+            replaces: None,
+        };
+        let of_packets = (PacketFormat::Pcapng, Payload::First(128));
+        let file = PartFile::new(Part::Packets, &name(7), of_packets, 70, &[1; 32]);
+        let plain = file.beside();
+        let mut file = file.encrypted(300, &[2; 32]);
+        assert_eq!(file.beside(), plain);
+        assert!(file.key.ends_with("_0000000007.pcapng.first128.70.age"));
+        assert_eq!((file.size, &*file.sha256), (300, &*"02".repeat(32)));
+        file.progress = Progress::Tried;
+        file.rename(&name(9));
+        assert!(file.key.ends_with("_0000000009.pcapng.first128.70.age"));
+        assert!(file.beside().key.ends_with("_0000000009.pcapng.first128"));
+        assert_eq!(
+            (file.progress, file.size, file.beside().size),
+            (Progress::New, 300, 70)
+        );
+        // as it is kept in the spool
+        let text = serde_json::to_string(&file).unwrap();
+        assert_eq!(serde_json::from_str::<PartFile>(&text).unwrap(), file);
     }
 }

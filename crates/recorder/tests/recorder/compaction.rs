@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
+use gillnet_bucket::Recipients;
 use gillnet_bucket::compact::{Done, Options, Step, compact};
 use gillnet_bucket::index::{KnownProtocol, Question, on_rows};
 use gillnet_bucket::layout::{Hour, ObjectName, TimeRange};
@@ -164,8 +165,9 @@ fn content(bucket: &Arc<dyn Bucket>) -> Content {
     (frames, entries)
 }
 
-fn options(now: SystemTime) -> Options {
+fn options(now: SystemTime) -> Options<'static> {
     Options {
+        recipients: &|_| Recipients::default(),
         before: i64::MAX,
         grace: GRACE,
         now,

@@ -14,7 +14,9 @@ use std::thread;
 use std::time::Duration;
 
 use gillnet_bucket::layout::{FORMAT_KEY, ObjectName, Part, Payload};
-use gillnet_bucket::{Access, Bucket, BucketError, Credentials, Destination, ErrorKind, connect};
+use gillnet_bucket::{
+    Access, Bucket, BucketError, Credentials, Destination, ErrorKind, Recipients, connect,
+};
 use gillnet_capture::{Interface, LinkType, PacketDirection};
 use gillnet_recorder::{
     Buckets, Deps, Disk, Error, Frame, Handle, Left, NameHistory, Period, RecordedName, Recorder,
@@ -87,6 +89,7 @@ fn rule(folder: &Path, name: &str) -> Rule {
         period: Period::default(),
         retention: None,
         payload: Payload::Full,
+        recipients: Recipients::default(),
     }
 }
 

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use gillnet_bucket::Recipients;
 use gillnet_bucket::layout::{FORMAT_KEY, Hour, ObjectName, Part, Payload};
 use gillnet_capture::{Interface, LinkType, NO_POS, PacketDirection};
 use gillnet_entry::Name;
@@ -229,6 +230,7 @@ impl Run {
             period: Period::default(),
             retention: None,
             payload: Payload::Full,
+            recipients: Recipients::default(),
         });
         let mut rules: Vec<Rule> = rules.collect();
         let power = rng.random_bool(0.3);
@@ -619,6 +621,7 @@ impl Run {
                 period: Period::default(),
                 retention: None,
                 payload: Payload::Full,
+                recipients: Recipients::default(),
             };
             self.rules.push(rule);
         }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use gillnet_bucket::Recipients;
 use gillnet_bucket::layout::{Hour, ObjectName, Part, Payload};
 use gillnet_capture::{Interface, LinkType, PacketDirection, turns::Idle};
 use gillnet_entry::Name;
@@ -76,6 +77,7 @@ fn rule(name: &str, flush: &str) -> Rule {
         period: Period::default(),
         retention: None,
         payload: Payload::Full,
+        recipients: Recipients::default(),
     }
 }
 
