@@ -191,7 +191,7 @@ impl AtWork {
             }
             Err(error) => {
                 self.failed(spool, &Cause::Io(error));
-                self.blocked = now + RETRY;
+                self.blocked = until(spool);
                 Err(())
             }
         }
@@ -220,11 +220,16 @@ impl AtWork {
             return Vec::new();
         }
         let written = spool.write(log);
-        let can_go_on = log.can_go_on();
+        // one that misses something is made again, whole, where it can be
+        let is_made_again = spool.config().replayable && written.cause.is_some();
+        let can_go_on = log.can_go_on() && !is_made_again;
+        let mut lost = written.lost.values().sum();
         if close || !can_go_on {
             let log = self.logs.remove(at);
-            // one that misses something is made again, whole, where it can be
-            if !(spool.config().replayable && written.cause.is_some()) {
+            if is_made_again {
+                // all of it, until then
+                lost += log.written().1;
+            } else {
                 spool.close_log(log);
             }
         }
@@ -232,7 +237,7 @@ impl AtWork {
             Some(cause) => {
                 self.failed(spool, cause);
                 if !can_go_on {
-                    self.blocked = spool.clock.monotonic() + RETRY;
+                    self.blocked = until(spool);
                 }
             }
             None if written.frames > 0 && self.trouble.take().is_some() => {
@@ -242,7 +247,7 @@ impl AtWork {
             None => {}
         }
         spool.count(|counters| counters.rule(&self.rule.name).recorded_packets += written.frames);
-        self.count_lost(spool, written.lost.values().sum());
+        self.count_lost(spool, lost);
         for (stream, packets) in &written.lost {
             self.lose(*stream, *packets);
         }
@@ -308,4 +313,13 @@ fn spread(rule: &Rule, wall: i64, max: u64) -> u64 {
     let next = rule.flush.next_after(wall);
     let period = next.and_then(|next| Some(rule.flush.next_after(next)?.abs_diff(next)));
     period.map_or(max, |period| max.min(period / 20))
+}
+
+/// Until when no log is opened after one could not be written. Captures are read again, and then all of it is written: no
+/// log may come behind one that misses something.
+fn until(spool: &Spool) -> u64 {
+    match spool.config().replayable {
+        true => u64::MAX,
+        false => spool.clock.monotonic() + RETRY,
+    }
 }

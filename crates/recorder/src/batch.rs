@@ -7,23 +7,23 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, SECOND};
 use crate::queue::{Handle, lock};
 use crate::rule::Rule;
 use crate::spool::{Sealing, Spool};
 use crate::status::{RuleCounters, Status};
 use crate::upload::{Step, Uploader};
 use crate::writer::Writer;
-use crate::{Deps, Error, RecorderConfig, SystemClock};
+use crate::{Deps, Error, RecorderConfig};
 
 /// Reading waits while more than so many objects' bytes are to be sealed and uploaded.
 const AHEAD: u64 = 4;
 /// Threads look around at least this often.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// A bucket that takes nothing for so long ends it.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// A bucket that takes nothing for so long (nanoseconds) ends it.
+const PATIENCE: u64 = 120 * SECOND;
 
 /// Why recording captures ended before their end. What was done is kept: begun again it goes on.
 #[derive(Debug, thiserror::Error)]
@@ -37,26 +37,33 @@ pub enum BatchError {
     Bucket(String),
 }
 
-struct Shared {
+/// What a [`Batch`] does, step by step: driven by its threads, or by a simulation.
+pub struct BatchSteps {
     spool: Arc<Spool>,
     writer: Mutex<Writer>,
     rule: String,
     failed: Mutex<Option<BatchError>>,
     /// Since when the bucket has a fault, and what had been put by then.
-    fault: Mutex<Option<(Instant, u64)>>,
+    fault: Mutex<Option<(u64, u64)>>,
     stop: AtomicBool,
 }
 
 /// Captures that are being recorded. Where it is dropped without [`Batch::finish`], what is done stays, and goes on when
 /// the same is begun again.
 pub struct Batch {
-    shared: Arc<Shared>,
+    steps: Arc<BatchSteps>,
     threads: Vec<JoinHandle<()>>,
 }
 
 /// The shard's way of having what it handed over written; see [`Batch::pump`].
 #[derive(Clone)]
-pub struct Pump(Arc<Shared>);
+pub struct Pump(Arc<BatchSteps>);
+
+impl std::fmt::Debug for BatchSteps {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BatchSteps").finish_non_exhaustive()
+    }
+}
 
 impl std::fmt::Debug for Batch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -76,51 +83,23 @@ impl Batch {
     /// # Errors
     /// See [`Error`].
     pub fn start(config: RecorderConfig, rule: &Rule, deps: Deps) -> Result<(Self, Handle), Error> {
-        let config = RecorderConfig {
-            shards: 1,
-            spool_limit: u64::MAX,
-            upload_spread: Duration::ZERO,
-            replayable: true,
-            ..config
-        };
-        let deps = Deps {
-            clock: Arc::new(Restless(SystemClock::default())),
-            ..deps
-        };
-        let spool = Arc::new(Spool::open(config, &deps)?);
-        let (mut writer, handles) = Writer::new(Arc::clone(&spool));
-        writer.set_rules(std::slice::from_ref(rule))?;
-        let shared = Arc::new(Shared {
-            spool: Arc::clone(&spool),
-            writer: Mutex::new(writer),
-            rule: rule.name.clone(),
-            failed: Mutex::default(),
-            fault: Mutex::default(),
-            stop: AtomicBool::new(false),
-        });
+        let (steps, uploader, handle) = BatchSteps::open(config, rule, deps)?;
+        let steps = Arc::new(steps);
         let mut batch = Self {
-            shared: Arc::clone(&shared),
+            steps: Arc::clone(&steps),
             threads: Vec::new(),
         };
-        let uploader = Uploader::new(spool, deps.buckets, rule.destination.clone());
-        let seal = spawn("spool seal", &shared, seal_loop);
+        let seal = spawn("spool seal", &steps, seal_loop);
         batch.threads.push(seal.map_err(Error::Thread)?);
-        let upload = spawn("spool upload", &shared, |shared| {
-            upload_loop(shared, uploader)
-        });
+        let upload = spawn("spool upload", &steps, |steps| upload_loop(steps, uploader));
         batch.threads.push(upload.map_err(Error::Thread)?);
-        let Some(handle) = handles.into_iter().next() else {
-            return Err(Error::RuleName {
-                name: rule.name.clone(),
-            });
-        };
         Ok((batch, handle))
     }
 
     /// What the shard has what it handed over written with.
     #[must_use]
     pub fn pump(&self) -> Pump {
-        Pump(Arc::clone(&self.shared))
+        Pump(Arc::clone(&self.steps))
     }
 
     /// Nothing more comes: seals all, puts it into the bucket, and waits for that. The shard's [`Handle`] is to be dropped
@@ -129,30 +108,23 @@ impl Batch {
     /// # Errors
     /// Why it is not all there.
     pub fn finish(mut self) -> Result<RuleCounters, BatchError> {
-        let shared = Arc::clone(&self.shared);
-        let mut writer = lock(&shared.writer);
-        writer.drain();
-        writer.close_all();
-        drop(writer);
-        shared.check()?;
-        shared.spool.hurry();
+        let steps = Arc::clone(&self.steps);
+        steps.close()?;
         let mut heard = 0;
-        while !shared.spool.is_empty() {
-            shared.check()?;
-            shared.spool.uploader.wait(&mut heard, LOOK_EVERY);
+        while !steps.is_done()? {
+            steps.spool.uploader.wait(&mut heard, LOOK_EVERY);
         }
-        shared.check()?;
-        shared.stop();
+        steps.stop();
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
-        Ok(shared.counters())
+        Ok(steps.counters())
     }
 }
 
 impl Drop for Batch {
     fn drop(&mut self) {
-        self.shared.stop();
+        self.steps.stop();
     }
 }
 
@@ -162,17 +134,13 @@ impl Pump {
     /// # Errors
     /// Why it can't go on.
     pub fn drain(&self) -> Result<(), BatchError> {
-        let shared = &self.0;
-        lock(&shared.writer).drain();
-        let most = AHEAD * shared.spool.config().object_size;
+        let steps = &self.0;
+        steps.write();
         let mut heard = 0;
-        loop {
-            shared.check()?;
-            if shared.spool.look(|inventory| inventory.waiting()) <= most {
-                return Ok(());
-            }
-            shared.spool.uploader.wait(&mut heard, LOOK_EVERY);
+        while steps.is_behind()? {
+            steps.spool.uploader.wait(&mut heard, LOOK_EVERY);
         }
+        Ok(())
     }
 
     /// How it is doing.
@@ -182,7 +150,98 @@ impl Pump {
     }
 }
 
-impl Shared {
+impl BatchSteps {
+    /// Opens the spool as [`Batch::start`] does. Nobody rests by this clock.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn open(
+        config: RecorderConfig,
+        rule: &Rule,
+        deps: Deps,
+    ) -> Result<(Self, Uploader, Handle), Error> {
+        let config = RecorderConfig {
+            shards: 1,
+            spool_limit: u64::MAX,
+            upload_spread: Duration::ZERO,
+            replayable: true,
+            ..config
+        };
+        let deps = Deps {
+            clock: Arc::new(Restless(deps.clock)),
+            ..deps
+        };
+        let spool = Arc::new(Spool::open(config, &deps)?);
+        let (mut writer, handles) = Writer::new(Arc::clone(&spool));
+        writer.set_rules(std::slice::from_ref(rule))?;
+        let Some(handle) = handles.into_iter().next() else {
+            return Err(Error::RuleName {
+                name: rule.name.clone(),
+            });
+        };
+        let destination = rule.destination.clone();
+        let uploader = Uploader::new(Arc::clone(&spool), deps.buckets, destination);
+        let steps = Self {
+            spool,
+            writer: Mutex::new(writer),
+            rule: rule.name.clone(),
+            failed: Mutex::default(),
+            fault: Mutex::default(),
+            stop: AtomicBool::new(false),
+        };
+        Ok((steps, uploader, handle))
+    }
+
+    /// Writes what was handed over.
+    pub fn write(&self) {
+        lock(&self.writer).drain();
+    }
+
+    /// Whether sealing and the bucket are behind, so that reading waits.
+    ///
+    /// # Errors
+    /// Why it can't go on.
+    pub fn is_behind(&self) -> Result<bool, BatchError> {
+        self.check()?;
+        let most = AHEAD * self.spool.config().object_size;
+        Ok(self.spool.look(|inventory| inventory.waiting()) > most)
+    }
+
+    /// Seals the next log. Where that fails nothing goes on: the log behind it is read with what this one left open.
+    pub fn seal(&self) -> Sealing {
+        let sealing = self.spool.seal_next(None);
+        if sealing == Sealing::Failed {
+            let fault = self.counters().spool_fault.map(|fault| fault.message);
+            let message = fault.unwrap_or_else(|| "a log can't be sealed".to_owned());
+            self.fail(BatchError::Spool(message));
+        }
+        sealing
+    }
+
+    /// Nothing more comes: what there is, is to be sealed.
+    ///
+    /// # Errors
+    /// Why it can't go on.
+    pub fn close(&self) -> Result<(), BatchError> {
+        let mut writer = lock(&self.writer);
+        writer.drain();
+        writer.close_all();
+        drop(writer);
+        self.check()?;
+        self.spool.hurry();
+        Ok(())
+    }
+
+    /// Whether, after [`BatchSteps::close`], all of it is in the bucket.
+    ///
+    /// # Errors
+    /// Why it can't go on.
+    pub fn is_done(&self) -> Result<bool, BatchError> {
+        let is_empty = self.spool.is_empty();
+        self.check()?;
+        Ok(is_empty)
+    }
+
     fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
         self.spool.sealer.ring();
@@ -223,6 +282,7 @@ impl Shared {
             let message = format!("{frames} frames are too large to be recorded");
             return Err(BatchError::Spool(message));
         }
+        let clock = &self.spool.clock;
         let mut fault = lock(&self.fault);
         let Some(now) = counters.fault else {
             *fault = None;
@@ -230,11 +290,11 @@ impl Shared {
         };
         match *fault {
             Some((since, put)) if put == counters.uploaded_bytes => {
-                if since.elapsed() > PATIENCE {
+                if clock.monotonic() - since > PATIENCE {
                     return Err(BatchError::Bucket(now.message));
                 }
             }
-            _ => *fault = Some((Instant::now(), counters.uploaded_bytes)),
+            _ => *fault = Some((clock.monotonic(), counters.uploaded_bytes)),
         }
         Ok(())
     }
@@ -242,45 +302,40 @@ impl Shared {
 
 fn spawn(
     name: &str,
-    shared: &Arc<Shared>,
-    run: impl FnOnce(&Shared) + Send + 'static,
+    steps: &Arc<BatchSteps>,
+    run: impl FnOnce(&BatchSteps) + Send + 'static,
 ) -> std::io::Result<JoinHandle<()>> {
-    let shared = Arc::clone(shared);
+    let steps = Arc::clone(steps);
     thread::Builder::new()
         .name(name.to_owned())
-        .spawn(move || run(&shared))
+        .spawn(move || run(&steps))
 }
 
-fn seal_loop(shared: &Shared) {
+fn seal_loop(steps: &BatchSteps) {
     let mut heard = 0;
-    while !shared.is_stopped() {
-        match shared.spool.seal_next(None) {
+    while !steps.is_stopped() {
+        match steps.seal() {
             Sealing::Done => {}
-            // the next log is read with what this one left open: they have an order
-            Sealing::Failed => {
-                let fault = shared.counters().spool_fault.map(|fault| fault.message);
-                let message = fault.unwrap_or_else(|| "a log can't be sealed".to_owned());
-                return shared.fail(BatchError::Spool(message));
-            }
+            Sealing::Failed => return,
             Sealing::Nothing | Sealing::Until(_) => {
-                shared.spool.sealer.wait(&mut heard, LOOK_EVERY);
+                steps.spool.sealer.wait(&mut heard, LOOK_EVERY);
             }
         }
     }
 }
 
-fn upload_loop(shared: &Shared, mut uploader: Uploader) {
+fn upload_loop(steps: &BatchSteps, mut uploader: Uploader) {
     let mut heard = 0;
-    while !shared.is_stopped() {
+    while !steps.is_stopped() {
         match uploader.step(true) {
-            Step::Tried => shared.spool.uploader.ring(),
-            Step::Wait(_) => shared.spool.uploader.wait(&mut heard, LOOK_EVERY),
+            Step::Tried => steps.spool.uploader.ring(),
+            Step::Wait(_) => steps.spool.uploader.wait(&mut heard, LOOK_EVERY),
         }
     }
 }
 
-/// The machine's clocks; nobody rests.
-struct Restless(SystemClock);
+/// Nobody rests by it.
+struct Restless(Arc<dyn Clock>);
 
 impl Clock for Restless {
     fn now(&self) -> i64 {

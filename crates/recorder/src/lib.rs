@@ -9,7 +9,7 @@
 //! [`Writer`] appends frames to one log a rule and hour, the [`Spool`] seals logs and knows how far
 //! each object is, an [`Uploader`] a destination puts them. They reach time, files and buckets
 //! through [`Clock`], [`Fs`] and [`Bucket`] alone. A [`Batch`] drives the same parts for captures that are recorded
-//! afterwards.
+//! afterwards, by the steps of [`BatchSteps`].
 
 mod at_work;
 mod batch;
@@ -40,7 +40,7 @@ use std::time::Duration;
 use gillnet_bucket::layout::PacketFormat;
 use gillnet_bucket::{Bucket, BucketError};
 
-pub use batch::{Batch, BatchError, Pump};
+pub use batch::{Batch, BatchError, BatchSteps, Pump};
 pub use clock::{Clock, SystemClock};
 pub use dissect::Dissection;
 pub use fs::{Disk, File, Fs, View};

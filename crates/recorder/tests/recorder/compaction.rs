@@ -1,6 +1,6 @@
 //! Compaction that dies at random points, over a bucket that fails: what is in it stays there once, and whole.
 //!
-//! `GILLNET_SIM_SEED=n` plays one schedule again.
+//! `GILLNET_SIM_SEED=n` plays one schedule again, `GILLNET_SIM_COUNT=n` plays more of them.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -22,10 +22,28 @@ use gillnet_recorder::{Buckets, Frame};
 use rand::RngExt;
 
 use crate::http::Talk;
+use crate::simulation::play_all;
 use crate::steps::{DESTINATION, Desk};
-use crate::world::{Mode, SimBuckets, World};
+use crate::world::{Events, Mode, SimBuckets, World};
 
-const SCHEDULES: u64 = 12;
+const SCHEDULES: u64 = 40;
+/// One of so many schedules has connections that are more than a shared member holds.
+const LARGE: u64 = 10;
+/// What every run of all schedules meets; else they would check nothing.
+const MUST_HAPPEN: &[&str] = &[
+    "crash",
+    "put",
+    "put twice",
+    "exists",
+    "unavailable",
+    "refused",
+    "lost before",
+    "lost after",
+    "lost and late",
+    "late request",
+    "list cut short",
+    "deletion without an answer",
+];
 /// With deletions beside it.
 const BESIDE: u64 = 60;
 const GRACE: Duration = Duration::from_secs(3600);
@@ -33,8 +51,9 @@ const GRACE: Duration = Duration::from_secs(3600);
 /// What is in a bucket for those who read it: frames and entries.
 type Content = (Vec<(Option<u64>, i64, Vec<u8>)>, Vec<(u64, u32, i64)>);
 
-/// Records two hours of connections, long and short ones, on interfaces that come in another order each time.
-fn recorded() -> BTreeMap<String, Vec<u8>> {
+/// Records two hours of connections, long (of so many exchanges) and short ones, on interfaces that come in another order
+/// each time.
+fn recorded(long: u32) -> BTreeMap<String, Vec<u8>> {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("spool")).unwrap();
     let world = World::new(0);
@@ -53,7 +72,7 @@ fn recorded() -> BTreeMap<String, Vec<u8>> {
             for (number, talk) in &mut talks {
                 // some of them more than a shared member holds
                 let turns = if *number % 100 == 1 && round < 4 {
-                    800
+                    long
                 } else {
                     5
                 };
@@ -176,10 +195,10 @@ fn options(now: SystemTime) -> Options<'static> {
     }
 }
 
-fn play(seed: u64, objects: &BTreeMap<String, Vec<u8>>, whole: &Content) -> u64 {
+fn play(seed: u64, objects: &BTreeMap<String, Vec<u8>>, whole: &Content) -> Events {
     let world = World::new(seed);
-    let flaky = world.state().chance(0.5);
-    let mode = if flaky { Mode::Flaky } else { Mode::Fine };
+    let modes = [Mode::Fine, Mode::Seldom, Mode::Seldom, Mode::Flaky];
+    let mode = modes[world.state().rng.random_range(0..modes.len())];
     let set = |mode| {
         let mut state = world.state();
         state.buckets.entry(DESTINATION.into()).or_default().mode = Some(mode);
@@ -187,8 +206,7 @@ fn play(seed: u64, objects: &BTreeMap<String, Vec<u8>>, whole: &Content) -> u64 
     set(Mode::Fine);
     world.state().buckets.get_mut(DESTINATION).unwrap().objects = objects.clone();
     let bucket = SimBuckets(Arc::clone(&world)).open(DESTINATION).unwrap();
-    let mut crashes = 0;
-    let mut run = |now, rounds: u32| -> Option<Done> {
+    let run = |now, rounds: u32| -> Option<Done> {
         // a bucket that fails at each fifth request lets nobody come to an end
         let (mode, deaths) = if rounds % 16 < 12 {
             (mode, 0.8)
@@ -198,17 +216,20 @@ fn play(seed: u64, objects: &BTreeMap<String, Vec<u8>>, whole: &Content) -> u64 
         set(mode);
         let mut state = world.state();
         let dies = state.chance(deaths);
-        state.crash_in = dies.then(|| state.rng.random_range(0..250));
+        let steps = 1 << state.rng.random_range(3..9);
+        state.crash_in = dies.then(|| state.rng.random_range(0..steps));
         drop(state);
         let done = compact(&bucket, &options(now), &mut |step| {
             let dead = world.state().crashed;
             assert!(
-                flaky || dead || !matches!(step, Step::Left { .. }),
+                mode != Mode::Fine || dead || !matches!(step, Step::Left { .. }),
                 "{step:?}"
             );
         });
         let mut state = world.state();
-        crashes += u64::from(state.crashed);
+        if state.crashed {
+            state.events.add("crash");
+        }
         state.restart(false);
         drop(state);
         set(Mode::Fine);
@@ -243,35 +264,25 @@ fn play(seed: u64, objects: &BTreeMap<String, Vec<u8>>, whole: &Content) -> u64 
         objects.len(),
         world.state().buckets[DESTINATION].objects.keys()
     );
-    crashes
+    std::mem::take(&mut world.state().events)
 }
 
 #[test]
 fn compaction_that_dies_loses_and_doubles_nothing() {
-    let objects = recorded();
-    let world = World::new(0);
-    world
-        .state()
-        .buckets
-        .entry(DESTINATION.into())
-        .or_default()
-        .objects = objects.clone();
-    let bucket = SimBuckets(world).open(DESTINATION).unwrap();
-    check(&bucket);
-    let whole = content(&bucket);
-    assert!(whole.0.len() > 1000 && whole.1.len() > 400);
-    if let Ok(seed) = std::env::var("GILLNET_SIM_SEED") {
-        play(seed.parse().unwrap(), &objects, &whole);
-        return;
-    }
-    let mut crashes = 0;
-    for seed in 0..SCHEDULES {
-        let played = std::panic::catch_unwind(|| play(seed, &objects, &whole));
-        crashes += played.unwrap_or_else(|_| {
-            panic!("schedule {seed} failed; GILLNET_SIM_SEED={seed} plays it again alone")
-        });
-    }
-    assert!(crashes > SCHEDULES, "{crashes}");
+    let buckets = [(800, 1000), (30, 200)].map(|(long, least)| {
+        let objects = recorded(long);
+        let world = World::new(0);
+        let bucket = SimBuckets(Arc::clone(&world)).open(DESTINATION).unwrap();
+        world.state().buckets.get_mut(DESTINATION).unwrap().objects = objects.clone();
+        check(&bucket);
+        let whole = content(&bucket);
+        assert!(whole.0.len() > least && whole.1.len() > least / 4);
+        (objects, whole)
+    });
+    play_all(SCHEDULES, MUST_HAPPEN, |seed| {
+        let (objects, whole) = &buckets[usize::from(!seed.is_multiple_of(LARGE))];
+        play(seed, objects, whole)
+    });
 }
 
 /// What somebody does in a bucket.
@@ -394,7 +405,7 @@ fn play_beside(seed: u64, objects: &BTreeMap<String, Vec<u8>>, whole: &Content) 
 
 #[test]
 fn old_hours_may_be_deleted_while_a_compaction_runs() {
-    let objects = recorded();
+    let objects = recorded(800);
     let world = World::new(0);
     let bucket = SimBuckets(Arc::clone(&world)).open(DESTINATION).unwrap();
     world.state().buckets.get_mut(DESTINATION).unwrap().objects = objects.clone();

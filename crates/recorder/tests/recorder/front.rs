@@ -81,7 +81,7 @@ impl StreamRecorder for Noted {
     }
 }
 
-struct Nobody;
+pub(crate) struct Nobody;
 
 impl Consumer for Nobody {
     fn entry(&mut self, _: &Entry<'_>, _: Matched) -> bool {

@@ -11,6 +11,7 @@ mod dissected;
 mod front;
 mod http;
 mod index;
+mod indexing;
 mod object;
 mod real;
 mod simulation;

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
-use std::panic::catch_unwind;
+use std::panic::{RefUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -1103,7 +1103,7 @@ pub(crate) fn id_at_end(data: &[u8]) -> u64 {
 }
 
 /// Nothing has a name that is looked up: an entry is then the same whenever it is read.
-fn names_config() -> NamesConfig {
+pub(crate) fn names_config() -> NamesConfig {
     NamesConfig {
         hosts_file: None,
         own_host: false,
@@ -1123,38 +1123,45 @@ pub(crate) fn interfaces() -> [Interface; 3] {
 
 #[test]
 fn whatever_fails_nothing_sealed_is_lost_or_doubled() {
-    play_all(From::Made, MUST_HAPPEN);
+    play_all(SCHEDULES, MUST_HAPPEN, |seed| play_from(seed, From::Made));
 }
 
 #[test]
 fn whatever_fails_entries_are_those_of_the_packets() {
-    play_all(From::Shard, MUST_HAPPEN_BEHIND_A_SHARD);
+    play_all(SCHEDULES, MUST_HAPPEN_BEHIND_A_SHARD, |seed| {
+        play_from(seed, From::Shard)
+    });
+}
+
+fn play_from(seed: u64, from: From) -> Events {
+    let mut run = Run::new(seed, from);
+    run.play();
+    std::mem::take(&mut run.world.state().events)
 }
 
 /// Plays all schedules, or the one that is asked for; in all of them, this must happen.
-fn play_all(from: From, must_happen: &[&str]) {
+pub(crate) fn play_all(
+    schedules: u64,
+    must_happen: &[&str],
+    play: impl Fn(u64) -> Events + Sync + RefUnwindSafe,
+) {
     let number = |name| {
         std::env::var(name)
             .ok()
             .map(|text| text.parse::<u64>().expect(name))
     };
     if let Some(seed) = number("GILLNET_SIM_SEED") {
-        Run::new(seed, from).play();
+        play(seed);
         return;
     }
-    let count = number("GILLNET_SIM_COUNT").unwrap_or(SCHEDULES);
+    let count = number("GILLNET_SIM_COUNT").unwrap_or(schedules);
     let (next, all) = (AtomicU64::new(0), Mutex::new(Events::default()));
-    let play = || loop {
+    let play_next = || loop {
         let seed = next.fetch_add(1, Ordering::Relaxed);
         if seed >= count {
             break;
         }
-        let run = catch_unwind(|| {
-            let mut run = Run::new(seed, from);
-            run.play();
-            std::mem::take(&mut run.world.state().events)
-        });
-        let Ok(events) = run else {
+        let Ok(events) = catch_unwind(|| play(seed)) else {
             next.store(count, Ordering::Relaxed);
             panic!("schedule {seed} failed; GILLNET_SIM_SEED={seed} plays it again alone");
         };
@@ -1165,7 +1172,7 @@ fn play_all(from: From, must_happen: &[&str]) {
     };
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..std::thread::available_parallelism().map_or(1, usize::from))
-            .map(|_| scope.spawn(play))
+            .map(|_| scope.spawn(play_next))
             .collect();
         let failed = threads
             .into_iter()
@@ -1177,7 +1184,7 @@ fn play_all(from: From, must_happen: &[&str]) {
     });
     let events = all.into_inner().unwrap().0;
     println!("{count} schedules: {events:?}");
-    if count >= SCHEDULES {
+    if count >= schedules {
         let missing: Vec<_> = must_happen
             .iter()
             .filter(|what| !events.contains_key(*what))

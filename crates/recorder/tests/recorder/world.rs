@@ -21,6 +21,8 @@ pub(crate) enum Mode {
     Fine,
     /// Refuses, is slow, lies, answers twice, loses answers, answers late.
     Flaky,
+    /// As flaky, at one of ten requests.
+    Seldom,
     Away,
     Refusing,
 }
@@ -523,7 +525,8 @@ impl State {
             Mode::Fine => Fate::Fine,
             Mode::Away => Fate::Unavailable,
             Mode::Refusing => Fate::Refused,
-            Mode::Flaky => {
+            Mode::Seldom if !self.chance(0.1) => Fate::Fine,
+            Mode::Flaky | Mode::Seldom => {
                 if self.chance(0.1) {
                     self.events.add("slow answer");
                     let time = self.rng.random_range(0..40_000_000_000);
@@ -548,6 +551,22 @@ impl SimBucket {
         BucketError::new(kind, self.destination.clone(), message)
     }
 
+    /// Whether the answer to a request that was done gets lost.
+    fn unanswered(&self, what: &'static str) -> Option<BucketError> {
+        let state = &mut *self.world.state();
+        let mode = state.buckets.get(&self.destination)?.mode;
+        let often = match mode {
+            Some(Mode::Flaky) => 0.1,
+            Some(Mode::Seldom) => 0.01,
+            _ => 0.0,
+        };
+        if !state.chance(often) {
+            return None;
+        }
+        state.events.add(what);
+        Some(self.fault(ErrorKind::Unavailable, "timeout"))
+    }
+
     fn read<T>(
         &self,
         key: &str,
@@ -566,7 +585,13 @@ impl SimBucket {
             .entry(self.destination.clone())
             .or_default()
             .mode;
-        if mode == Some(Mode::Away) || mode == Some(Mode::Flaky) && state.chance(0.2) {
+        let often = match mode {
+            Some(Mode::Away) => 1.0,
+            Some(Mode::Flaky) => 0.2,
+            Some(Mode::Seldom) => 0.02,
+            _ => 0.0,
+        };
+        if state.chance(often) {
             return Err(self.fault(ErrorKind::Unavailable, "no connection"));
         }
         Ok(found(state.buckets[&self.destination].objects.get(key)))
@@ -709,25 +734,35 @@ impl Bucket for SimBucket {
         let objects = self.world.state().buckets[&self.destination]
             .objects
             .clone();
-        for (key, bytes) in objects.iter().filter(|(key, _)| key.starts_with(prefix)) {
+        let found = objects.iter().filter(|(key, _)| key.starts_with(prefix));
+        // a long list comes in parts
+        let part = self.unanswered("list cut short").map(|error| {
+            let state = &mut *self.world.state();
+            (state.rng.random_range(0..=objects.len()), error)
+        });
+        let most = part.as_ref().map_or(usize::MAX, |(most, _)| *most);
+        for (key, bytes) in found.take(most) {
             each(ObjectMeta {
                 key: key.clone(),
                 size: bytes.len() as u64,
                 modified: SystemTime::UNIX_EPOCH,
             });
         }
-        Ok(())
+        part.map_or(Ok(()), |(_, error)| Err(error))
     }
 
     fn delete(&self, key: &str) -> Result<(), BucketError> {
         self.read(key, |_| ())?;
-        let state = &mut *self.world.state();
+        let mut guard = self.world.state();
+        let state = &mut *guard;
         let bucket = state.buckets.get_mut(&self.destination).unwrap();
         bucket.objects.remove(key);
         if state.lives().is_err() {
             return Err(self.fault(ErrorKind::Unavailable, "it died before the answer came"));
         }
-        Ok(())
+        drop(guard);
+        self.unanswered("deletion without an answer")
+            .map_or(Ok(()), Err)
     }
 
     fn place(&self, key: &str) -> String {
