@@ -248,8 +248,9 @@ def recorder(host, gillnet, tmp_path):
 
 
 def objects(bucket):
-    """The packet objects of a bucket that is a folder."""
-    return sorted(pathlib.Path(bucket).rglob("*.pcapng.gz"))
+    """The packet objects of a bucket that is a folder. Folders may vanish meanwhile: os.walk passes over them."""
+    walked = ((folder, files) for folder, _, files in os.walk(bucket))
+    return sorted(pathlib.Path(folder, file) for folder, files in walked for file in files if file.endswith(".pcapng.gz"))
 
 
 def tshark(path, *arguments):

@@ -33,6 +33,10 @@ impl PacketClock {
         let step = ts.saturating_sub(self.now);
         if (0..=AHEAD).contains(&step) {
             self.now = ts;
+        } else if self.now == i64::MIN {
+            // nothing waits yet
+            self.now = ts;
+            self.looked = ts.div_euclid(LOOK).saturating_mul(LOOK);
         } else if !(BACK..=AHEAD).contains(&step) {
             self.now = ts;
             self.looked = ts.div_euclid(LOOK).saturating_mul(LOOK);
@@ -67,7 +71,13 @@ mod tests {
     fn jumps_hold_timeouts_and_disorder_does_not() {
         let mut clock = PacketClock::new();
         clock.advance(1_000 * SECOND, 120 * SECOND);
-        assert_eq!(clock.due(), None, "the first packet is a jump, too");
+        assert_eq!(clock.due(), None);
+        clock.advance(1_001 * SECOND, 120 * SECOND);
+        assert_eq!(
+            clock.due(),
+            Some(1_001 * SECOND),
+            "the first packet is no jump"
+        );
         clock.advance(1_121 * SECOND, 120 * SECOND);
         assert_eq!((clock.due(), clock.due()), (Some(1_121 * SECOND), None));
         clock.advance(1_121 * SECOND - SECOND / 2, 120 * SECOND);
