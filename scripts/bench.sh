@@ -11,4 +11,7 @@ done
 cargo build --release -p gillnet -p gillnet-bench -p gillnet-bench-kfl
 "$CARGO_TARGET_DIR/release/gillnet-bench-kfl"
 python3 bench/plan.py "$CARGO_TARGET_DIR/release/gillnet" "$data/http1_small.pcap"
-exec python3 bench/run.py "$CARGO_TARGET_DIR/release/gillnet" "$CARGO_TARGET_DIR/release/floor" "$data" "$@"
+missed=0
+python3 bench/index.py "$CARGO_TARGET_DIR/release/gillnet" "$data/http1_small.pcap" http --runs 5 || missed=1
+python3 bench/run.py "$CARGO_TARGET_DIR/release/gillnet" "$CARGO_TARGET_DIR/release/floor" "$data" "$@" || missed=1
+exit $missed

@@ -1,5 +1,6 @@
 //! References to captured bytes: positions in a byte store, resolved when a field is read.
 
+use crate::digits::{self, Digits};
 use bumpalo::Bump;
 use std::borrow::Cow;
 
@@ -119,6 +120,14 @@ impl<'a> Ctx<'a> {
                 Cow::Borrowed(text) => text,
                 Cow::Owned(text) => self.arena.alloc_str(&text),
             },
+        }
+    }
+
+    /// A number in decimal; a large one is built in the scratch space.
+    pub fn number(&self, number: u64) -> &'a str {
+        match digits::of_three(number) {
+            Some(text) => text,
+            None => self.arena.alloc_str(Digits::new(number).as_str()),
         }
     }
 

@@ -14,6 +14,34 @@ pub(crate) static PAIRS: [[u8; 2]; 100] = {
     pairs
 };
 
+/// All numbers of three digits, one behind the other.
+static THREES: &str = {
+    const BYTES: [u8; 2700] = {
+        let mut bytes = [b'0'; 2700];
+        let mut i = 0;
+        while i < 900 {
+            let n = i + 100;
+            bytes[3 * i] += (n / 100) as u8;
+            bytes[3 * i + 1] += (n / 10 % 10) as u8;
+            bytes[3 * i + 2] += (n % 10) as u8;
+            i += 1;
+        }
+        bytes
+    };
+    match std::str::from_utf8(&BYTES) {
+        Ok(text) => text,
+        Err(_) => "",
+    }
+};
+
+/// A number of three digits in decimal, as codes of a status are.
+pub(crate) fn of_three(number: u64) -> Option<&'static str> {
+    let at = usize::try_from(number.checked_sub(100)?)
+        .ok()?
+        .checked_mul(3)?;
+    THREES.get(at..at.checked_add(3)?)
+}
+
 /// A number in decimal, without an allocation.
 ///
 /// The digits end in the middle of the text, a piece of which has a fixed size and so is cheap to copy.
@@ -84,6 +112,15 @@ fn write_long(number: u64, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_of_three_digits_are_there() {
+        for n in 0..1100 {
+            let text = of_three(n);
+            assert_eq!(text, (100..1000).contains(&n).then_some(&*n.to_string()));
+        }
+        assert_eq!(of_three(u64::MAX), None);
+    }
 
     #[test]
     fn numbers_are_exact() {

@@ -1,7 +1,7 @@
 //! The columns of `entries/`: those of every entry, and those of the protocols that occur in a file.
 
 use arrow_schema::{DataType, TimeUnit};
-use gillnet_entry::{COMMON, End, Entry, Field, Kind, Mechanism, Schema, Value};
+use gillnet_entry::{COMMON, End, Entry, Field, Kind, Mechanism, Schema, Shown, Value};
 use gillnet_kfl::rows::is_column;
 
 /// What a column holds; all may be null.
@@ -46,6 +46,23 @@ impl Type {
     }
 }
 
+/// An entry with what a list shows of it.
+pub(crate) struct Row<'e, 'a> {
+    pub(crate) entry: &'e Entry<'a>,
+    pub(crate) shown: Shown<'a>,
+}
+
+impl<'e, 'a> Row<'e, 'a> {
+    pub(crate) fn of(entry: &'e Entry<'a>) -> Self {
+        let shown = entry
+            .record
+            .row(&mut std::iter::empty(), &entry.ctx, &mut |_| ());
+        Self { entry, shown }
+    }
+}
+
+type Get = for<'a> fn(&Row<'_, 'a>) -> Value<'a>;
+
 /// A column that every file has.
 pub(crate) struct Base {
     pub(crate) name: &'static str,
@@ -54,33 +71,7 @@ pub(crate) struct Base {
     pub(crate) looked_up: bool,
     /// Whether it says who speaks, and how: what entries of a stream share.
     pub(crate) shared: bool,
-    pub(crate) get: for<'a> fn(&Entry<'a>) -> Value<'a>,
-}
-
-const fn base(name: &'static str, of: Type, get: for<'a> fn(&Entry<'a>) -> Value<'a>) -> Base {
-    Base {
-        name,
-        of,
-        looked_up: false,
-        shared: false,
-        get,
-    }
-}
-
-const fn looked_up(name: &'static str, of: Type, get: for<'a> fn(&Entry<'a>) -> Value<'a>) -> Base {
-    Base {
-        looked_up: true,
-        ..base(name, of, get)
-    }
-}
-
-impl Base {
-    const fn shared(self) -> Base {
-        Base {
-            shared: true,
-            ..self
-        }
-    }
+    pub(crate) get: Get,
 }
 
 /// A count as a value.
@@ -108,123 +99,148 @@ fn mechanism(end: &End<'_>) -> Value<'static> {
     }
 }
 
-/// The columns that every file has, in their order. docs/format.md says what they mean.
-pub(crate) static BASE: &[Base] = &[
-    base("timestamp", Type::Time, |e| Value::Time(e.common.ts)),
-    looked_up("stream", Type::Int, |e| int(e.common.stream)),
-    base("index", Type::Int, |e| {
-        Value::Int(i64::from(e.common.index))
-    }),
-    base("transport", Type::Text, |e| {
-        Value::Str(match e.common.transport {
+/// Lists the columns that every file has, in their order: name, type, and whether people look single values up
+/// (`looked_up`), whether it says who speaks, and how (`shared`: what entries of a stream have in common).
+macro_rules! columns {
+    ($($name:literal $of:ident $($mark:ident)* => |$row:ident| $value:expr;)*) => {
+        /// The columns that every file has, in their order. docs/format.md says what they mean.
+        pub(crate) static BASE: &[Base] = &[$(Base {
+            name: $name,
+            of: Type::$of,
+            looked_up: columns!(@looked_up $($mark)*),
+            shared: columns!(@shared $($mark)*),
+            get: |$row| $value,
+        }),*];
+
+        /// Shows the values of those that are not shared, in their order; for each row, so without detours.
+        #[inline(always)]
+        pub(crate) fn each_unshared<'a>(row: &Row<'_, 'a>, mut show: impl FnMut(Value<'a>)) {
+            $(if !columns!(@shared $($mark)*) {
+                let $row = row;
+                show($value);
+            })*
+        }
+    };
+    (@looked_up looked_up $($rest:ident)*) => { true };
+    (@looked_up $other:ident $($rest:ident)*) => { columns!(@looked_up $($rest)*) };
+    (@looked_up) => { false };
+    (@shared shared $($rest:ident)*) => { true };
+    (@shared $other:ident $($rest:ident)*) => { columns!(@shared $($rest)*) };
+    (@shared) => { false };
+}
+
+columns! {
+    "timestamp" Time => |row| {
+        Value::Time(row.entry.common.ts)
+    };
+    "stream" Int looked_up => |row| int(row.entry.common.stream);
+    "index" Int => |row| {
+        Value::Int(i64::from(row.entry.common.index))
+    };
+    "transport" Text shared => |row| {
+        Value::Str(match row.entry.common.transport {
             gillnet_entry::Transport::Tcp => "tcp",
             gillnet_entry::Transport::Udp => "udp",
         })
-    })
-    .shared(),
-    base("protocol", Type::Text, |e| {
-        Value::Str(e.record.schema().name)
-    })
-    .shared(),
-    base("protocol.abbr", Type::Text, |e| {
-        Value::Str(e.common.info.abbr)
-    })
-    .shared(),
-    base("protocol.version", Type::Text, |e| {
-        Value::Str(e.common.info.version)
-    })
-    .shared(),
-    looked_up("src.ip", Type::Text, |e| e.common(SRC_IP)).shared(),
-    base("src.port", Type::Int, |e| {
-        Value::Int(e.common.src.port.into())
-    })
-    .shared(),
-    looked_up("src.name", Type::Text, |e| {
-        Value::Str(&e.common.src.name.name)
-    })
-    .shared(),
-    base("src.namespace", Type::Text, |e| {
-        Value::Str(&e.common.src.name.namespace)
-    })
-    .shared(),
-    base("src.pod", Type::Text, |e| {
-        Value::Str(&e.common.src.name.pod)
-    })
-    .shared(),
-    base("src.service", Type::Text, |e| {
-        Value::Str(&e.common.src.name.service)
-    })
-    .shared(),
-    base("src.dns", Type::Text, |e| {
-        Value::Str(&e.common.src.name.dns)
-    })
-    .shared(),
-    base("src.resolutionMechanism", Type::Text, |e| {
-        mechanism(&e.common.src)
-    })
-    .shared(),
-    looked_up("dst.ip", Type::Text, |e| e.common(DST_IP)).shared(),
-    base("dst.port", Type::Int, |e| {
-        Value::Int(e.common.dst.port.into())
-    })
-    .shared(),
-    looked_up("dst.name", Type::Text, |e| {
-        Value::Str(&e.common.dst.name.name)
-    })
-    .shared(),
-    base("dst.namespace", Type::Text, |e| {
-        Value::Str(&e.common.dst.name.namespace)
-    })
-    .shared(),
-    base("dst.pod", Type::Text, |e| {
-        Value::Str(&e.common.dst.name.pod)
-    })
-    .shared(),
-    base("dst.service", Type::Text, |e| {
-        Value::Str(&e.common.dst.name.service)
-    })
-    .shared(),
-    base("dst.dns", Type::Text, |e| {
-        Value::Str(&e.common.dst.name.dns)
-    })
-    .shared(),
-    base("dst.resolutionMechanism", Type::Text, |e| {
-        mechanism(&e.common.dst)
-    })
-    .shared(),
-    base("tls", Type::Bool, |e| Value::Bool(e.common.tls)).shared(),
-    base("elapsedTime", Type::Int, |e| {
-        e.common.elapsed_us().map_or(Value::Missing, Value::Int)
-    }),
-    base("requestSize", Type::Int, |e| int(e.common.request_size)),
-    base("responseSize", Type::Int, |e| int(e.common.response_size)),
-    base("error.type", Type::Text, |e| {
-        e.common
+    };
+    "protocol" Text shared => |row| {
+        Value::Str(row.entry.record.schema().name)
+    };
+    "protocol.abbr" Text shared => |row| {
+        Value::Str(row.entry.common.info.abbr)
+    };
+    "protocol.version" Text shared => |row| {
+        Value::Str(row.entry.common.info.version)
+    };
+    "src.ip" Text looked_up shared => |row| row.entry.common(SRC_IP);
+    "src.port" Int shared => |row| {
+        Value::Int(row.entry.common.src.port.into())
+    };
+    "src.name" Text looked_up shared => |row| {
+        Value::Str(&row.entry.common.src.name.name)
+    };
+    "src.namespace" Text shared => |row| {
+        Value::Str(&row.entry.common.src.name.namespace)
+    };
+    "src.pod" Text shared => |row| {
+        Value::Str(&row.entry.common.src.name.pod)
+    };
+    "src.service" Text shared => |row| {
+        Value::Str(&row.entry.common.src.name.service)
+    };
+    "src.dns" Text shared => |row| {
+        Value::Str(&row.entry.common.src.name.dns)
+    };
+    "src.resolutionMechanism" Text shared => |row| {
+        mechanism(&row.entry.common.src)
+    };
+    "dst.ip" Text looked_up shared => |row| row.entry.common(DST_IP);
+    "dst.port" Int shared => |row| {
+        Value::Int(row.entry.common.dst.port.into())
+    };
+    "dst.name" Text looked_up shared => |row| {
+        Value::Str(&row.entry.common.dst.name.name)
+    };
+    "dst.namespace" Text shared => |row| {
+        Value::Str(&row.entry.common.dst.name.namespace)
+    };
+    "dst.pod" Text shared => |row| {
+        Value::Str(&row.entry.common.dst.name.pod)
+    };
+    "dst.service" Text shared => |row| {
+        Value::Str(&row.entry.common.dst.name.service)
+    };
+    "dst.dns" Text shared => |row| {
+        Value::Str(&row.entry.common.dst.name.dns)
+    };
+    "dst.resolutionMechanism" Text shared => |row| {
+        mechanism(&row.entry.common.dst)
+    };
+    "tls" Bool shared => |row| Value::Bool(row.entry.common.tls);
+    "elapsedTime" Int => |row| {
+        row.entry
+            .common
+            .elapsed_us()
+            .map_or(Value::Missing, Value::Int)
+    };
+    "requestSize" Int => |row| {
+        int(row.entry.common.request_size)
+    };
+    "responseSize" Int => |row| {
+        int(row.entry.common.response_size)
+    };
+    "error.type" Text => |row| {
+        row.entry
+            .common
             .fault
             .map_or(Value::Missing, |fault| Value::Str(fault.kind.name()))
-    }),
-    base("error.msg", Type::Text, |e| {
-        e.common
+    };
+    "error.msg" Text => |row| {
+        row.entry
+            .common
             .fault
             .map_or(Value::Missing, |fault| Value::Str(fault.msg))
-    }),
-    base("missingBytes", Type::Int, |e| match e.common.missing {
-        0 => Value::Missing,
-        missing => int(missing),
-    }),
-    base("truncatedBefore", Type::Time, |e| {
-        e.common
+    };
+    "missingBytes" Int => |row| {
+        match row.entry.common.missing {
+            0 => Value::Missing,
+            missing => int(missing),
+        }
+    };
+    "truncatedBefore" Time => |row| {
+        row.entry
+            .common
             .truncated_before
             .map_or(Value::Missing, Value::Time)
-    }),
-    base("method", Type::Text, |e| text(e.record.method(&e.ctx))),
-    looked_up("summary", Type::Text, |e| text(e.record.summary(&e.ctx))),
-    base("status", Type::Text, |e| text(e.record.status(&e.ctx).0)),
-    base("statusCode", Type::Int, |e| {
-        e.record.status(&e.ctx).1.map_or(Value::Missing, Value::Int)
-    }),
-    base("ok", Type::Bool, |e| Value::Bool(e.record.ok(&e.ctx))),
-];
+    };
+    "method" Text => |row| text(row.shown.method);
+    "summary" Text looked_up => |row| text(row.shown.summary);
+    "status" Text => |row| text(row.shown.status);
+    "statusCode" Int => |row| {
+        row.shown.code.map_or(Value::Missing, Value::Int)
+    };
+    "ok" Bool => |row| Value::Bool(row.shown.ok);
+}
 
 /// A column of a protocol.
 #[derive(Clone, Debug)]

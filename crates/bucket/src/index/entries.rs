@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
@@ -13,39 +13,56 @@ use gillnet_entry::{End, Entry, Name, ProtocolInfo, Transport};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::metadata::PageIndexPolicy;
 
-use super::columns::{BASE, Base, Own, Type, own};
+use super::columns::{BASE, Base, Own, Row, Type, each_unshared, own};
 use super::table::{Column, Heading, Part, Table};
-use super::values::Values;
+use super::values::Columns;
 use super::{Batches, Error, Footer, FooterOf, Opened};
 use crate::Bucket;
 
 /// Which of a protocol's columns people look single values up in, by the ends of their names.
 const LOOKED_UP: [&str; 3] = [".path", ".url", ".name"];
 
+/// Streams whose party is found at once.
+const RECENT: usize = 64;
+
 /// The rows of one file, as they come.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct EntriesWriter {
     protocols: Vec<Protocol>,
     parties: Parties,
 }
 
 /// The rows of a protocol.
+#[derive(Clone)]
 struct Protocol {
     /// Its place in the registry.
     number: u8,
     /// Which of the parties each row has.
     parties: Vec<u32>,
-    /// Columns that every entry has, but for those that are shared.
-    base: Vec<Values>,
-    own: Vec<(Own, Values)>,
+    /// The fields that have a column of their own.
+    own: Arc<[Own]>,
+    /// Columns that every entry has, but for those that are shared, and behind them its own.
+    columns: Columns,
 }
 
 /// Who speaks, and how: each once, since many entries share it.
+#[derive(Clone)]
 struct Parties {
     known: HashMap<Party, u32, RandomState>,
-    columns: Vec<Values>,
+    /// Of streams that had an entry lately.
+    recent: Vec<Option<Recent>>,
+    columns: Columns,
 }
 
+/// The party of a stream's entries that go out from one end.
+#[derive(Clone, Copy)]
+struct Recent {
+    of: (u64, u16, IpAddr),
+    info: &'static ProtocolInfo,
+    number: u32,
+}
+
+#[derive(Clone)]
 struct Party {
     ends: [(IpAddr, u16, Arc<Name>); 2],
     info: &'static ProtocolInfo,
@@ -55,15 +72,16 @@ struct Party {
 
 impl std::fmt::Debug for EntriesWriter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let rows: usize = self.protocols.iter().map(|of| of.parties.len()).sum();
-        f.debug_struct("EntriesWriter")
-            .field("rows", &rows)
-            .finish_non_exhaustive()
+        f.debug_struct("EntriesWriter").finish_non_exhaustive()
     }
 }
 
-fn columns(shared: bool) -> impl Iterator<Item = &'static Base> {
-    BASE.iter().filter(move |column| column.shared == shared)
+/// The columns that entries of a stream share, or the others.
+fn columns(shared: bool) -> &'static [&'static Base] {
+    static SHARED: LazyLock<[Vec<&Base>; 2]> = LazyLock::new(|| {
+        [false, true].map(|shared| BASE.iter().filter(|base| base.shared == shared).collect())
+    });
+    &SHARED[usize::from(shared)]
 }
 
 impl Party {
@@ -107,39 +125,63 @@ impl Default for Parties {
     fn default() -> Self {
         Self {
             known: HashMap::default(),
-            columns: columns(true).map(|column| Values::new(column.of)).collect(),
+            recent: Vec::new(),
+            columns: Columns::new(columns(true).iter().map(|column| column.of)),
         }
     }
 }
 
 impl Parties {
-    fn number(&mut self, entry: &Entry<'_>) -> u32 {
-        let next = u32::try_from(self.known.len()).unwrap_or(u32::MAX);
-        let number = *self.known.entry(Party::of(entry)).or_insert(next);
-        if number == next {
-            for (column, values) in columns(true).zip(&mut self.columns) {
-                values.push((column.get)(entry));
+    fn number(&mut self, row: &Row<'_, '_>) -> u32 {
+        let common = row.entry.common;
+        // names of a stream's ends stay as they are
+        let of = (common.stream, common.src.port, common.src.ip);
+        let at = (common.stream % RECENT as u64) as usize;
+        if let Some(Some(recent)) = self.recent.get(at)
+            && recent.of == of
+            && std::ptr::eq(recent.info, common.info)
+        {
+            return recent.number;
+        }
+        let (number, is_new) = self.place(&Party::of(row.entry));
+        if is_new {
+            self.columns.begin_row();
+            for (at, column) in columns(true).iter().enumerate() {
+                self.columns.push(at, (column.get)(row));
             }
         }
+        self.recent.resize(RECENT, None);
+        self.recent[at] = Some(Recent {
+            of,
+            info: common.info,
+            number,
+        });
         number
+    }
+
+    fn place(&mut self, party: &Party) -> (u32, bool) {
+        if let Some(known) = self.known.get(party) {
+            return (*known, false);
+        }
+        let number = u32::try_from(self.known.len()).unwrap_or(u32::MAX);
+        self.known.insert(party.clone(), number);
+        (number, true)
     }
 }
 
 impl Protocol {
-    fn new(entry: &Entry<'_>) -> Self {
+    fn with(number: u8, own: Arc<[Own]>) -> Self {
+        let base = columns(false).iter().map(|column| column.of);
         Self {
-            number: entry.protocol,
+            number,
             parties: Vec::new(),
-            base: columns(false)
-                .map(|column| Values::new(column.of))
-                .collect(),
-            own: own(entry.record.schema())
-                .map(|own| {
-                    let of = own.of;
-                    (own, Values::new(of))
-                })
-                .collect(),
+            columns: Columns::new(base.chain(own.iter().map(|own| own.of))),
+            own,
         }
+    }
+
+    fn new(entry: &Entry<'_>) -> Self {
+        Self::with(entry.protocol, own(entry.record.schema()).collect())
     }
 }
 
@@ -152,24 +194,34 @@ impl EntriesWriter {
 
     /// Adds an entry.
     pub fn add(&mut self, entry: &Entry<'_>) {
-        let party = self.parties.number(entry);
-        let protocol = self.protocol(entry);
-        protocol.parties.push(party);
-        for (column, values) in columns(false).zip(&mut protocol.base) {
-            values.push((column.get)(entry));
-        }
-        for (column, values) in &mut protocol.own {
-            values.push(entry.own(column.field));
-        }
+        let protocol = self.protocol(entry.protocol, || Protocol::new(entry));
+        let Protocol {
+            own, columns: to, ..
+        } = protocol;
+        to.begin_row();
+        let mut at = columns(false).len();
+        let mut fields = own.iter().map(|own| own.field);
+        let shown = entry.record.row(&mut fields, &entry.ctx, &mut |value| {
+            to.push(at, value);
+            at += 1;
+        });
+        let row = Row { entry, shown };
+        let mut at = 0;
+        each_unshared(&row, |value| {
+            to.push(at, value);
+            at += 1;
+        });
+        let party = self.parties.number(&row);
+        self.protocol(entry.protocol, || Protocol::new(entry))
+            .parties
+            .push(party);
     }
 
-    fn protocol(&mut self, entry: &Entry<'_>) -> &mut Protocol {
-        let known = self.protocols.iter();
-        let at = known
-            .clone()
-            .position(|known| known.number == entry.protocol);
+    fn protocol(&mut self, number: u8, new: impl FnOnce() -> Protocol) -> &mut Protocol {
+        let mut known = self.protocols.iter();
+        let at = known.position(|known| known.number == number);
         let at = at.unwrap_or_else(|| {
-            self.protocols.push(Protocol::new(entry));
+            self.protocols.push(new());
             self.protocols.len() - 1
         });
         &mut self.protocols[at]
@@ -178,10 +230,11 @@ impl EntriesWriter {
     /// All rows: a protocol's behind the other's, in the order of time.
     #[must_use]
     pub fn finish(mut self) -> Entries {
+        self.protocols.retain(|of| !of.parties.is_empty());
         // whichever came first, a file's columns have the same order
         self.protocols.sort_by_key(|protocol| protocol.number);
-        let own = self.protocols.iter().flat_map(|protocol| &protocol.own);
-        let own = own.map(|(column, _)| (column.name.clone(), column.of));
+        let own = self.protocols.iter().flat_map(|protocol| &*protocol.own);
+        let own = own.map(|column| (column.name.clone(), column.of));
         let columns: Vec<_> = base_columns().chain(own).collect();
         let shared = Arc::new(self.parties.columns);
         let mut parts = Vec::new();
@@ -189,23 +242,21 @@ impl EntriesWriter {
         let mut begin = BASE.len();
         for protocol in self.protocols {
             let end = begin + protocol.own.len();
-            let rows = protocol.parties.len();
-            let nulls = |(_, of): &(String, Type)| Column::Own(Values::nulls(*of, rows));
-            let (mut base, mut of_party) = (protocol.base.into_iter(), 0..);
+            let (mut own, mut of_party) = (0.., 0..);
             let base = BASE.iter().filter_map(|column| {
                 if column.shared {
                     of_party.next().map(Column::Shared)
                 } else {
-                    base.next().map(Column::Own)
+                    own.next().map(Column::Own)
                 }
             });
-            let own = protocol.own.into_iter();
-            let of_file = base
-                .chain(columns[BASE.len()..begin].iter().map(nulls))
-                .chain(own.map(|(_, values)| Column::Own(values)))
-                .chain(columns[end..].iter().map(nulls));
+            let mut of_file: Vec<Column> = base.collect();
+            of_file.resize(begin, Column::Null);
+            of_file.extend(own.take(protocol.own.len()).map(Column::Own));
+            of_file.resize(columns.len(), Column::Null);
             parts.push(Part {
-                columns: of_file.collect(),
+                columns: of_file,
+                own: protocol.columns,
                 sharers: protocol.parties,
                 shared: Arc::clone(&shared),
             });
@@ -300,7 +351,7 @@ impl Entries {
             }
         }
         // in the order of their first rows
-        let mut of_protocol: Vec<(String, Vec<Values>)> = Vec::new();
+        let mut of_protocol: Vec<(String, Columns)> = Vec::new();
         for batch in files {
             if batch.num_rows() == 0 {
                 continue;
@@ -326,13 +377,13 @@ impl Entries {
             for (name, rows) in rows {
                 let at = of_protocol.iter().position(|(known, _)| known == name);
                 let at = at.unwrap_or_else(|| {
-                    let empty = columns.iter().map(|(_, of)| Values::new(*of));
-                    of_protocol.push((name.to_owned(), empty.collect()));
+                    let empty = Columns::new(columns.iter().map(|(_, of)| *of));
+                    of_protocol.push((name.to_owned(), empty));
                     of_protocol.len() - 1
                 });
-                let values = columns.iter().zip(&mut of_protocol[at].1);
-                for ((name, _), values) in values {
-                    values.extend(batch.column_by_name(name), &rows);
+                let to = &mut of_protocol[at].1;
+                for (column, (name, _)) in columns.iter().enumerate() {
+                    to.extend(column, batch.column_by_name(name), &rows);
                 }
             }
         }

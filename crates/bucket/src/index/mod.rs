@@ -8,6 +8,7 @@
 pub mod aggregate;
 mod answered;
 mod asking;
+mod chunks;
 mod columns;
 mod entries;
 mod figures;
@@ -20,7 +21,6 @@ mod sql;
 mod stored;
 mod streams;
 mod table;
-mod texts;
 mod values;
 
 use gillnet_entry::Origin;

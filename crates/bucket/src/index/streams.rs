@@ -13,7 +13,7 @@ use parquet::file::metadata::PageIndexPolicy;
 
 use super::columns::{Type, int};
 use super::table::{Heading, Part, Table};
-use super::values::Values;
+use super::values::Columns;
 use super::{Batches, Error, Footer, Opened};
 use crate::Bucket;
 use crate::packets::StreamId;
@@ -103,7 +103,7 @@ const COLUMNS: &[(&str, Type, Get)] = &[
 
 /// The rows of one file, in the order of the object.
 pub struct StreamsWriter {
-    columns: Vec<Values>,
+    columns: Columns,
 }
 
 impl Default for StreamsWriter {
@@ -122,9 +122,8 @@ impl StreamsWriter {
     /// No rows yet.
     #[must_use]
     pub fn new() -> Self {
-        let columns = COLUMNS.iter().map(|(_, of, _)| Values::new(*of));
         Self {
-            columns: columns.collect(),
+            columns: Columns::new(COLUMNS.iter().map(|(_, of, _)| *of)),
         }
     }
 
@@ -134,8 +133,9 @@ impl StreamsWriter {
             row,
             ips: row.ends.map(|ends| ends.map(|(ip, _)| ip.to_string())),
         };
-        for ((_, _, get), values) in COLUMNS.iter().zip(&mut self.columns) {
-            values.push(get(&shown));
+        self.columns.begin_row();
+        for (at, (_, _, get)) in COLUMNS.iter().enumerate() {
+            self.columns.push(at, get(&shown));
         }
     }
 

@@ -1,5 +1,6 @@
 //! Rows as a file of Parquet: row groups of a part each, with statistics, offsets of pages, and bloom filters.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow_schema::{Field, Schema};
@@ -9,11 +10,11 @@ use parquet::data_type::{BoolType, DataType, DoubleType, Int64Type};
 use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
-use parquet::schema::types::ColumnPath;
+use parquet::schema::types::{ColumnDescPtr, ColumnPath};
 
+use super::chunks::{Encoder, Ids, Ints, Nothing, Numbering, Texts};
 use super::columns::Type;
-use super::texts::TextEncoder;
-use super::values::{Numbers, Values};
+use super::values::{Columns, Distinct, NONE, Run, Values};
 use super::{Error, PAGE_ROWS, footer};
 
 /// Rows of a group, at most: its columns are what is fetched at a time.
@@ -43,17 +44,21 @@ pub(super) struct Heading {
 #[derive(Clone, Debug)]
 pub(super) struct Part {
     pub(super) columns: Vec<Column>,
+    pub(super) own: Columns,
     /// Which row of `shared` each row has, where there is a [`Column::Shared`].
     pub(super) sharers: Vec<u32>,
-    pub(super) shared: Arc<Vec<Values>>,
+    pub(super) shared: Arc<Columns>,
 }
 
 /// Where the values of a column are.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Column {
-    Own(Values),
-    /// The shared ones with this number.
+    /// Those of [`Part::own`] with this number.
+    Own(usize),
+    /// Those of [`Part::shared`] with this number.
     Shared(usize),
+    /// There is none.
+    Null,
 }
 
 impl Table {
@@ -77,14 +82,13 @@ impl Table {
             .set_created_by(concat!("gillnet ", env!("CARGO_PKG_VERSION")).to_owned())
             .set_sorting_columns(sorted)
             .set_key_value_metadata(Some(footer));
-        for (at, column) in self.columns.iter().enumerate() {
+        for column in &self.columns {
             let path = || ColumnPath::new(vec![column.name.clone()]);
             if column.looked_up && column.of != Type::Text {
                 properties = properties.set_column_bloom_filter_enabled(path(), true);
             }
-            let samples = self.parts.iter().map(|part| part.sample(at));
-            if repeat_rarely(samples.max_by_key(Vec::len).unwrap_or_default()) {
-                // a dictionary of values that hardly repeat costs more than it saves
+            if matches!(column.of, Type::Int | Type::Time) {
+                // the crate writes those that hardly repeat; others have a dictionary
                 properties = properties
                     .set_column_dictionary_enabled(path(), false)
                     .set_column_encoding(path(), Encoding::DELTA_BINARY_PACKED);
@@ -97,26 +101,19 @@ impl Table {
         let schema = ArrowSchemaConverter::new().convert(&schema)?;
         let properties = Arc::new(properties.build());
         let mut file = SerializedFileWriter::new(Vec::new(), schema.root_schema_ptr(), properties)?;
-        let mut texts = TextEncoder::new(level)?;
+        let mut columns = ColumnWriter::new(level)?;
         for part in &self.parts {
             for rows in part.order(by).chunks(GROUP_ROWS) {
+                let rows = Rows::new(part, rows);
                 let mut group = file.next_row_group()?;
                 for (at, heading) in self.columns.iter().enumerate() {
-                    let Some((values, place)) = part.values(at) else {
-                        continue;
-                    };
-                    let places: Vec<_> = rows.iter().map(|row| place(*row)).collect();
-                    match values {
-                        Values::Int(of) => write::<Int64Type>(of, &places, &mut group)?,
-                        Values::Double(of) => write::<DoubleType>(of, &places, &mut group)?,
-                        Values::Bool(of) => write::<BoolType>(of, &places, &mut group)?,
-                        Values::Text(of) => {
-                            let numbers: Vec<_> = places.iter().map(|at| of.rows[*at]).collect();
-                            let (column, looked_up) = (schema.column(at), heading.looked_up);
-                            let chunk = texts.chunk(&column, &numbers, &of.distinct, looked_up)?;
-                            group.append_column(&chunk.bytes, chunk.close)?;
-                        }
-                    }
+                    columns.write(
+                        &schema.column(at),
+                        heading,
+                        part.column(at),
+                        &rows,
+                        &mut group,
+                    )?;
                 }
                 group.close()?;
             }
@@ -133,84 +130,246 @@ impl Table {
 
 impl Part {
     /// One whose columns share nothing.
-    pub(super) fn of(values: Vec<Values>) -> Self {
+    pub(super) fn of(own: Columns) -> Self {
         Self {
-            columns: values.into_iter().map(Column::Own).collect(),
+            columns: (0..own.values.len()).map(Column::Own).collect(),
+            own,
             sharers: Vec::new(),
             shared: Arc::default(),
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        let own = self.columns.iter().find_map(|column| match column {
-            Column::Own(values) => Some(values.len()),
-            _ => None,
-        });
-        own.unwrap_or_default()
+        self.own.len()
     }
 
-    /// The values of a column, and where that of a row is among them.
-    fn values(&self, column: usize) -> Option<(&Values, impl Fn(u32) -> usize)> {
-        let (values, is_shared) = match self.columns.get(column)? {
-            Column::Own(values) => (values, false),
-            Column::Shared(number) => (self.shared.get(*number)?, true),
+    /// The values of a column, the texts that they are, and whether several rows share one; `None` where all are null.
+    fn column(&self, column: usize) -> Option<(&Values, &Distinct, bool)> {
+        let (of, number, is_shared) = match self.columns.get(column)? {
+            Column::Own(number) => (&self.own, *number, false),
+            Column::Shared(number) => (&*self.shared, *number, true),
+            Column::Null => return None,
         };
-        let place = move |row: u32| {
-            let row = row as usize;
-            if is_shared {
-                self.sharers[row] as usize
-            } else {
-                row
-            }
-        };
-        Some((values, place))
+        Some((of.values.get(number)?, &of.texts, is_shared))
     }
 
     /// Its rows in the file's order.
     fn order(&self, by: Option<usize>) -> Vec<u32> {
         let mut order: Vec<u32> = (0..u32::try_from(self.len()).unwrap_or(u32::MAX)).collect();
-        if let Some((Values::Int(times), _)) = by.and_then(|by| self.values(by))
-            && !times.values.is_sorted()
+        if let Some((Values::Int(times), ..)) = by.and_then(|by| self.column(by))
+            && !times.each().is_sorted()
         {
-            order.sort_by_key(|row| times.values.get(*row as usize));
+            order.sort_by_key(|row| times.each().get(*row as usize));
         }
         order
     }
+}
 
-    /// Some of a column's integers.
-    fn sample(&self, column: usize) -> Vec<i64> {
-        let Some((Values::Int(numbers), place)) = self.values(column) else {
-            return Vec::new();
+/// Rows of a part, in the order in which they are written.
+struct Rows<'p> {
+    /// Where they stand.
+    places: &'p [u32],
+    /// They stand one behind the other.
+    in_order: bool,
+    /// The row of the shared columns that each has.
+    sharers: Vec<u32>,
+    /// The same, each once.
+    shared: Vec<u32>,
+}
+
+impl<'p> Rows<'p> {
+    fn new(part: &Part, places: &'p [u32]) -> Self {
+        let sharers = if part.sharers.is_empty() {
+            Vec::new()
+        } else {
+            let sharers = places.iter().map(|row| part.sharers[*row as usize]);
+            sharers.collect()
         };
-        let step = (self.len() / SAMPLE).max(1);
-        let rows = (0..self.len()).step_by(step);
-        let places = rows.filter_map(|row| u32::try_from(row).ok()).map(place);
-        let valid = places.filter(|at| numbers.valid[*at]);
-        valid.map(|at| numbers.values[at]).collect()
+        let mut is_seen = vec![false; part.shared.len()];
+        let first = |of: &&u32| !std::mem::replace(&mut is_seen[**of as usize], true);
+        Self {
+            places,
+            in_order: places.windows(2).all(|two| two[0] + 1 == two[1]),
+            shared: sharers.iter().filter(first).copied().collect(),
+            sharers,
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Of a column's values, those of these rows, or of what these share, each once; one, where all have the same.
+    fn of<'v, T: Copy + Default + PartialEq>(
+        &self,
+        values: &'v Run<T>,
+        is_shared: bool,
+    ) -> Cow<'v, [T]> {
+        let each = values.each();
+        let places = match (values.same(), self.places) {
+            (Some(same), _) => return Cow::Owned(vec![same]),
+            (None, _) if is_shared => &self.shared[..],
+            (None, [first, ..]) if self.in_order => {
+                let first = *first as usize;
+                return Cow::Borrowed(&each[first..first + self.places.len()]);
+            }
+            (None, _) => self.places,
+        };
+        places.iter().map(|place| each[*place as usize]).collect()
+    }
+
+    /// Of a column's values, those of these rows.
+    fn each<T: Copy + Default + PartialEq>(&self, values: &Run<T>, is_shared: bool) -> Vec<T> {
+        let places = if is_shared {
+            &self.sharers
+        } else {
+            self.places
+        };
+        match values.same() {
+            Some(same) => vec![same; places.len()],
+            None => places
+                .iter()
+                .map(|place| values.each()[*place as usize])
+                .collect(),
+        }
     }
 }
 
-/// Writes the values at these places.
-fn write<T: DataType>(
-    numbers: &Numbers<T::T>,
-    places: &[usize],
-    group: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
-) -> Result<(), Error> {
+/// Writes column chunks.
+struct ColumnWriter {
+    encoder: Encoder,
+    numbering: Numbering,
+    /// The places of rows' values in the dictionary of a chunk.
+    ids: Vec<u32>,
+    /// The same, of what rows share.
+    of_shared: Vec<u32>,
+    texts: Vec<u32>,
+    ints: Vec<i64>,
+}
+
+type Group<'w> = SerializedRowGroupWriter<'w, Vec<u8>>;
+
+impl ColumnWriter {
+    fn new(level: ZstdLevel) -> Result<Self, Error> {
+        Ok(Self {
+            encoder: Encoder::new(level)?,
+            numbering: Numbering::default(),
+            ids: Vec::new(),
+            of_shared: Vec::new(),
+            texts: Vec::new(),
+            ints: Vec::new(),
+        })
+    }
+
+    fn write(
+        &mut self,
+        column: &ColumnDescPtr,
+        Heading { looked_up, .. }: &Heading,
+        values: Option<(&Values, &Distinct, bool)>,
+        rows: &Rows<'_>,
+        group: &mut Group<'_>,
+    ) -> Result<(), Error> {
+        let is_null = values.is_none_or(|(values, ..)| values.is_null());
+        let Some((values, distinct, is_shared)) = values.filter(|_| !is_null) else {
+            let nothing = Nothing(column.physical_type());
+            let nulls = Ids::Same(NONE, rows.len());
+            let chunk = self.encoder.chunk(column, nulls, &nothing, *looked_up)?;
+            return Ok(group.append_column(&chunk.bytes, chunk.close)?);
+        };
+        let (chunk, numbers);
+        match values {
+            Values::Text(of) => {
+                numbers = rows.of(of, is_shared);
+                let all = distinct.len();
+                let numbers = numbers.iter().copied();
+                self.numbering
+                    .texts(numbers, all, &mut self.ids, &mut self.texts);
+                let texts = Texts {
+                    of: distinct,
+                    numbers: &self.texts,
+                };
+                let ids = each(&mut self.ids, &mut self.of_shared, rows, is_shared);
+                chunk = self.encoder.chunk(column, ids, &texts, *looked_up)?;
+            }
+            Values::Int(of) => {
+                let ints = rows.of(of, is_shared);
+                if !is_shared && hardly_repeat(&ints) {
+                    return write_of::<Int64Type>(of, rows, is_shared, group);
+                }
+                let ints = ints.iter().copied();
+                self.numbering.ints(ints, &mut self.ids, &mut self.ints);
+                let ids = each(&mut self.ids, &mut self.of_shared, rows, is_shared);
+                if !ids.repeat(self.ints.len()) {
+                    return write_of::<Int64Type>(of, rows, is_shared, group);
+                }
+                chunk = self
+                    .encoder
+                    .chunk(column, ids, &Ints(&self.ints), *looked_up)?;
+            }
+            Values::Double(of) => return write_of::<DoubleType>(of, rows, is_shared, group),
+            Values::Bool(of) => return write_of::<BoolType>(of, rows, is_shared, group),
+        }
+        Ok(group.append_column(&chunk.bytes, chunk.close)?)
+    }
+}
+
+/// The value's place of each row, where `ids` has it of each row or of each thing that is shared.
+fn each<'i>(
+    ids: &'i mut Vec<u32>,
+    of_shared: &mut Vec<u32>,
+    rows: &Rows<'_>,
+    is_shared: bool,
+) -> Ids<'i> {
+    if let [first, rest @ ..] = &ids[..]
+        && rest.iter().all(|id| id == first)
+    {
+        return Ids::Same(*first, rows.len());
+    }
+    if is_shared {
+        let all = rows
+            .shared
+            .iter()
+            .max()
+            .map_or(0, |last| *last as usize + 1);
+        of_shared.resize(all, NONE);
+        for (of, id) in rows.shared.iter().zip(&*ids) {
+            of_shared[*of as usize] = *id;
+        }
+        ids.clear();
+        ids.extend(rows.sharers.iter().map(|of| of_shared[*of as usize]));
+    }
+    Ids::Each(ids)
+}
+
+/// Writes the values of rows as the crate does.
+fn write_of<T: DataType>(
+    of: &Run<Option<T::T>>,
+    rows: &Rows<'_>,
+    is_shared: bool,
+    group: &mut Group<'_>,
+) -> Result<(), Error>
+where
+    T::T: Copy,
+{
     let Some(mut out) = group.next_column()? else {
         return Ok(());
     };
-    let valid = |at: &usize| numbers.valid[*at];
-    let levels: Vec<_> = places.iter().map(|at| i16::from(valid(at))).collect();
-    let values = places.iter().filter(|at| valid(at));
-    let values: Vec<_> = values.map(|at| numbers.values[*at].clone()).collect();
+    let each = rows.each(of, is_shared);
+    let levels: Vec<_> = each
+        .iter()
+        .map(|value| i16::from(value.is_some()))
+        .collect();
+    let values: Vec<_> = each.into_iter().flatten().collect();
     out.typed::<T>().write_batch(&values, Some(&levels), None)?;
     Ok(out.close()?)
 }
 
-/// Whether more than half of some values differ.
-fn repeat_rarely(mut sample: Vec<i64>) -> bool {
-    let taken = sample.len();
-    sample.sort_unstable();
-    sample.dedup();
-    taken >= SAMPLE / 2 && sample.len() > taken / 2
+/// Whether more than half of some integers differ.
+fn hardly_repeat(ints: &[Option<i64>]) -> bool {
+    let step = (ints.len() / SAMPLE).max(1);
+    let mut some: Vec<_> = ints.iter().step_by(step).flatten().collect();
+    let taken = some.len();
+    some.sort_unstable();
+    some.dedup();
+    taken >= SAMPLE / 2 && some.len() > taken / 2
 }

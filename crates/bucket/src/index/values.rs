@@ -13,31 +13,34 @@ use super::columns::Type;
 
 /// The number of a text that is not there.
 pub(super) const NONE: u32 = u32::MAX;
+/// So many texts of a row are remembered by where they stand.
+const RECENT: usize = 4;
+
+/// Columns of as many rows; their texts are kept each once for all of them, since columns often say the same.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Columns {
+    pub(super) values: Vec<Values>,
+    pub(super) texts: Distinct,
+}
 
 /// Values of a column; each may be null.
 #[derive(Clone, Debug)]
 pub(super) enum Values {
     /// Integers and moments.
-    Int(Numbers<i64>),
-    Double(Numbers<f64>),
-    Bool(Numbers<bool>),
-    Text(Texts),
-}
-
-/// Values of which none refers to another.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Numbers<T> {
-    /// One a row: of a null the default.
-    pub(super) values: Vec<T>,
-    pub(super) valid: Vec<bool>,
-}
-
-/// Texts, each of which is kept once.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Texts {
+    Int(Run<Option<i64>>),
+    Double(Run<Option<f64>>),
+    Bool(Run<Option<bool>>),
     /// Of each row the number of its text, or [`NONE`].
-    pub(super) rows: Vec<u32>,
-    pub(super) distinct: Distinct,
+    Text(Run<u32>),
+}
+
+/// One value a row. Many columns have the same in all rows: that is kept once.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Run<T> {
+    first: T,
+    len: usize,
+    /// One a row, from the first on that is another.
+    each: Vec<T>,
 }
 
 /// Different texts, by number.
@@ -47,17 +50,57 @@ pub(super) struct Distinct {
     ends: Vec<usize>,
     known: HashTable<u32>,
     hash: RandomState,
+    /// Texts that are in the row that is added: where they stand, and their numbers.
+    recent: [((usize, usize), u32); RECENT],
+    recent_count: usize,
 }
 
-impl<T: Clone + Default> Numbers<T> {
-    fn nulls(&mut self, rows: usize) {
-        self.valid.resize(rows, false);
-        self.values.resize(rows, T::default());
+impl<T: Copy + Default + PartialEq> Run<T> {
+    pub(super) fn len(&self) -> usize {
+        self.len
     }
 
-    fn push(&mut self, value: Option<T>) {
-        self.valid.push(value.is_some());
-        self.values.push(value.unwrap_or_default());
+    /// The value that all rows have, where there is such a one.
+    pub(super) fn same(&self) -> Option<T> {
+        self.each.is_empty().then_some(self.first)
+    }
+
+    /// One a row; none where all have the same.
+    pub(super) fn each(&self) -> &[T] {
+        &self.each
+    }
+
+    #[inline]
+    fn push(&mut self, value: T) {
+        if self.each.is_empty() {
+            if self.len == 0 {
+                self.first = value;
+            }
+            if self.first == value {
+                self.len += 1;
+                return;
+            }
+            self.spread();
+        }
+        self.len += 1;
+        self.each.push(value);
+    }
+
+    /// One value a row from now on.
+    #[cold]
+    fn spread(&mut self) {
+        self.each.resize(self.len, self.first);
+    }
+}
+
+impl Run<u32> {
+    /// The text of the last row, or [`NONE`].
+    fn last(&self) -> u32 {
+        match self.each.last() {
+            Some(last) => *last,
+            None if self.len > 0 => self.first,
+            None => NONE,
+        }
     }
 }
 
@@ -67,10 +110,38 @@ impl Distinct {
         self.ends.len()
     }
 
+    /// Another row begins: what stands where a text of this one stood may be another then.
+    #[inline]
+    fn forget_recent(&mut self) {
+        if self.recent_count > 0 {
+            self.recent = Default::default();
+            self.recent_count = 0;
+        }
+    }
+
     /// A text by its number, which was given here.
     #[inline]
     pub(super) fn get(&self, number: u32) -> &[u8] {
         text(&self.bytes, &self.ends, number)
+    }
+
+    /// The number of a text of the row that is added, whose column has `before` in the row before.
+    #[inline]
+    fn number_in_row(&mut self, text: &[u8], before: u32) -> u32 {
+        // most often it is the one before
+        if before != NONE && is_same(self.get(before), text) {
+            return before;
+        }
+        let at = (text.as_ptr() as usize, text.len());
+        for (known, number) in &self.recent {
+            if *known == at {
+                return *number;
+            }
+        }
+        let number = self.number(text);
+        self.recent[self.recent_count % RECENT] = (at, number);
+        self.recent_count += 1;
+        number
     }
 
     #[allow(clippy::cast_possible_truncation)] // a file has far fewer rows
@@ -91,6 +162,24 @@ impl Distinct {
     }
 }
 
+/// Whether two texts are the same; most are short.
+#[inline]
+fn is_same(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    let word = |text: &[u8], at: usize| {
+        let word = text.get(at..at + 8).and_then(<[u8]>::first_chunk);
+        word.map(|word| u64::from_le_bytes(*word))
+    };
+    match a.len() {
+        0 => true,
+        8..=16 => word(a, 0) == word(b, 0) && word(a, a.len() - 8) == word(b, b.len() - 8),
+        1..8 => a.iter().zip(b).all(|(a, b)| a == b),
+        _ => a == b,
+    }
+}
+
 /// The text with a number, of those that stand one behind the other.
 #[inline]
 fn text<'b>(bytes: &'b [u8], ends: &[usize], number: u32) -> &'b [u8] {
@@ -99,81 +188,51 @@ fn text<'b>(bytes: &'b [u8], ends: &[usize], number: u32) -> &'b [u8] {
     &bytes[begin..ends[at]]
 }
 
-impl Texts {
-    fn push(&mut self, text: Option<&[u8]>) {
-        let Some(text) = text else {
-            return self.rows.push(NONE);
-        };
-        // most often it is the one before
-        let number = match self.rows.last() {
-            Some(last) if *last != NONE && self.distinct.get(*last) == text => *last,
-            _ => self.distinct.number(text),
-        };
-        self.rows.push(number);
-    }
-}
-
-impl Values {
-    /// So many nulls.
-    pub(super) fn nulls(of: Type, rows: usize) -> Self {
-        let mut nulls = Self::new(of);
-        match &mut nulls {
-            Self::Int(column) => column.nulls(rows),
-            Self::Double(column) => column.nulls(rows),
-            Self::Bool(column) => column.nulls(rows),
-            Self::Text(column) => column.rows.resize(rows, NONE),
+impl Columns {
+    pub(super) fn new(of: impl Iterator<Item = Type>) -> Self {
+        Self {
+            values: of.map(Values::new).collect(),
+            texts: Distinct::default(),
         }
-        nulls
     }
 
     /// Rows.
     pub(super) fn len(&self) -> usize {
-        match self {
-            Self::Int(column) => column.valid.len(),
-            Self::Double(column) => column.valid.len(),
-            Self::Bool(column) => column.valid.len(),
-            Self::Text(column) => column.rows.len(),
-        }
+        self.values.first().map_or(0, Values::len)
     }
 
-    pub(super) fn new(of: Type) -> Self {
-        match of {
-            Type::Int | Type::Time => Self::Int(Numbers::default()),
-            Type::Double => Self::Double(Numbers::default()),
-            Type::Bool => Self::Bool(Numbers::default()),
-            Type::Text => Self::Text(Texts::default()),
-        }
+    /// A row follows: its values are to be given with [`Columns::push`], each behind the one before in its column.
+    pub(super) fn begin_row(&mut self) {
+        self.texts.forget_recent();
     }
 
-    /// Adds a value; null where it is none of the column's type.
-    #[inline]
-    pub(super) fn push(&mut self, value: Value<'_>) {
-        match self {
-            Self::Int(column) => column.push(match value {
+    /// Adds a value to a column; null where it is none of the column's type.
+    #[inline(always)]
+    pub(super) fn push(&mut self, column: usize, value: Value<'_>) {
+        match (&mut self.values[column], value) {
+            (Values::Int(column), value) => column.push(match value {
                 Value::Int(n) | Value::Duration(n) | Value::Time(n) => Some(n),
                 Value::UInt(n) => i64::try_from(n).ok(),
                 _ => None,
             }),
-            Self::Double(column) => column.push(match value {
+            (Values::Text(rows), Value::Str(text)) => push_text(rows, &mut self.texts, text),
+            (Values::Text(rows), _) => rows.push(NONE),
+            (Values::Double(column), value) => column.push(match value {
                 Value::Double(n) => Some(n),
                 _ => None,
             }),
-            Self::Bool(column) => column.push(match value {
+            (Values::Bool(column), value) => column.push(match value {
                 Value::Bool(v) => Some(v),
-                _ => None,
-            }),
-            Self::Text(column) => column.push(match value {
-                Value::Str(text) => Some(text.as_bytes()),
                 _ => None,
             }),
         }
     }
 
-    /// Adds values that were read from a file: those of these rows; nulls where they have another type.
-    pub(super) fn extend(&mut self, array: Option<&ArrayRef>, rows: &[usize]) {
+    /// Adds values to a column that were read from a file: those of these rows; nulls where they have another type.
+    pub(super) fn extend(&mut self, column: usize, array: Option<&ArrayRef>, rows: &[usize]) {
         let some = |row: &usize| array.is_some_and(|array| array.is_valid(*row));
-        match self {
-            Self::Int(column) => {
+        match &mut self.values[column] {
+            Values::Int(column) => {
                 let ints = array.and_then(|array| array.as_primitive_opt::<Int64Type>());
                 let times =
                     array.and_then(|array| array.as_primitive_opt::<TimestampNanosecondType>());
@@ -183,33 +242,65 @@ impl Values {
                     column.push(value.filter(|_| some(row)));
                 }
             }
-            Self::Double(column) => {
+            Values::Double(column) => {
                 let values = array.and_then(|array| array.as_primitive_opt::<Float64Type>());
                 for row in rows {
-                    column.push(
-                        values
-                            .filter(|_| some(row))
-                            .map(|values| values.value(*row)),
-                    );
+                    let values = values.filter(|_| some(row));
+                    column.push(values.map(|values| values.value(*row)));
                 }
             }
-            Self::Bool(column) => {
+            Values::Bool(column) => {
                 let values = array.and_then(|array| array.as_boolean_opt());
                 for row in rows {
-                    column.push(
-                        values
-                            .filter(|_| some(row))
-                            .map(|values| values.value(*row)),
-                    );
+                    let values = values.filter(|_| some(row));
+                    column.push(values.map(|values| values.value(*row)));
                 }
             }
-            Self::Text(column) => {
+            Values::Text(numbers) => {
                 let values = array.and_then(|array| array.as_string_opt::<i32>());
                 for row in rows {
                     let values = values.filter(|_| some(row));
-                    column.push(values.map(|values| values.value(*row).as_bytes()));
+                    let text = values.map(|values| values.value(*row).as_bytes());
+                    numbers.push(text.map_or(NONE, |text| self.texts.number(text)));
                 }
             }
+        }
+    }
+}
+
+#[inline(never)] // its callers are many places
+fn push_text(rows: &mut Run<u32>, texts: &mut Distinct, text: &str) {
+    let number = texts.number_in_row(text.as_bytes(), rows.last());
+    rows.push(number);
+}
+
+impl Values {
+    fn new(of: Type) -> Self {
+        match of {
+            Type::Int | Type::Time => Self::Int(Run::default()),
+            Type::Double => Self::Double(Run::default()),
+            Type::Bool => Self::Bool(Run::default()),
+            Type::Text => Self::Text(Run::default()),
+        }
+    }
+
+    /// Whether there is no value.
+    pub(super) fn is_null(&self) -> bool {
+        match self {
+            Self::Int(column) => column.same() == Some(None),
+            Self::Double(column) => column.same() == Some(None),
+            Self::Bool(column) => column.same() == Some(None),
+            Self::Text(rows) => rows.same() == Some(NONE),
+        }
+    }
+
+    /// Rows.
+    fn len(&self) -> usize {
+        match self {
+            Self::Int(column) => column.len(),
+            Self::Double(column) => column.len(),
+            Self::Bool(column) => column.len(),
+            Self::Text(rows) => rows.len(),
         }
     }
 }

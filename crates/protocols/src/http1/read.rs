@@ -77,10 +77,22 @@ fn of<'a, T: Default>(
     read(known.get_or_init(|| Read::new(message, ctx)))
 }
 
+/// What fields of a row are read from.
+const USUAL: [&[u8]; 4] = [
+    b"content-type",
+    b"content-encoding",
+    b"transfer-encoding",
+    b"location",
+];
+
 /// A message with the bytes of its head.
 pub(super) struct Read<'a> {
     pub(super) message: &'a Message,
     pub(super) head: &'a [u8],
+    /// Its target as text, once someone wanted it: several fields have it.
+    target: OnceCell<&'a str>,
+    /// The headers of [`USUAL`], where all of them were wanted.
+    usual: OnceCell<[Option<&'a [u8]>; USUAL.len()]>,
     /// Where its header lines stand, once someone wanted all of them.
     lines: OnceCell<&'a [Line]>,
     /// Whether its body is not as it came, once someone asked.
@@ -92,6 +104,8 @@ impl<'a> Read<'a> {
         Read {
             message,
             head: message.head.get(ctx),
+            target: OnceCell::new(),
+            usual: OnceCell::new(),
             lines: OnceCell::new(),
             coded: OnceCell::new(),
         }
@@ -119,6 +133,18 @@ impl<'a> Read<'a> {
 
     pub(super) fn target(&self) -> &'a [u8] {
         self.head.get(self.target_range()).unwrap_or_default()
+    }
+
+    pub(super) fn target_text(&self, ctx: &Ctx<'a>) -> &'a str {
+        self.target.get_or_init(|| ctx.text(self.target()))
+    }
+
+    /// [`Read::path`] as text.
+    pub(super) fn path_text(&self, ctx: &Ctx<'a>) -> &'a str {
+        let (target, path) = (self.target_text(ctx), self.path());
+        let known = target.get(..path.len());
+        let known = known.filter(|known| std::ptr::eq(known.as_ptr(), path.as_ptr()));
+        known.unwrap_or_else(|| ctx.text(path))
     }
 
     /// The path of the target, without the query.
@@ -154,6 +180,12 @@ impl<'a> Read<'a> {
         true
     }
 
+    /// Looks up all of [`USUAL`] at once.
+    pub(super) fn look_up_usual(&self) {
+        self.usual
+            .get_or_init(|| Headers::new(self.head).find_each(self.message.letters, &USUAL));
+    }
+
     /// Where the header lines stand.
     pub(super) fn lines(&self, ctx: &Ctx<'a>) -> &'a [Line] {
         self.lines
@@ -162,6 +194,11 @@ impl<'a> Read<'a> {
 
     /// The value of the first header with this name (lower case), empty where there is none.
     pub(super) fn header(&self, name: &[u8]) -> &'a [u8] {
+        if let Some(usual) = self.usual.get()
+            && let Some(at) = USUAL.iter().position(|usual| *usual == name)
+        {
+            return usual[at].unwrap_or_default();
+        }
         let value = match self.lines.get() {
             Some(lines) => self
                 .find(lines, name)

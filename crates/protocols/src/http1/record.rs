@@ -8,7 +8,7 @@ use super::read::{Read, View};
 use super::text as values;
 use crate::{gql, grpc, http2};
 use gillnet_entry::json::{self, Members};
-use gillnet_entry::{Bytes, Ctx, ProtocolInfo, Record, Schema, Value};
+use gillnet_entry::{Bytes, Ctx, ProtocolInfo, Record, Schema, Shown, Value};
 
 /// What an exchange of HTTP is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,11 +41,11 @@ gillnet_entry::fields! {
         /// Method of the request.
         "request.method", "method", Str, Entry => |h, x| h.request(x, |r| Value::Str(x.text(r.method()))), json |h, x, out| h.request(x, |r| r.write_method(out));
         /// Target of the request as it stands on the wire: path and query.
-        "request.url", "url", Str, Entry => |h, x| h.request(x, |r| Value::Str(x.text(r.target()))), json |h, x, out| h.request(x, |r| r.write_target(out));
+        "request.url", "url", Str, Entry => |h, x| h.request(x, |r| Value::Str(r.target_text(x))), json |h, x, out| h.request(x, |r| r.write_target(out));
         /// Target of the request as it stands on the wire.
-        "request.targetUri", "", Str, Entry => |h, x| h.request(x, |r| Value::Str(x.text(r.target()))), json |h, x, out| h.request(x, |r| r.write_target(out));
+        "request.targetUri", "", Str, Entry => |h, x| h.request(x, |r| Value::Str(r.target_text(x))), json |h, x, out| h.request(x, |r| r.write_target(out));
         /// Path of the request, without the query.
-        "request.path", "path", Str, Entry => |h, x| h.request(x, |r| Value::Str(x.text(r.path()))), json |h, x, out| h.request(x, |r| r.write_path(out));
+        "request.path", "path", Str, Entry => |h, x| h.request(x, |r| Value::Str(r.path_text(x))), json |h, x, out| h.request(x, |r| r.write_path(out));
         /// The parts of the path between slashes.
         "request.pathSegments", "", StrList, Entry => |h, x| h.request(x, |r| segments(r.path(), x));
         /// Version of HTTP that the request names: `HTTP/1.1`.
@@ -233,6 +233,26 @@ impl Record for Http {
         get(&View::new(self), field, ctx)
     }
 
+    fn row<'a>(
+        &'a self,
+        fields: &mut dyn Iterator<Item = u16>,
+        ctx: &Ctx<'a>,
+        show: &mut dyn FnMut(Value<'a>),
+    ) -> Shown<'a> {
+        let view = View::new(self);
+        view.posted(ctx, Read::look_up_usual);
+        view.response(ctx, Read::look_up_usual);
+        fields.for_each(|field| show(get(&view, field, ctx)));
+        let (status, code) = self.status(ctx);
+        Shown {
+            summary: view.request(ctx, |r| r.target_text(ctx)),
+            method: view.request(ctx, |r| ctx.text(r.method())),
+            status,
+            code,
+            ok: self.ok(ctx),
+        }
+    }
+
     fn key<'a>(&'a self, field: u16, key: &str, ignore_case: bool, ctx: &Ctx<'a>) -> Value<'a> {
         let header =
             |r: &Read<'a>| values::header(r.head, r.message.letters, key, ignore_case, ctx);
@@ -286,7 +306,7 @@ impl Record for Http {
         match &self.response {
             Some(message) => {
                 let code = message.status_code();
-                (ctx.format(format_args!("{code}")), Some(i64::from(code)))
+                (ctx.number(code.into()), Some(i64::from(code)))
             }
             None => ("", None),
         }

@@ -6,7 +6,7 @@ use std::fmt;
 use gillnet_entry::{COMMON, Entry, Field, Value};
 use gillnet_kfl::rows::is_column;
 
-use super::super::columns::{BASE, Base, Own, own};
+use super::super::columns::{BASE, Base, Own, Row, own};
 use super::super::stored::KnownProtocol;
 
 /// A value that entries are grouped by. An empty text is none, as a field is that is not there.
@@ -238,9 +238,9 @@ impl Key {
     pub(super) fn get(&self, entry: &Entry<'_>) -> Scalar {
         match &self.of {
             Of::Time(every) => Scalar::Time(floor(entry.common.ts, *every)),
-            Of::Base(at) => BASE
-                .get(*at)
-                .map_or(Scalar::Nothing, |base| Scalar::of((base.get)(entry))),
+            Of::Base(at) => BASE.get(*at).map_or(Scalar::Nothing, |base| {
+                Scalar::of((base.get)(&Row::of(entry)))
+            }),
             Of::Own(each) => {
                 let own = each.iter().find(|(number, _)| *number == entry.protocol);
                 own.map_or(Scalar::Nothing, |(_, own)| Scalar::of(entry.own(own.field)))
