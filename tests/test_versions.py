@@ -70,8 +70,11 @@ def answers(gillnet, bucket):
 
 @pytest.mark.parametrize("version", ALL)
 def test_a_bucket_of_a_released_version_is_read(gillnet, version):
-    found = answers(gillnet, VERSIONS / version / "bucket")
-    assert found == json.loads((VERSIONS / version / "answers.json").read_text())
+    found, said = answers(gillnet, VERSIONS / version / "bucket"), json.loads((VERSIONS / version / "answers.json").read_text())
+    # a later Gillnet may count more
+    more = found["summary"].keys() - said["summary"].keys()
+    assert all(found["summary"].pop(key) == 0 for key in more), found["summary"]
+    assert found == said
 
 
 @pytest.mark.parametrize("version", ALL)
