@@ -95,19 +95,25 @@ http {{
 """
 
 
-@pytest.fixture
-def web(host, tmp_path):
-    """nginx on 127.0.0.1:8080 of the host."""
-    www = tmp_path / "www"
+def serve(host, folder, items, unit):
+    """nginx on 127.0.0.1:8080 of the host, with items `/0.json`, `/1.json`, …, each `unit` bytes longer than the one before."""
+    www = folder / "www"
     www.mkdir()
-    for i in range(20):
-        (www / f"{i}.json").write_text(json.dumps({"item": i, "text": "x" * 40 * i}))
-    (www / "large.txt").write_bytes(os.urandom(3 << 20).hex().encode()[: 3 << 20])
-    config = tmp_path / "nginx.conf"
-    config.write_text(NGINX.format(folder=tmp_path, listen="8080"))
+    for i in range(items):
+        (www / f"{i}.json").write_text(json.dumps({"item": i, "text": "x" * unit * i}))
+    config = folder / "nginx.conf"
+    config.write_text(NGINX.format(folder=folder, listen="8080"))
     host.start("nginx", "-c", config, log="nginx.out")
     url = "http://127.0.0.1:8080"
     wait_for("nginx", lambda: host.run("curl", "-sf", f"{url}/1.json", check=False).returncode == 0)
+    return url
+
+
+@pytest.fixture
+def web(host, tmp_path):
+    """nginx on 127.0.0.1:8080 of the host."""
+    url = serve(host, tmp_path, items=20, unit=40)
+    (tmp_path / "www" / "large.txt").write_bytes(os.urandom(3 << 20).hex().encode()[: 3 << 20])
     return url
 
 

@@ -8,7 +8,7 @@ import time
 
 import pyrage
 import pytest
-from conftest import NGINX, Host, Recorder, frames, query, tshark, wait_for
+from conftest import Host, Recorder, frames, query, serve, tshark, wait_for
 from test_dashboard import Tap
 from test_sql import clickhouse  # noqa: F401 (a fixture)
 from test_upkeep import NOW, run
@@ -50,14 +50,7 @@ def recorded(tmp_path_factory, gillnet):
     folder = tmp_path_factory.mktemp("encrypted")
     host, keys = Host(folder), Keys(folder)
     try:
-        www = folder / "www"
-        www.mkdir()
-        for i in range(16):
-            (www / f"{i}.json").write_text(json.dumps({"item": i, "text": "x" * 4000 * i}))
-        (folder / "nginx.conf").write_text(NGINX.format(folder=folder, listen="8080"))
-        host.start("nginx", "-c", folder / "nginx.conf", log="nginx.out")
-        url = "http://127.0.0.1:8080"
-        wait_for("nginx", lambda: host.run("curl", "-sf", f"{url}/1.json", check=False).returncode == 0)
+        url = serve(host, folder, items=16, unit=4000)
         rule = lambda name, bucket, kfl="http", **more: {"name": name, "kfl": kfl, "destination": f"file://{folder}/{bucket}", **more}
         rules = [rule("all", "sealed", recipients=keys.public("first", "second")), rule("all2", "plain", recipients=[]),
                  rule("hidden", "mixed"), rule("shown", "mixed", "http and response.status >= 400", recipients=[])]

@@ -10,7 +10,7 @@ import time
 
 import duckdb
 import pytest
-from conftest import count, frames, merged, objects, query, wait_for
+from conftest import count, frames, merged, objects, query
 
 FLUSH = "*/2 * * * * *"
 # all hours are closed
@@ -40,19 +40,12 @@ def entries(bucket):
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory, gillnet):
     """A bucket of many small objects, with connections that are in several of them."""
-    from conftest import NGINX, Host, Recorder
+    from conftest import Host, Recorder, serve
 
     folder = tmp_path_factory.mktemp("recorded")
     host = Host(folder)
     try:
-        www = folder / "www"
-        www.mkdir()
-        for i in range(20):
-            (www / f"{i}.json").write_text(json.dumps({"item": i, "text": "x" * 4000 * i}))
-        (folder / "nginx.conf").write_text(NGINX.format(folder=folder, listen="8080"))
-        host.start("nginx", "-c", folder / "nginx.conf", log="nginx.out")
-        url = "http://127.0.0.1:8080"
-        wait_for("nginx", lambda: host.run("curl", "-sf", f"{url}/1.json", check=False).returncode == 0)
+        url = serve(host, folder, items=20, unit=4000)
         bucket = folder / "bucket"
         flights = Recorder(host, gillnet, folder, ["worker", "-i", "lo", "--filter", "tcp port 8080"], dataDir=str(folder / "data"),
                            capture={"ring": {"size": "64Mi"}}, recording={"flush": FLUSH, "index": True, "objectSize": "256Ki"},

@@ -37,8 +37,8 @@ pub use connect::{Access, connect, endpoint};
 pub use credentials::{Credentials, Environment, Key, Secret};
 pub use destination::{AzurePlace, Destination, DestinationError, S3Place};
 pub use encryption::{
-    Encryptor, IDENTITY, Identities, RecipientError, Recipients, decrypted, encrypted_key,
-    of_encrypted_key,
+    Encryptor, IDENTITY, Identities, RecipientError, Recipients, Sum, Summed, decrypted,
+    encrypted_key, of_encrypted_key, unread,
 };
 pub use error::{BucketError, ErrorKind, PutError};
 pub use recordings::{

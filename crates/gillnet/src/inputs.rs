@@ -10,7 +10,7 @@ use gillnet_bucket::packets::StreamId;
 use gillnet_bucket::{
     Access as BucketAccess, Bucket, BucketError, Credentials, Destination, Earliest, Group,
     GroupIndex, IDENTITY, Identities, Notes, Recordings, Selected, Selection, StreamSet, connect,
-    decrypted,
+    decrypted, unread,
 };
 use gillnet_bucket::{Origin as RecordedBy, RecordedSource};
 use gillnet_capture::{
@@ -86,10 +86,9 @@ impl Told {
                 notes.unanswered.len(),
             ));
         }
-        if let Some(first) = notes.encrypted.first() {
+        if let Some(unread) = unread(&notes.encrypted) {
             self.say(format!(
-                "{place}: {} objects are encrypted with age, such as {first}, and no key was given that reads them: nothing of them is answered; {IDENTITY}",
-                notes.encrypted.len(),
+                "{place}: {unread}: nothing of them is answered; {IDENTITY}"
             ));
         }
         self.encrypted.insert(place.clone(), notes.encrypted.len());

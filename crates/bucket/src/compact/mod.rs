@@ -21,7 +21,7 @@ use crate::encryption::{encrypted_key, of_encrypted_key, plain_key};
 use crate::index::{Beside, Footer, StreamRow, StreamsWriter, read_streams};
 use crate::layout::{FORMAT_KEY, Hour, ObjectName, PacketFormat, Part, Payload, Replaces};
 use crate::replaced::Replaced;
-use crate::{Body, Bucket, BucketError, Encryptor, ErrorKind, Recipients};
+use crate::{Body, Bucket, BucketError, Encryptor, ErrorKind, Recipients, Sum, Summed};
 
 /// Objects are made up to about this size (bytes of packets, packed): a reader unpacks one at a time.
 const PACKED: u64 = 64 << 20;
@@ -367,9 +367,9 @@ impl Work<'_> {
             }
             false => {
                 let real = encrypted_key(&key, size);
-                let (file, size, sum) = encrypted(body, recipients)?;
-                let body = Body::File(file.path());
-                put::put(bucket, &real, body, size, &crate::hex(&sum), rest)?;
+                let (file, sum) = encrypted(body, recipients)?;
+                let (body, sha256) = (Body::File(file.path()), crate::hex(&sum.sha256));
+                put::put(bucket, &real, body, sum.size, &sha256, rest)?;
                 real
             }
         };
@@ -470,21 +470,22 @@ impl Work<'_> {
     }
 }
 
-/// A file with what is put, encrypted; its size and SHA-256.
+/// A file with what is put, encrypted, and what it came to.
 fn encrypted(
     body: Body<'_>,
     recipients: &Recipients,
-) -> std::io::Result<(tempfile::NamedTempFile, u64, Vec<u8>)> {
+) -> std::io::Result<(tempfile::NamedTempFile, Sum)> {
     let file = tempfile::NamedTempFile::new()?;
-    let mut out = Encryptor::new(BufWriter::new(file.as_file()), recipients)?;
+    let out = Summed::new(BufWriter::new(file.as_file()));
+    let mut out = Encryptor::new(out, recipients)?;
     match body {
         Body::Bytes(bytes) => out.write_all(bytes)?,
         Body::File(path) => drop(std::io::copy(&mut std::fs::File::open(path)?, &mut out)?),
     }
-    out.finish()?.flush()?;
-    let mut sum = Sha256::new();
-    let size = std::io::copy(&mut file.reopen()?, &mut sum)?;
-    Ok((file, size, sum.finalize().to_vec()))
+    let (mut out, sum) = out.finish()?.finish();
+    out.flush()?;
+    drop(out);
+    Ok((file, sum))
 }
 
 fn streams(

@@ -6,12 +6,14 @@
 //! - [`keys`]: public keys that are encrypted for, secret keys that are read with.
 //! - [`header`]: what stands first in a file: its key, wrapped for each recipient.
 //! - [`pieces`]: what follows: pieces of 64 KiB, each encrypted by itself.
+//! - [`summed`]: size and sum of what is written.
 //! - [`decrypted`]: a bucket of which encrypted objects are read as others are.
 
 mod decrypted;
 mod header;
 mod keys;
 mod pieces;
+mod summed;
 #[cfg(test)]
 mod tests;
 
@@ -19,9 +21,19 @@ pub use decrypted::decrypted;
 pub(crate) use decrypted::find;
 pub use keys::{Identities, RecipientError, Recipients};
 pub use pieces::Encryptor;
+pub use summed::{Sum, Summed};
 
 /// What can be done where something is encrypted, and no key was given or not the right one.
 pub const IDENTITY: &str = "give the file with the secret key of one of the recipients: --identity FILE, or GILLNET_IDENTITY";
+/// What is said of objects that are encrypted, and that no key was given for; `None` where there are none.
+#[must_use]
+pub fn unread(encrypted: &[String]) -> Option<String> {
+    let (first, count) = (encrypted.first()?, encrypted.len());
+    Some(format!(
+        "{count} objects are encrypted with age, such as {first}, and no key was given that reads them"
+    ))
+}
+
 /// The end of an encrypted object's key.
 const END: &str = ".age";
 

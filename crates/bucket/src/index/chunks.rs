@@ -224,11 +224,9 @@ impl<'r> Ids<'r> {
         }
     }
 
-    /// Whether so many different values are so few that a dictionary of them is worth it.
+    /// Whether the values repeat so often that a dictionary of the different ones is worth it.
     pub(super) fn repeat(self, different: usize) -> bool {
-        let filled = self.len() - self.nulls();
-        // a page that refers to a dictionary must have one
-        filled > 0 && (filled < FEW || different <= filled / 2)
+        repeat(self.len() - self.nulls(), different)
     }
 
     /// The rows of each page.
@@ -242,6 +240,11 @@ impl<'r> Ids<'r> {
             }
         })
     }
+}
+
+/// Whether of so many values so few differ that a dictionary is worth it. A page that refers to one must have one.
+fn repeat(filled: usize, different: usize) -> bool {
+    filled > 0 && (filled < FEW || different <= filled / 2)
 }
 
 /// Gives values their places in a dictionary, in the order in which they come.
@@ -372,7 +375,7 @@ impl Encoder {
         looked_up: bool,
     ) -> Result<ColumnChunk> {
         let nulls = rows.nulls();
-        let repeats = rows.repeat(of.len());
+        let repeats = repeat(rows.len() - nulls, of.len());
         let mut out = TrackedWrite::new(Vec::new());
         let mut pages = SerializedPageWriter::new(&mut out);
         let (mut packed, mut unpacked) = (0, 0);

@@ -130,72 +130,34 @@ macro_rules! columns {
 }
 
 columns! {
-    "timestamp" Time => |row| {
-        Value::Time(row.entry.common.ts)
-    };
+    "timestamp" Time => |row| Value::Time(row.entry.common.ts);
     "stream" Int looked_up => |row| int(row.entry.common.stream);
-    "index" Int => |row| {
-        Value::Int(i64::from(row.entry.common.index))
-    };
+    "index" Int => |row| Value::Int(i64::from(row.entry.common.index));
     "transport" Text shared => |row| {
         Value::Str(match row.entry.common.transport {
             gillnet_entry::Transport::Tcp => "tcp",
             gillnet_entry::Transport::Udp => "udp",
         })
     };
-    "protocol" Text shared => |row| {
-        Value::Str(row.entry.record.schema().name)
-    };
-    "protocol.abbr" Text shared => |row| {
-        Value::Str(row.entry.common.info.abbr)
-    };
-    "protocol.version" Text shared => |row| {
-        Value::Str(row.entry.common.info.version)
-    };
+    "protocol" Text shared => |row| Value::Str(row.entry.record.schema().name);
+    "protocol.abbr" Text shared => |row| Value::Str(row.entry.common.info.abbr);
+    "protocol.version" Text shared => |row| Value::Str(row.entry.common.info.version);
     "src.ip" Text looked_up shared => |row| row.entry.common(SRC_IP);
-    "src.port" Int shared => |row| {
-        Value::Int(row.entry.common.src.port.into())
-    };
-    "src.name" Text looked_up shared => |row| {
-        Value::Str(&row.entry.common.src.name.name)
-    };
-    "src.namespace" Text shared => |row| {
-        Value::Str(&row.entry.common.src.name.namespace)
-    };
-    "src.pod" Text shared => |row| {
-        Value::Str(&row.entry.common.src.name.pod)
-    };
-    "src.service" Text shared => |row| {
-        Value::Str(&row.entry.common.src.name.service)
-    };
-    "src.dns" Text shared => |row| {
-        Value::Str(&row.entry.common.src.name.dns)
-    };
-    "src.resolutionMechanism" Text shared => |row| {
-        mechanism(&row.entry.common.src)
-    };
+    "src.port" Int shared => |row| Value::Int(row.entry.common.src.port.into());
+    "src.name" Text looked_up shared => |row| Value::Str(&row.entry.common.src.name.name);
+    "src.namespace" Text shared => |row| Value::Str(&row.entry.common.src.name.namespace);
+    "src.pod" Text shared => |row| Value::Str(&row.entry.common.src.name.pod);
+    "src.service" Text shared => |row| Value::Str(&row.entry.common.src.name.service);
+    "src.dns" Text shared => |row| Value::Str(&row.entry.common.src.name.dns);
+    "src.resolutionMechanism" Text shared => |row| mechanism(&row.entry.common.src);
     "dst.ip" Text looked_up shared => |row| row.entry.common(DST_IP);
-    "dst.port" Int shared => |row| {
-        Value::Int(row.entry.common.dst.port.into())
-    };
-    "dst.name" Text looked_up shared => |row| {
-        Value::Str(&row.entry.common.dst.name.name)
-    };
-    "dst.namespace" Text shared => |row| {
-        Value::Str(&row.entry.common.dst.name.namespace)
-    };
-    "dst.pod" Text shared => |row| {
-        Value::Str(&row.entry.common.dst.name.pod)
-    };
-    "dst.service" Text shared => |row| {
-        Value::Str(&row.entry.common.dst.name.service)
-    };
-    "dst.dns" Text shared => |row| {
-        Value::Str(&row.entry.common.dst.name.dns)
-    };
-    "dst.resolutionMechanism" Text shared => |row| {
-        mechanism(&row.entry.common.dst)
-    };
+    "dst.port" Int shared => |row| Value::Int(row.entry.common.dst.port.into());
+    "dst.name" Text looked_up shared => |row| Value::Str(&row.entry.common.dst.name.name);
+    "dst.namespace" Text shared => |row| Value::Str(&row.entry.common.dst.name.namespace);
+    "dst.pod" Text shared => |row| Value::Str(&row.entry.common.dst.name.pod);
+    "dst.service" Text shared => |row| Value::Str(&row.entry.common.dst.name.service);
+    "dst.dns" Text shared => |row| Value::Str(&row.entry.common.dst.name.dns);
+    "dst.resolutionMechanism" Text shared => |row| mechanism(&row.entry.common.dst);
     "tls" Bool shared => |row| Value::Bool(row.entry.common.tls);
     "elapsedTime" Int => |row| {
         row.entry
@@ -203,12 +165,8 @@ columns! {
             .elapsed_us()
             .map_or(Value::Missing, Value::Int)
     };
-    "requestSize" Int => |row| {
-        int(row.entry.common.request_size)
-    };
-    "responseSize" Int => |row| {
-        int(row.entry.common.response_size)
-    };
+    "requestSize" Int => |row| int(row.entry.common.request_size);
+    "responseSize" Int => |row| int(row.entry.common.response_size);
     "error.type" Text => |row| {
         row.entry
             .common
@@ -236,9 +194,7 @@ columns! {
     "method" Text => |row| text(row.shown.method);
     "summary" Text looked_up => |row| text(row.shown.summary);
     "status" Text => |row| text(row.shown.status);
-    "statusCode" Int => |row| {
-        row.shown.code.map_or(Value::Missing, Value::Int)
-    };
+    "statusCode" Int => |row| row.shown.code.map_or(Value::Missing, Value::Int);
     "ok" Bool => |row| Value::Bool(row.shown.ok);
 }
 

@@ -39,7 +39,7 @@ pub use selection::{Selected, Selection, StreamSet};
 
 use crate::{
     Access, Bucket, BucketError, Credentials, Destination, ErrorKind, ObjectMeta, connect,
-    encryption::{IDENTITY, of_encrypted_key, plain_key},
+    encryption::{IDENTITY, of_encrypted_key, plain_key, unread},
     layout::{
         FORMAT_KEY, NAME_HISTORY, ObjectName, PacketFormat, Part, Payload, SNAPSHOTS, TimeRange,
     },
@@ -539,11 +539,7 @@ impl Found {
 
 /// What is said where nothing is there but objects that are encrypted for others; `None` where there are none.
 fn unreadable(place: String, encrypted: &[String]) -> Option<BucketError> {
-    let first = encrypted.first()?;
-    let message = format!(
-        "{} objects are encrypted with age, such as {first}, and no key was given that reads them",
-        encrypted.len()
-    );
+    let message = unread(encrypted)?;
     Some(BucketError::new(ErrorKind::Forbidden, place, message).mend(IDENTITY))
 }
 

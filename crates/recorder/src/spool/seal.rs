@@ -387,7 +387,7 @@ impl Spool {
 /// A file as it is in the spool.
 fn as_stored(file: PartFile, encrypted: Encrypted) -> PartFile {
     match encrypted.take() {
-        Some((size, sha256)) => file.encrypted(size, &sha256),
+        Some(sum) => file.encrypted(sum.size, &sum.sha256),
         None => file,
     }
 }

@@ -27,6 +27,18 @@ pub(crate) enum Mode {
     Refusing,
 }
 
+/// What a flaky bucket does, all of which every simulation that writes to one is to meet.
+pub(crate) const OF_BUCKETS: &[&str] = &[
+    "put twice",
+    "exists",
+    "unavailable",
+    "refused",
+    "lost before",
+    "lost after",
+    "lost and late",
+    "late request",
+];
+
 /// What happened, over all schedules: each must have.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Events(pub(crate) BTreeMap<&'static str, u64>);
