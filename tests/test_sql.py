@@ -27,6 +27,8 @@ TEN = [
     "http and !(response.status == 200)", "!(response.status == 200)", 'dst.namespace == "shop" || dns_total_size > 60',
     'http && url.matches("n=[0-9]*7$") && dst.service.name == "it\'s"', "elapsed_time * 1000 > request_size + response_size",
 ]
+#: Of recordings only that one has an entry can be said.
+RECORDED = ['record("web")', 'record("all") and dns', 'record("web") && status_code >= 500 && record("web")', 'record("none")']
 SEED = 20260301
 
 
@@ -128,7 +130,7 @@ def test_engines_count_what_gillnet_counts(bucket, gillnet, spark):
     spark.sql(statement(gillnet, "", bucket, "--dialect", "spark", "--define", "entries"))
     in_spark = lambda text: [tuple(row) for row in spark.sql(text).collect()]  # noqa: E731
     engines = {"duckdb": in_duckdb, "clickhouse": in_clickhouse, "spark": in_spark}
-    cases = [(kfl, "auto") for kfl in TEN]
+    cases = [(kfl, "auto") for kfl in TEN + RECORDED]
     made = filters(bucket, 40)
     refused = 0
     for i, (kfl, lang) in enumerate(cases + made):
@@ -140,7 +142,7 @@ def test_engines_count_what_gillnet_counts(bucket, gillnet, spark):
             continue
         expected = counted(gillnet, kfl, bucket, *spelling)
         for name, run in engines.items():
-            if name == "spark" and i >= len(TEN) + 4:
+            if name == "spark" and i >= len(TEN) + 6:
                 continue  # a statement takes it a second
             table = ("--table", "entries") if name == "spark" else ()
             if name == "duckdb":
@@ -179,7 +181,7 @@ def test_an_engine_looks_for_the_entries(bucket, gillnet, clickhouse, tmp_path):
     engine = ("--engine", f"clickhouse://{clickhouse}")
     columns = ("--columns", "startTime,protocol,method,path,status,src.ip,dst.name,elapsedTime,response.rcode")
     body = 'response.content.text.contains("misbehaves") and http'
-    for kfl in (*TEN, body):
+    for kfl in (*TEN, *RECORDED, body, 'request.headers["user-agent"] != ""'):
         assert counted(gillnet, kfl, bucket, *engine) == counted(gillnet, kfl, bucket), kfl
     for output in ("jsonl", "table"):
         for kfl in (TEN[3], TEN[4], body):
@@ -237,7 +239,7 @@ def test_what_sql_cant_say_is_refused_with_its_place(gillnet, tmp_path):
 def test_statements_are_of_the_grammar_of_their_engine(gillnet, tmp_path):
     """No text of a filter leaves its quotes, and a parser of each grammar takes what is written."""
     nasty = "a'; DROP TABLE x; -- \\' \\\\ \" ` ${b} \n é"
-    cases = TEN + [f"dst.name == {json.dumps(nasty, ensure_ascii=False)}", f"path.contains({json.dumps(nasty)}) || !(src.name in [{json.dumps(nasty)}, ''])",
+    cases = TEN + RECORDED + [f"dst.name == {json.dumps(nasty, ensure_ascii=False)}", f"path.contains({json.dumps(nasty)}) || !(src.name in [{json.dumps(nasty)}, ''])",
                    'path.matches("^/[^a]+(b|c){2,3}?$")', "timestamp < timestamp('2026-01-01T00:00:00.5Z') && int(timestamp) % 7 == 3",
                    "double(size(path)) > 1.5 && src.port - 1 < 5 && elapsed_time / 7 == 3", 'response.status == r"^5" and dst.name.endsWith("x")']
     for dialect in DIALECTS:

@@ -201,7 +201,7 @@ pub struct Common<'a> {
 
 crate::fields! {
     /// The table of the common part.
-    pub static COMMON ("common"), fn get, text, write(&Common<'a>) {
+    pub static COMMON ("common"), fn get, text, columns, write(&Common<'a>) {
         /// `<worker>/<stream>-<index>`: unique within one run of one worker.
         "id", "", Str, Entry => |c, x| c.id(x), json |c, _, out| c.write_id(out);
         /// Number of the entry: that of its stream and its position there, unique within one run of one worker.

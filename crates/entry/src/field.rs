@@ -58,6 +58,47 @@ pub struct Field {
     pub doc: &'static str,
 }
 
+impl Field {
+    /// Whether tables of entries are meant to have a column of it: single values, and texts that are no bodies.
+    #[must_use]
+    pub const fn is_column(&self) -> bool {
+        !self.is_body()
+            && matches!(
+                self.kind,
+                Kind::Bool | Kind::Int | Kind::Double | Kind::Str | Kind::Time | Kind::Duration
+            )
+    }
+
+    /// Whether it is what a body holds: `request.postData.text`, `response.content.text`.
+    #[must_use]
+    pub const fn is_body(&self) -> bool {
+        const BODIES: [&[u8]; 4] = [
+            b"postData.text",
+            b"postData.params",
+            b"content.text",
+            b"content.params",
+        ];
+        let path = self.json.as_bytes();
+        let mut at = 0;
+        while at < BODIES.len() {
+            if is_end(path, BODIES[at]) {
+                return true;
+            }
+            at += 1;
+        }
+        false
+    }
+}
+
+/// Whether a path ends with these names.
+const fn is_end(path: &[u8], names: &[u8]) -> bool {
+    let Some(before) = path.len().checked_sub(names.len()) else {
+        return false;
+    };
+    let (before, end) = path.split_at(before);
+    same(end, names) && (before.is_empty() || before[before.len() - 1] == b'.')
+}
+
 /// The fields of one kind of record.
 #[derive(Debug)]
 pub struct Schema {
@@ -121,12 +162,13 @@ const fn same(a: &[u8], b: &[u8]) -> bool {
 /// (what it appended is then dropped, and the value is taken).
 ///
 /// Makes a static [`Schema`], `get(record, index, ctx)`, `text(record, index, ctx, out)`, which takes the cheaper way to
-/// one field's JSON where there is one, and `write::<FROM, TO>(record, ctx, members)`, which appends the fields with these
+/// one field's JSON where there is one, `columns(record, ctx, show)`, which shows the values of the fields that tables have
+/// a column of ([`Field::is_column`]), and `write::<FROM, TO>(record, ctx, members)`, which appends the fields with these
 /// indices to an entry's JSON.
 #[macro_export]
 macro_rules! fields {
     (
-        $(#[$meta:meta])* $vis:vis static $schema:ident ($name:literal), fn $get:ident, $text:ident, $write:ident($($record:tt)+) {
+        $(#[$meta:meta])* $vis:vis static $schema:ident ($name:literal), fn $get:ident, $text:ident, $columns:ident, $write:ident($($record:tt)+) {
             $( $(#[doc = $doc:literal])+ $json:literal, $kfl2:literal, $kind:ident, $stage:ident => $read:expr $(, json $json_text:expr)?; )+
         }
     ) => {
@@ -161,6 +203,33 @@ macro_rules! fields {
                 Some([text]) => text(record, ctx, out),
                 _ => false,
             }
+        }
+
+        /// Shows the values of the fields that tables have a column of, in their order.
+        #[inline]
+        #[allow(dead_code)] // the common part stands in tables in its own way
+        fn $columns<'a>(record: $($record)+, ctx: &$crate::Ctx<'a>, show: &mut dyn FnMut($crate::Value<'a>)) {
+            #[inline(always)]
+            fn value<'a>(
+                read: impl FnOnce($($record)+, &$crate::Ctx<'a>) -> $crate::Value<'a>,
+                record: $($record)+,
+                ctx: &$crate::Ctx<'a>,
+            ) -> $crate::Value<'a> {
+                read(record, ctx)
+            }
+            $({
+                const FIELD: $crate::Field = $crate::Field {
+                    json: $json,
+                    kfl2: $kfl2,
+                    kind: $crate::Kind::$kind,
+                    stage: $crate::Stage::$stage,
+                    doc: "",
+                };
+                const IS_COLUMN: bool = FIELD.is_column();
+                if IS_COLUMN {
+                    show(value($read, record, ctx));
+                }
+            })+
         }
 
         /// Appends the fields with these indices to an entry's JSON.
@@ -228,15 +297,19 @@ pub trait Record: Send + Sync + std::fmt::Debug {
     /// The value of the field with this index in [`Schema::fields`]; `Missing` past the end.
     fn get<'a>(&'a self, field: u16, ctx: &Ctx<'a>) -> Value<'a>;
 
-    /// Shows the values of some fields, one after the other, and gives what a list shows: for a row of a table, where that
-    /// is cheaper than to ask for each.
-    fn row<'a>(
-        &'a self,
-        fields: &mut dyn Iterator<Item = u16>,
-        ctx: &Ctx<'a>,
-        show: &mut dyn FnMut(Value<'a>),
-    ) -> Shown<'a> {
-        fields.for_each(|field| show(self.get(field, ctx)));
+    /// Shows the values of the fields that tables have a column of ([`Field::is_column`]), in their order, and gives what a
+    /// list shows: a row of a table in one go.
+    fn row<'a>(&'a self, ctx: &Ctx<'a>, show: &mut dyn FnMut(Value<'a>)) -> Shown<'a> {
+        for (at, field) in (0..).zip(self.schema().fields) {
+            if field.is_column() {
+                show(self.get(at, ctx));
+            }
+        }
+        self.shown(ctx)
+    }
+
+    /// What a list shows.
+    fn shown<'a>(&'a self, ctx: &Ctx<'a>) -> Shown<'a> {
         let (status, code) = self.status(ctx);
         Shown {
             summary: self.summary(ctx),

@@ -154,6 +154,7 @@ impl Session {
                 env: Arc::new(speech.env.clone()),
                 names: Arc::clone(&names),
                 origin: Arc::clone(&origin),
+                taught: Some(recorder_config.run),
             }),
         };
         let plain: Vec<_> = rules.iter().map(|(rule, _)| rule.clone()).collect();

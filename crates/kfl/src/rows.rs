@@ -37,19 +37,9 @@ pub enum Column {
     Own(u8, u16),
 }
 
-/// Whether an index is meant to have a column of a field: single values, and texts that are no bodies.
-#[must_use]
-pub fn is_column(field: &Field) -> bool {
-    !crate::stages::is_body(field.json)
-        && matches!(
-            field.kind,
-            Kind::Bool | Kind::Int | Kind::Double | Kind::Str | Kind::Time | Kind::Duration
-        )
-}
-
 /// The columns that an index is meant to have.
 pub fn usual(env: &Env) -> impl Fn(Column) -> bool {
-    |column| column_field(env, column).is_none_or(is_column)
+    |column| column_field(env, column).is_none_or(Field::is_column)
 }
 
 /// What a column is called: as the field is in JSON, or where it is not there, in KFL2.

@@ -2,7 +2,7 @@
 
 use crate::check::Env;
 use crate::predicate::{Access, FlowEnd, FlowFacts, Load, Node, Reason, Root, Step, test};
-use gillnet_entry::{Bump, Ctx, Nothing};
+use gillnet_entry::{Bump, Ctx, Field, Nothing};
 use std::cell::Cell;
 
 /// An answer that may have to wait.
@@ -155,7 +155,7 @@ pub(crate) fn needs_bodies(root: &Node, env: &Env) -> bool {
             Node::Load(Load::Own(fields, _)) => {
                 fields.iter().zip(&env.protocols).any(|(field, protocol)| {
                     let field = field.and_then(|f| protocol.schema.fields.get(usize::from(f)));
-                    field.is_some_and(|f| is_body(f.json))
+                    field.is_some_and(Field::is_body)
                 })
             }
             _ => false,
@@ -169,7 +169,7 @@ fn reads_body(access: &Access, schema: &gillnet_entry::Schema) -> bool {
         Root::Own(field) => schema
             .fields
             .get(usize::from(*field))
-            .is_some_and(|f| is_body(f.json)),
+            .is_some_and(Field::is_body),
         Root::Common(_) => false,
         Root::Object(prefix, _) => {
             // steps that lead to one field do not read the object's others
@@ -182,16 +182,7 @@ fn reads_body(access: &Access, schema: &gillnet_entry::Schema) -> bool {
             schema
                 .fields
                 .iter()
-                .any(|f| is_body(f.json) && crate::predicate::below(f.json, &path).is_some())
+                .any(|f| f.is_body() && crate::predicate::below(f.json, &path).is_some())
         }
     }
-}
-
-/// Whether a field is the text of a body: `request.postData.text`, `response.content.text`.
-pub(crate) fn is_body(path: &str) -> bool {
-    let mut words = path.rsplit('.');
-    matches!(
-        (words.next(), words.next()),
-        (Some("text" | "params"), Some("postData" | "content"))
-    )
 }

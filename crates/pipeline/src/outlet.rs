@@ -44,6 +44,8 @@ pub(crate) struct Outlet {
     pub(crate) plan: Arc<Plan>,
     pub(crate) origin: Arc<Origin>,
     pub(crate) names: Arc<Names>,
+    /// Whether names are learnt from DNS answers.
+    pub(crate) learns: bool,
     pub(crate) store: Store,
     pub(crate) consumer: Box<dyn Consumer>,
     pub(crate) recorder: Option<Box<dyn StreamRecorder>>,
@@ -61,6 +63,7 @@ impl Outlet {
         plan: Arc<Plan>,
         origin: Arc<Origin>,
         names: Arc<Names>,
+        learns: bool,
         store: Store,
         consumer: Box<dyn Consumer>,
         recorder: Option<Box<dyn StreamRecorder>>,
@@ -69,6 +72,7 @@ impl Outlet {
             plan,
             origin,
             names,
+            learns,
             store,
             consumer,
             recorder,
@@ -222,10 +226,12 @@ impl EntrySink for Emitter<'_> {
                     arena: &outlet.arena,
                 },
             };
-            let names = &outlet.names;
-            gillnet_protocols::dns::learn(emit.record, &entry.ctx, |name, ip, ttl| {
-                names.learn_dns(name, ip, ttl, emit.ts)
-            });
+            if outlet.learns {
+                let names = &outlet.names;
+                gillnet_protocols::dns::learn(emit.record, &entry.ctx, |name, ip, ttl| {
+                    names.learn_dns(name, ip, ttl, emit.ts)
+                });
+            }
             let matched = outlet.plan.entry(about.possible, &entry);
             if matched != 0 && !outlet.consumer.entry(&entry, matched) {
                 outlet.enough = true;

@@ -45,6 +45,8 @@ pub struct ShardConfig {
     pub origin: Arc<Origin>,
     /// Names of addresses.
     pub names: Arc<Names>,
+    /// Whether names are learnt from DNS answers, where that is configured.
+    pub learns: bool,
     /// What is wanted at first.
     pub plan: Arc<Plan>,
     /// Where frames are kept.
@@ -80,6 +82,7 @@ impl ShardConfig {
         ShardConfig {
             origin: Arc::default(),
             names,
+            learns: true,
             plan,
             keep,
             decode: DecodeLimits::default(),
@@ -187,6 +190,7 @@ impl Shard {
             config.plan,
             config.origin,
             config.names,
+            config.learns,
             store.clone(),
             config.consumer,
             config.recorder,
@@ -450,7 +454,8 @@ fn link_parts(ring: &mut Ring, parts: &[u64], mut prev: u64) -> u64 {
 impl Streams {
     /// Has those protocols read, with or without bodies, that the plan wants, and those that names are learnt from.
     fn follow_plan(&mut self) {
-        let dns = gillnet_protocols::index("dns").filter(|_| self.outlet.names.learns_dns());
+        let dns = gillnet_protocols::index("dns")
+            .filter(|_| self.outlet.learns && self.outlet.names.learns_dns());
         self.learnt_from = dns.map_or(0, |dns| 1 << dns);
         self.config.enabled = self.outlet.plan.protocols() | self.learnt_from;
         self.config.bodies = self.outlet.plan.bodies();

@@ -152,7 +152,7 @@ macro_rules! record {
 
         gillnet_entry::fields! {
             /// Its fields.
-            pub(crate) static SCHEMA ($name), fn get, text, write(&'a $record) {
+            pub(crate) static SCHEMA ($name), fn get, text, columns, write(&'a $record) {
                 /// The request; null where only the response was seen.
                 "request", "", Any, Entry => |r, _| $crate::record::absent(r.sizes.request);
                 $( $(#[doc = $qdoc])+ $qjson, $qkfl2, $qkind, Entry => |r, x| r.sizes.request.map_or(gillnet_entry::Value::Missing, |_| $crate::record::Held::value(&r.$q, x)); )*
@@ -192,7 +192,7 @@ macro_rules! record {
 
         gillnet_entry::fields! {
             /// Its fields.
-            pub(crate) static SCHEMA ($name), fn get, text, write(&'a $record) {
+            pub(crate) static SCHEMA ($name), fn get, text, columns, write(&'a $record) {
                 $( $(#[doc = $doc])+ $json, $kfl2, $kind, Entry => |r, x| $crate::record::Held::value(&r.$d, x); )*
                 $( $($also)+ )?
             }
@@ -236,6 +236,15 @@ macro_rules! shown {
                 ctx: &gillnet_entry::Ctx<'a>,
             ) -> gillnet_entry::Value<'a> {
                 get(self, field, ctx)
+            }
+
+            fn row<'a>(
+                &'a self,
+                ctx: &gillnet_entry::Ctx<'a>,
+                show: &mut dyn FnMut(gillnet_entry::Value<'a>),
+            ) -> gillnet_entry::Shown<'a> {
+                columns(self, ctx, show);
+                self.shown(ctx)
             }
 
             fn write_json<'a>(

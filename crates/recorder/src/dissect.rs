@@ -34,6 +34,8 @@ pub struct Dissection {
     pub names: Arc<Names>,
     /// Who saw the packets.
     pub origin: Arc<Origin>,
+    /// The run whose packets have taught `names` already what they teach, as they came.
+    pub taught: Option<u64>,
 }
 
 impl std::fmt::Debug for Dissection {
@@ -162,6 +164,7 @@ impl Reader {
         let numbers = Arc::clone(&stream);
         let shard = Shard::new(ShardConfig {
             origin: Arc::clone(&with.origin),
+            learns: with.taught != Some(head.run),
             numbers: Some(Numbers::WithFrames(Box::new(move || {
                 let since = numbers.1.load(Ordering::Relaxed);
                 (

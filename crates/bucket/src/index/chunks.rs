@@ -41,6 +41,41 @@ pub(super) struct ColumnChunk {
     pub(super) close: ColumnCloseResult,
 }
 
+impl ColumnChunk {
+    /// The chunk of a column of the same type that has the same values; `None` where it is to have a bloom filter and
+    /// this one has none.
+    pub(super) fn of_twin(&self, column: &ColumnDescPtr, looked_up: bool) -> Result<Option<Self>> {
+        let bloom_filter = self.close.bloom_filter.clone().filter(|_| looked_up);
+        if looked_up && bloom_filter.is_none() {
+            return Ok(None);
+        }
+        let own = &self.close.metadata;
+        let metadata = ColumnChunkMetaData::builder(Arc::clone(column))
+            .set_compression(own.compression())
+            .set_encodings(own.encodings().collect())
+            .set_total_compressed_size(own.compressed_size())
+            .set_total_uncompressed_size(own.uncompressed_size())
+            .set_num_values(own.num_values())
+            .set_data_page_offset(own.data_page_offset())
+            .set_dictionary_page_offset(own.dictionary_page_offset());
+        let metadata = match own.statistics() {
+            Some(statistics) => metadata.set_statistics(statistics.clone()),
+            None => metadata,
+        };
+        Ok(Some(Self {
+            bytes: self.bytes.clone(),
+            close: ColumnCloseResult {
+                bytes_written: self.close.bytes_written,
+                rows_written: self.close.rows_written,
+                metadata: metadata.build()?,
+                bloom_filter,
+                column_index: self.close.column_index.clone(),
+                offset_index: self.close.offset_index.clone(),
+            },
+        }))
+    }
+}
+
 /// The values of a chunk, each once; rows have their places here.
 pub(super) trait Dictionary {
     fn of(&self) -> Type;

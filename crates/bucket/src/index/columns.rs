@@ -2,7 +2,6 @@
 
 use arrow_schema::{DataType, TimeUnit};
 use gillnet_entry::{COMMON, End, Entry, Field, Kind, Mechanism, Schema, Shown, Value};
-use gillnet_kfl::rows::is_column;
 
 /// What a column holds; all may be null.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +25,7 @@ impl Type {
             Kind::Time => Type::Time,
             _ => return None,
         };
-        is_column(field).then_some(of)
+        field.is_column().then_some(of)
     }
 
     /// The type of a file's column; `None` where it is none of ours.
@@ -54,9 +53,7 @@ pub(crate) struct Row<'e, 'a> {
 
 impl<'e, 'a> Row<'e, 'a> {
     pub(crate) fn of(entry: &'e Entry<'a>) -> Self {
-        let shown = entry
-            .record
-            .row(&mut std::iter::empty(), &entry.ctx, &mut |_| ());
+        let shown = entry.record.shown(&entry.ctx);
         Self { entry, shown }
     }
 }
@@ -215,7 +212,7 @@ pub fn columns_of(known: &[super::KnownProtocol]) -> Vec<String> {
     all.map(|column| column.name).collect()
 }
 
-/// The columns of a protocol.
+/// The columns of a protocol, in the order in which [`gillnet_entry::Record::row`] shows their values.
 pub(crate) fn own(schema: &Schema) -> impl Iterator<Item = Own> {
     (0..).zip(schema.fields).filter_map(|(at, field)| {
         let name = match field.json {

@@ -15,7 +15,7 @@ use parquet::file::metadata::PageIndexPolicy;
 
 use super::columns::{BASE, Base, Own, Row, Type, each_unshared, own};
 use super::table::{Column, Heading, Part, Table};
-use super::values::Columns;
+use super::values::{Columns, RowWriter};
 use super::{Batches, Error, Footer, FooterOf, Opened};
 use crate::Bucket;
 
@@ -42,7 +42,7 @@ struct Protocol {
     /// The fields that have a column of their own.
     own: Arc<[Own]>,
     /// Columns that every entry has, but for those that are shared, and behind them its own.
-    columns: Columns,
+    rows: RowWriter,
 }
 
 /// Who speaks, and how: each once, since many entries share it.
@@ -51,7 +51,7 @@ struct Parties {
     known: HashMap<Party, u32, RandomState>,
     /// Of streams that had an entry lately.
     recent: Vec<Option<Recent>>,
-    columns: Columns,
+    rows: RowWriter,
 }
 
 /// The party of a stream's entries that go out from one end.
@@ -126,7 +126,7 @@ impl Default for Parties {
         Self {
             known: HashMap::default(),
             recent: Vec::new(),
-            columns: Columns::new(columns(true).iter().map(|column| column.of)),
+            rows: RowWriter::new(columns(true).iter().map(|column| column.of)),
         }
     }
 }
@@ -145,9 +145,9 @@ impl Parties {
         }
         let (number, is_new) = self.place(&Party::of(row.entry));
         if is_new {
-            self.columns.begin_row();
+            self.rows.begin_row();
             for (at, column) in columns(true).iter().enumerate() {
-                self.columns.push(at, (column.get)(row));
+                self.rows.put(at, (column.get)(row));
             }
         }
         self.recent.resize(RECENT, None);
@@ -175,7 +175,7 @@ impl Protocol {
         Self {
             number,
             parties: Vec::new(),
-            columns: Columns::new(base.chain(own.iter().map(|own| own.of))),
+            rows: RowWriter::new(base.chain(own.iter().map(|own| own.of))),
             own,
         }
     }
@@ -194,37 +194,30 @@ impl EntriesWriter {
 
     /// Adds an entry.
     pub fn add(&mut self, entry: &Entry<'_>) {
-        let protocol = self.protocol(entry.protocol, || Protocol::new(entry));
+        let Self { protocols, parties } = self;
+        let known = protocols.iter().position(|of| of.number == entry.protocol);
+        let known = known.unwrap_or_else(|| {
+            protocols.push(Protocol::new(entry));
+            protocols.len() - 1
+        });
         let Protocol {
-            own, columns: to, ..
-        } = protocol;
-        to.begin_row();
+            rows,
+            parties: sharers,
+            ..
+        } = &mut protocols[known];
+        rows.begin_row();
         let mut at = columns(false).len();
-        let mut fields = own.iter().map(|own| own.field);
-        let shown = entry.record.row(&mut fields, &entry.ctx, &mut |value| {
-            to.push(at, value);
+        let shown = entry.record.row(&entry.ctx, &mut |value| {
+            rows.put(at, value);
             at += 1;
         });
         let row = Row { entry, shown };
         let mut at = 0;
         each_unshared(&row, |value| {
-            to.push(at, value);
+            rows.put(at, value);
             at += 1;
         });
-        let party = self.parties.number(&row);
-        self.protocol(entry.protocol, || Protocol::new(entry))
-            .parties
-            .push(party);
-    }
-
-    fn protocol(&mut self, number: u8, new: impl FnOnce() -> Protocol) -> &mut Protocol {
-        let mut known = self.protocols.iter();
-        let at = known.position(|known| known.number == number);
-        let at = at.unwrap_or_else(|| {
-            self.protocols.push(new());
-            self.protocols.len() - 1
-        });
-        &mut self.protocols[at]
+        sharers.push(parties.number(&row));
     }
 
     /// All rows: a protocol's behind the other's, in the order of time.
@@ -236,7 +229,7 @@ impl EntriesWriter {
         let own = self.protocols.iter().flat_map(|protocol| &*protocol.own);
         let own = own.map(|column| (column.name.clone(), column.of));
         let columns: Vec<_> = base_columns().chain(own).collect();
-        let shared = Arc::new(self.parties.columns);
+        let shared = Arc::new(self.parties.rows.finish());
         let mut parts = Vec::new();
         // where the columns of the protocol begin among all
         let mut begin = BASE.len();
@@ -256,7 +249,7 @@ impl EntriesWriter {
             of_file.resize(columns.len(), Column::Null);
             parts.push(Part {
                 columns: of_file,
-                own: protocol.columns,
+                own: protocol.rows.finish(),
                 sharers: protocol.parties,
                 shared: Arc::clone(&shared),
             });

@@ -14,6 +14,7 @@ mod entries;
 mod figures;
 mod footer;
 mod opened;
+mod packed;
 mod prune;
 mod query;
 mod remote;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use gillnet_entry::{Entry, Origin};
-use gillnet_kfl::rows::{Column, Needs, RowFilter, is_column};
+use gillnet_entry::{Entry, Field, Origin};
+use gillnet_kfl::rows::{Column, Needs, RowFilter};
 use gillnet_kfl::{Env, Filter, Tri};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
@@ -81,14 +81,14 @@ pub fn has_column(known: &[KnownProtocol], column: Column) -> bool {
             let field = gillnet_entry::COMMON.fields.get(usize::from(field));
             field.is_some_and(|field| {
                 let of_peer = |of: &&str| field.kfl2.starts_with(*of);
-                is_column(field) && !["local_", "remote_"].iter().any(of_peer)
+                field.is_column() && !["local_", "remote_"].iter().any(of_peer)
             })
         }
         Column::Own(protocol, field) => {
             let known = known.iter().find(|known| known.number == protocol);
             known
                 .and_then(|known| known.schema.fields.get(usize::from(field)))
-                .is_some_and(is_column)
+                .is_some_and(Field::is_column)
         }
     }
 }

@@ -110,6 +110,12 @@ impl Table for EntriesTable<'_> {
         };
         Expr::all([self.protocols(&[protocol]), has_it])
     }
+
+    fn recording(&self, name: &str) -> Expr {
+        let [_, recording, ..] = PARTITIONS;
+        let folder = Expr::column(recording, Type::Text);
+        Expr::compare(Comparison::Eq, folder, Expr::text(name))
+    }
 }
 
 /// A field of the common part, which is made of columns that every file has.

@@ -13,7 +13,7 @@ use parquet::file::metadata::PageIndexPolicy;
 
 use super::columns::{Type, int};
 use super::table::{Heading, Part, Table};
-use super::values::Columns;
+use super::values::RowWriter;
 use super::{Batches, Error, Footer, Opened};
 use crate::Bucket;
 use crate::packets::StreamId;
@@ -103,7 +103,7 @@ const COLUMNS: &[(&str, Type, Get)] = &[
 
 /// The rows of one file, in the order of the object.
 pub struct StreamsWriter {
-    columns: Columns,
+    rows: RowWriter,
 }
 
 impl Default for StreamsWriter {
@@ -123,7 +123,7 @@ impl StreamsWriter {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            columns: Columns::new(COLUMNS.iter().map(|(_, of, _)| *of)),
+            rows: RowWriter::new(COLUMNS.iter().map(|(_, of, _)| *of)),
         }
     }
 
@@ -133,9 +133,9 @@ impl StreamsWriter {
             row,
             ips: row.ends.map(|ends| ends.map(|(ip, _)| ip.to_string())),
         };
-        self.columns.begin_row();
+        self.rows.begin_row();
         for (at, (_, _, get)) in COLUMNS.iter().enumerate() {
-            self.columns.push(at, get(&shown));
+            self.rows.put(at, get(&shown));
         }
     }
 
@@ -151,7 +151,7 @@ impl StreamsWriter {
         });
         let table = Table {
             columns: columns.collect(),
-            parts: vec![Part::of(self.columns)],
+            parts: vec![Part::of(self.rows.finish())],
             by: None,
         };
         table.file(footer.key_values("streams"))

@@ -1,6 +1,5 @@
 //! Rows as a file of Parquet: row groups of a part each, with statistics, offsets of pages, and bloom filters.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow_schema::{Field, Schema};
@@ -12,9 +11,9 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersi
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::{ColumnDescPtr, ColumnPath};
 
-use super::chunks::{Encoder, Ids, Ints, Nothing, Numbering, Texts};
+use super::chunks::{ColumnChunk, Encoder, Ids, Ints, Nothing, Numbering, Texts};
 use super::columns::Type;
-use super::values::{Columns, Distinct, NONE, Run, Values};
+use super::values::{Columns, Distinct, Kept, NONE, Values};
 use super::{Error, PAGE_ROWS, footer};
 
 /// Rows of a group, at most: its columns are what is fetched at a time.
@@ -106,6 +105,7 @@ impl Table {
             for rows in part.order(by).chunks(GROUP_ROWS) {
                 let rows = Rows::new(part, rows);
                 let mut group = file.next_row_group()?;
+                let mut written = Vec::new();
                 for (at, heading) in self.columns.iter().enumerate() {
                     columns.write(
                         &schema.column(at),
@@ -113,6 +113,7 @@ impl Table {
                         part.column(at),
                         &rows,
                         &mut group,
+                        &mut written,
                     )?;
                 }
                 group.close()?;
@@ -156,10 +157,12 @@ impl Part {
     /// Its rows in the file's order.
     fn order(&self, by: Option<usize>) -> Vec<u32> {
         let mut order: Vec<u32> = (0..u32::try_from(self.len()).unwrap_or(u32::MAX)).collect();
-        if let Some((Values::Int(times), ..)) = by.and_then(|by| self.column(by))
-            && !times.each().is_sorted()
-        {
-            order.sort_by_key(|row| times.each().get(*row as usize));
+        if let Some((times, ..)) = by.and_then(|by| self.column(by)) {
+            let mut of_row = Vec::new();
+            times.cells.read(0..self.len(), &mut of_row);
+            if !of_row.is_sorted() {
+                order.sort_by_key(|row| of_row.get(*row as usize));
+            }
         }
         order
     }
@@ -200,38 +203,36 @@ impl<'p> Rows<'p> {
     }
 
     /// Of a column's values, those of these rows, or of what these share, each once; one, where all have the same.
-    fn of<'v, T: Copy + Default + PartialEq>(
-        &self,
-        values: &'v Run<T>,
-        is_shared: bool,
-    ) -> Cow<'v, [T]> {
-        let each = values.each();
-        let places = match (values.same(), self.places) {
-            (Some(same), _) => return Cow::Owned(vec![same]),
-            (None, _) if is_shared => &self.shared[..],
-            (None, [first, ..]) if self.in_order => {
-                let first = *first as usize;
-                return Cow::Borrowed(&each[first..first + self.places.len()]);
+    fn of(&self, values: &Values, is_shared: bool, out: &mut Vec<Option<i64>>) {
+        match values.cells.same() {
+            Some(same) => {
+                out.clear();
+                out.push(same);
             }
-            (None, _) => self.places,
-        };
-        places.iter().map(|place| each[*place as usize]).collect()
+            None if is_shared => read(values, &self.shared, false, out),
+            None => read(values, self.places, self.in_order, out),
+        }
     }
 
     /// Of a column's values, those of these rows.
-    fn each<T: Copy + Default + PartialEq>(&self, values: &Run<T>, is_shared: bool) -> Vec<T> {
-        let places = if is_shared {
-            &self.sharers
+    fn each(&self, values: &Values, is_shared: bool, out: &mut Vec<Option<i64>>) {
+        if is_shared {
+            read(values, &self.sharers, false, out);
         } else {
-            self.places
-        };
-        match values.same() {
-            Some(same) => vec![same; places.len()],
-            None => places
-                .iter()
-                .map(|place| values.each()[*place as usize])
-                .collect(),
+            read(values, self.places, self.in_order, out);
         }
+    }
+}
+
+/// The values of some rows, of which it is known whether they stand one behind the other.
+fn read(values: &Values, rows: &[u32], in_order: bool, out: &mut Vec<Option<i64>>) {
+    out.clear();
+    match rows {
+        [first, ..] if in_order => {
+            let first = *first as usize;
+            values.cells.read(first..first + rows.len(), out);
+        }
+        _ => out.extend(rows.iter().map(|row| values.cells.get(*row as usize))),
     }
 }
 
@@ -245,9 +246,14 @@ struct ColumnWriter {
     of_shared: Vec<u32>,
     texts: Vec<u32>,
     ints: Vec<i64>,
+    /// Values of a column.
+    cells: Vec<Option<i64>>,
 }
 
 type Group<'w> = SerializedRowGroupWriter<'w, Vec<u8>>;
+
+/// A column chunk of a row group, the values that it has, and whether rows share them.
+type Known<'p> = (&'p Values, bool, ColumnChunk);
 
 impl ColumnWriter {
     fn new(level: ZstdLevel) -> Result<Self, Error> {
@@ -258,56 +264,81 @@ impl ColumnWriter {
             of_shared: Vec::new(),
             texts: Vec::new(),
             ints: Vec::new(),
+            cells: Vec::new(),
         })
     }
 
-    fn write(
+    /// Writes the next column of a group; `known`: chunks of those before.
+    fn write<'p>(
         &mut self,
         column: &ColumnDescPtr,
         Heading { looked_up, .. }: &Heading,
-        values: Option<(&Values, &Distinct, bool)>,
+        values: Option<(&'p Values, &Distinct, bool)>,
         rows: &Rows<'_>,
         group: &mut Group<'_>,
+        known: &mut Vec<Known<'p>>,
     ) -> Result<(), Error> {
-        let is_null = values.is_none_or(|(values, ..)| values.is_null());
+        let is_null = values.is_none_or(|(values, ..)| values.cells.same() == Some(None));
         let Some((values, distinct, is_shared)) = values.filter(|_| !is_null) else {
             let nothing = Nothing(column.physical_type());
             let nulls = Ids::Same(NONE, rows.len());
             let chunk = self.encoder.chunk(column, nulls, &nothing, *looked_up)?;
             return Ok(group.append_column(&chunk.bytes, chunk.close)?);
         };
-        let (chunk, numbers);
-        match values {
-            Values::Text(of) => {
-                numbers = rows.of(of, is_shared);
-                let all = distinct.len();
-                let numbers = numbers.iter().copied();
+        // a URL is the target and the summary, too: what is the same is encoded once
+        for (other, shared, chunk) in &*known {
+            if *shared == is_shared
+                && *other == values
+                && let Some(twin) = chunk.of_twin(column, *looked_up)?
+            {
+                return Ok(group.append_column(&twin.bytes, twin.close)?);
+            }
+        }
+        let cells = &mut self.cells;
+        let chunk = match values.of {
+            Kept::Text => {
+                rows.of(values, is_shared, cells);
+                let numbers = cells
+                    .iter()
+                    .map(|number| number.and_then(|n| n.try_into().ok()));
+                let numbers = numbers.map(|number| number.unwrap_or(NONE));
                 self.numbering
-                    .texts(numbers, all, &mut self.ids, &mut self.texts);
+                    .texts(numbers, distinct.len(), &mut self.ids, &mut self.texts);
                 let texts = Texts {
                     of: distinct,
                     numbers: &self.texts,
                 };
                 let ids = each(&mut self.ids, &mut self.of_shared, rows, is_shared);
-                chunk = self.encoder.chunk(column, ids, &texts, *looked_up)?;
+                self.encoder.chunk(column, ids, &texts, *looked_up)?
             }
-            Values::Int(of) => {
-                let ints = rows.of(of, is_shared);
-                if !is_shared && hardly_repeat(&ints) {
-                    return write_of::<Int64Type>(of, rows, is_shared, group);
+            Kept::Int => {
+                rows.of(values, is_shared, cells);
+                let mut ids = None;
+                if is_shared || !hardly_repeat(cells) {
+                    let ints = cells.iter().copied();
+                    self.numbering.ints(ints, &mut self.ids, &mut self.ints);
+                    ids = Some(each(&mut self.ids, &mut self.of_shared, rows, is_shared));
                 }
-                let ints = ints.iter().copied();
-                self.numbering.ints(ints, &mut self.ids, &mut self.ints);
-                let ids = each(&mut self.ids, &mut self.of_shared, rows, is_shared);
-                if !ids.repeat(self.ints.len()) {
-                    return write_of::<Int64Type>(of, rows, is_shared, group);
-                }
-                chunk = self
-                    .encoder
-                    .chunk(column, ids, &Ints(&self.ints), *looked_up)?;
+                let Some(ids) = ids.filter(|ids| ids.repeat(self.ints.len())) else {
+                    rows.each(values, is_shared, cells);
+                    return write_of::<Int64Type>(cells, |int| int, group);
+                };
+                self.encoder
+                    .chunk(column, ids, &Ints(&self.ints), *looked_up)?
             }
-            Values::Double(of) => return write_of::<DoubleType>(of, rows, is_shared, group),
-            Values::Bool(of) => return write_of::<BoolType>(of, rows, is_shared, group),
+            Kept::Double => {
+                rows.each(values, is_shared, cells);
+                let double = |bits: i64| f64::from_bits(bits.cast_unsigned());
+                return write_of::<DoubleType>(cells, double, group);
+            }
+            Kept::Bool => {
+                rows.each(values, is_shared, cells);
+                return write_of::<BoolType>(cells, |is| is != 0, group);
+            }
+        };
+        // the group takes what it says of it
+        if let Some(copy) = chunk.of_twin(column, *looked_up)? {
+            known.push((values, is_shared, copy));
         }
         Ok(group.append_column(&chunk.bytes, chunk.close)?)
     }
@@ -343,23 +374,15 @@ fn each<'i>(
 
 /// Writes the values of rows as the crate does.
 fn write_of<T: DataType>(
-    of: &Run<Option<T::T>>,
-    rows: &Rows<'_>,
-    is_shared: bool,
+    cells: &[Option<i64>],
+    value: impl Fn(i64) -> T::T,
     group: &mut Group<'_>,
-) -> Result<(), Error>
-where
-    T::T: Copy,
-{
+) -> Result<(), Error> {
     let Some(mut out) = group.next_column()? else {
         return Ok(());
     };
-    let each = rows.each(of, is_shared);
-    let levels: Vec<_> = each
-        .iter()
-        .map(|value| i16::from(value.is_some()))
-        .collect();
-    let values: Vec<_> = each.into_iter().flatten().collect();
+    let levels: Vec<_> = cells.iter().map(|cell| i16::from(cell.is_some())).collect();
+    let values: Vec<_> = cells.iter().flatten().map(|cell| value(*cell)).collect();
     out.typed::<T>().write_batch(&values, Some(&levels), None)?;
     Ok(out.close()?)
 }

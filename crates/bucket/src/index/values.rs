@@ -10,6 +10,7 @@ use gillnet_entry::Value;
 use hashbrown::HashTable;
 
 use super::columns::Type;
+use super::packed::{BLOCK, Packed};
 
 /// The number of a text that is not there.
 pub(super) const NONE: u32 = u32::MAX;
@@ -23,24 +24,45 @@ pub(super) struct Columns {
     pub(super) texts: Distinct,
 }
 
-/// Values of a column; each may be null.
+/// Rows as they come. As many as a block has wait side by side, so that a value is one store, until their values go to the
+/// columns, all of a column in one go.
 #[derive(Clone, Debug)]
-pub(super) enum Values {
-    /// Integers and moments.
-    Int(Run<Option<i64>>),
-    Double(Run<Option<f64>>),
-    Bool(Run<Option<bool>>),
-    /// Of each row the number of its text, or [`NONE`].
-    Text(Run<u32>),
+pub(super) struct RowWriter {
+    columns: Columns,
+    waiting: Vec<Waiting>,
+    /// The values of the rows that wait, a row behind the other.
+    cells: Vec<i64>,
+    rows: usize,
 }
 
-/// One value a row. Many columns have the same in all rows: that is kept once.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Run<T> {
-    first: T,
-    len: usize,
-    /// One a row, from the first on that is another.
-    each: Vec<T>,
+/// What waits for a column.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    /// Which rows have a value.
+    filled: u64,
+    /// The text that a row had last, or [`NONE`].
+    last: u32,
+    of: Kept,
+}
+
+/// Values of a column; each may be null.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Values {
+    pub(super) of: Kept,
+    pub(super) cells: Packed,
+}
+
+/// What values are kept as, 64 bits each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// Integers and moments, as they are.
+    Int,
+    /// By their bits.
+    Double,
+    /// 0 or 1.
+    Bool,
+    /// The numbers of texts.
+    Text,
 }
 
 /// Different texts, by number.
@@ -53,55 +75,6 @@ pub(super) struct Distinct {
     /// Texts that are in the row that is added: where they stand, and their numbers.
     recent: [((usize, usize), u32); RECENT],
     recent_count: usize,
-}
-
-impl<T: Copy + Default + PartialEq> Run<T> {
-    pub(super) fn len(&self) -> usize {
-        self.len
-    }
-
-    /// The value that all rows have, where there is such a one.
-    pub(super) fn same(&self) -> Option<T> {
-        self.each.is_empty().then_some(self.first)
-    }
-
-    /// One a row; none where all have the same.
-    pub(super) fn each(&self) -> &[T] {
-        &self.each
-    }
-
-    #[inline]
-    fn push(&mut self, value: T) {
-        if self.each.is_empty() {
-            if self.len == 0 {
-                self.first = value;
-            }
-            if self.first == value {
-                self.len += 1;
-                return;
-            }
-            self.spread();
-        }
-        self.len += 1;
-        self.each.push(value);
-    }
-
-    /// One value a row from now on.
-    #[cold]
-    fn spread(&mut self) {
-        self.each.resize(self.len, self.first);
-    }
-}
-
-impl Run<u32> {
-    /// The text of the last row, or [`NONE`].
-    fn last(&self) -> u32 {
-        match self.each.last() {
-            Some(last) => *last,
-            None if self.len > 0 => self.first,
-            None => NONE,
-        }
-    }
 }
 
 impl Distinct {
@@ -125,7 +98,7 @@ impl Distinct {
         text(&self.bytes, &self.ends, number)
     }
 
-    /// The number of a text of the row that is added, whose column has `before` in the row before.
+    /// The number of a text of the row that is added, whose column had `before` last.
     #[inline]
     fn number_in_row(&mut self, text: &[u8], before: u32) -> u32 {
         // most often it is the one before
@@ -198,109 +171,155 @@ impl Columns {
 
     /// Rows.
     pub(super) fn len(&self) -> usize {
-        self.values.first().map_or(0, Values::len)
-    }
-
-    /// A row follows: its values are to be given with [`Columns::push`], each behind the one before in its column.
-    pub(super) fn begin_row(&mut self) {
-        self.texts.forget_recent();
-    }
-
-    /// Adds a value to a column; null where it is none of the column's type.
-    #[inline(always)]
-    pub(super) fn push(&mut self, column: usize, value: Value<'_>) {
-        match (&mut self.values[column], value) {
-            (Values::Int(column), value) => column.push(match value {
-                Value::Int(n) | Value::Duration(n) | Value::Time(n) => Some(n),
-                Value::UInt(n) => i64::try_from(n).ok(),
-                _ => None,
-            }),
-            (Values::Text(rows), Value::Str(text)) => push_text(rows, &mut self.texts, text),
-            (Values::Text(rows), _) => rows.push(NONE),
-            (Values::Double(column), value) => column.push(match value {
-                Value::Double(n) => Some(n),
-                _ => None,
-            }),
-            (Values::Bool(column), value) => column.push(match value {
-                Value::Bool(v) => Some(v),
-                _ => None,
-            }),
-        }
+        self.values.first().map_or(0, |values| values.cells.len())
     }
 
     /// Adds values to a column that were read from a file: those of these rows; nulls where they have another type.
     pub(super) fn extend(&mut self, column: usize, array: Option<&ArrayRef>, rows: &[usize]) {
-        let some = |row: &usize| array.is_some_and(|array| array.is_valid(*row));
-        match &mut self.values[column] {
-            Values::Int(column) => {
-                let ints = array.and_then(|array| array.as_primitive_opt::<Int64Type>());
-                let times =
-                    array.and_then(|array| array.as_primitive_opt::<TimestampNanosecondType>());
-                for row in rows {
-                    let int = ints.map(|ints| ints.value(*row));
-                    let value = int.or_else(|| times.map(|times| times.value(*row)));
-                    column.push(value.filter(|_| some(row)));
-                }
+        let Values { of, cells } = &mut self.values[column];
+        let mut add = |read: &mut dyn FnMut(&ArrayRef, usize) -> Option<i64>| {
+            for row in rows {
+                let array = array.filter(|array| array.is_valid(*row));
+                cells.push(array.and_then(|array| read(array, *row)));
             }
-            Values::Double(column) => {
-                let values = array.and_then(|array| array.as_primitive_opt::<Float64Type>());
-                for row in rows {
-                    let values = values.filter(|_| some(row));
-                    column.push(values.map(|values| values.value(*row)));
-                }
-            }
-            Values::Bool(column) => {
-                let values = array.and_then(|array| array.as_boolean_opt());
-                for row in rows {
-                    let values = values.filter(|_| some(row));
-                    column.push(values.map(|values| values.value(*row)));
-                }
-            }
-            Values::Text(numbers) => {
-                let values = array.and_then(|array| array.as_string_opt::<i32>());
-                for row in rows {
-                    let values = values.filter(|_| some(row));
-                    let text = values.map(|values| values.value(*row).as_bytes());
-                    numbers.push(text.map_or(NONE, |text| self.texts.number(text)));
-                }
+        };
+        match of {
+            Kept::Int => add(&mut |array, row| {
+                let ints = array.as_primitive_opt::<Int64Type>();
+                let int = ints.map(|ints| ints.value(row));
+                int.or_else(|| {
+                    let times = array.as_primitive_opt::<TimestampNanosecondType>()?;
+                    Some(times.value(row))
+                })
+            }),
+            Kept::Double => add(&mut |array, row| {
+                let doubles = array.as_primitive_opt::<Float64Type>()?;
+                Some(doubles.value(row).to_bits().cast_signed())
+            }),
+            Kept::Bool => add(&mut |array, row| Some(array.as_boolean_opt()?.value(row).into())),
+            Kept::Text => {
+                let texts = &mut self.texts;
+                add(&mut |array, row| {
+                    let text = array.as_string_opt::<i32>()?.value(row);
+                    Some(texts.number(text.as_bytes()).into())
+                });
             }
         }
     }
 }
 
-#[inline(never)] // its callers are many places
-fn push_text(rows: &mut Run<u32>, texts: &mut Distinct, text: &str) {
-    let number = texts.number_in_row(text.as_bytes(), rows.last());
-    rows.push(number);
+impl RowWriter {
+    pub(super) fn new(of: impl Iterator<Item = Type>) -> Self {
+        let columns = Columns::new(of);
+        let waiting = columns.values.iter().map(|values| Waiting {
+            filled: 0,
+            last: NONE,
+            of: values.of,
+        });
+        let waiting: Vec<_> = waiting.collect();
+        Self {
+            cells: vec![0; waiting.len() * BLOCK],
+            waiting,
+            columns,
+            rows: 0,
+        }
+    }
+
+    /// A row follows, without values until they are given with [`RowWriter::put`].
+    #[inline]
+    pub(super) fn begin_row(&mut self) {
+        if self.rows == BLOCK {
+            self.settle();
+        }
+        self.rows += 1;
+        self.columns.texts.forget_recent();
+    }
+
+    /// Gives the row that began last its value in a column, where it is of the column's type.
+    #[inline(always)]
+    pub(super) fn put(&mut self, column: usize, value: Value<'_>) {
+        let (of, cell) = match value {
+            Value::Int(n) | Value::Duration(n) | Value::Time(n) => (Kept::Int, n),
+            Value::UInt(n) => match i64::try_from(n) {
+                Ok(n) => (Kept::Int, n),
+                Err(_) => return,
+            },
+            Value::Double(n) => (Kept::Double, n.to_bits().cast_signed()),
+            Value::Bool(is) => (Kept::Bool, is.into()),
+            Value::Str(text) => return self.put_text(column, text),
+            _ => return,
+        };
+        self.put_cell(column, of, cell);
+    }
+
+    #[inline(never)] // its callers are many places
+    fn put_text(&mut self, column: usize, text: &str) {
+        let Some(waiting) = self.waiting.get_mut(column) else {
+            return;
+        };
+        if waiting.of == Kept::Text {
+            let texts = &mut self.columns.texts;
+            waiting.last = texts.number_in_row(text.as_bytes(), waiting.last);
+            let number = waiting.last.into();
+            self.put_cell(column, Kept::Text, number);
+        }
+    }
+
+    #[inline(always)]
+    fn put_cell(&mut self, column: usize, of: Kept, cell: i64) {
+        let row = self.rows.wrapping_sub(1);
+        let at = row.wrapping_mul(self.waiting.len()) + column;
+        if let Some(waiting) = self.waiting.get_mut(column)
+            && waiting.of == of
+            && let Some(to) = self.cells.get_mut(at)
+        {
+            waiting.filled |= 1 << row;
+            *to = cell;
+        }
+    }
+
+    /// The values of the rows that wait go to the columns.
+    fn settle(&mut self) {
+        let width = self.waiting.len();
+        let all = self.waiting.iter_mut().zip(&mut self.columns.values);
+        for (column, (waiting, values)) in all.enumerate() {
+            let filled = std::mem::take(&mut waiting.filled);
+            let mut block = [0; BLOCK];
+            if filled != 0 {
+                let cells = self.cells[column..].iter().step_by(width);
+                for (to, cell) in block.iter_mut().zip(cells) {
+                    *to = *cell;
+                }
+            }
+            if self.rows == BLOCK {
+                values.cells.push_block(filled, &mut block);
+                continue;
+            }
+            for (row, cell) in block.iter().take(self.rows).enumerate() {
+                values.cells.push((filled >> row & 1 != 0).then_some(*cell));
+            }
+        }
+        self.rows = 0;
+    }
+
+    /// All rows.
+    pub(super) fn finish(mut self) -> Columns {
+        self.settle();
+        self.columns
+    }
 }
 
 impl Values {
     fn new(of: Type) -> Self {
-        match of {
-            Type::Int | Type::Time => Self::Int(Run::default()),
-            Type::Double => Self::Double(Run::default()),
-            Type::Bool => Self::Bool(Run::default()),
-            Type::Text => Self::Text(Run::default()),
-        }
-    }
-
-    /// Whether there is no value.
-    pub(super) fn is_null(&self) -> bool {
-        match self {
-            Self::Int(column) => column.same() == Some(None),
-            Self::Double(column) => column.same() == Some(None),
-            Self::Bool(column) => column.same() == Some(None),
-            Self::Text(rows) => rows.same() == Some(NONE),
-        }
-    }
-
-    /// Rows.
-    fn len(&self) -> usize {
-        match self {
-            Self::Int(column) => column.len(),
-            Self::Double(column) => column.len(),
-            Self::Bool(column) => column.len(),
-            Self::Text(rows) => rows.len(),
+        let of = match of {
+            Type::Int | Type::Time => Kept::Int,
+            Type::Double => Kept::Double,
+            Type::Bool => Kept::Bool,
+            Type::Text => Kept::Text,
+        };
+        Self {
+            of,
+            cells: Packed::default(),
         }
     }
 }

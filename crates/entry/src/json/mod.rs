@@ -164,7 +164,7 @@ mod tests {
 
     crate::fields! {
         /// Nested objects.
-        static NESTED ("nested"), fn get, text, write(&'a Nest) {
+        static NESTED ("nested"), fn get, text, columns, write(&'a Nest) {
             /// A member of the entry.
             "a", "", Int, Entry => |_, _| Value::Int(1);
             /// In no JSON.

@@ -250,6 +250,7 @@ impl Work<'_> {
                 env: Arc::new(speech.env),
                 names: sealed,
                 origin: Arc::clone(&origin),
+                taught: None,
             }),
         };
         let (batch, handle) = Batch::start(recorder, &self.rule, deps)?;

@@ -169,10 +169,12 @@ impl Statement<'_> {
     /// Who recorded the rows, by `<node>_<run>`.
     pub fn recorders(&self) -> anyhow::Result<String> {
         let key = [(KEY[1].to_owned(), Expr::Recorder)];
+        // a file of which nothing but its folders is read is an error to ClickHouse
+        let some = Expr::column(PLACE[1], Type::Int);
         Ok(format!(
             "SELECT DISTINCT {}\nFROM {}\nWHERE {}",
             self.list(&key),
-            self.from(key.iter().map(|(_, of)| of))?,
+            self.from(key.iter().map(|(_, of)| of).chain([&some]))?,
             self.dialect.write(&self.condition),
         ))
     }

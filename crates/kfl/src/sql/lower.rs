@@ -58,6 +58,8 @@ pub(super) struct Lowering<'a> {
     pub(super) env: &'a Env,
     pub(super) lang: Lang,
     pub(super) table: &'a dyn Table,
+    /// The recording that an entry must be in, where that is all that is asked of recordings.
+    pub(super) recording: Option<&'a str>,
     /// Levels above what is translated now.
     pub(super) levels: Cell<u32>,
 }

@@ -21,6 +21,7 @@ use crate::error::{Error, ErrorKind, Fault};
 use crate::filter::Filter;
 use crate::lang::{Lang, Options, compile};
 use crate::necessary::{Condition, necessary};
+use crate::recordings::Recordings;
 use crate::rows::Column;
 use crate::{kfl1, kfl2};
 use lower::Lowering;
@@ -34,6 +35,8 @@ pub trait Table {
     fn protocols(&self, of: &[u8]) -> Expr;
     /// Whether a row is of this protocol and has a flag of it.
     fn flag(&self, protocol: u8, name: &str) -> Expr;
+    /// Whether a row is that of an entry in this recording; an entry has a row in each recording that it is in.
+    fn recording(&self, name: &str) -> Expr;
 }
 
 /// A filter as SQL.
@@ -80,12 +83,17 @@ impl Condition for Superset {
 #[must_use]
 pub fn translate(env: &Env, options: &Options, filter: &Filter, table: &dyn Table) -> Translation {
     let (mut conditions, mut refused) = (Vec::new(), Vec::new());
+    let recording = match filter.recordings() {
+        Recordings::One(name) => Some(name),
+        Recordings::Any | Recordings::Several => None,
+    };
     let mut part = Some(filter);
     while let Some(filter) = part {
         let lowering = Lowering {
             env,
             lang: filter.lang(),
             table,
+            recording,
             levels: Cell::new(0),
         };
         conditions.push(match lowering.where_(filter.root()) {

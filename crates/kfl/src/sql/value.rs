@@ -155,6 +155,15 @@ impl Lowering<'_> {
     }
 
     fn call(&self, fun: Fun, args: &[Node]) -> Lowered<Value> {
+        if fun == Fun::Recorded {
+            return match args {
+                [_, Node::Const(Const::Str(name))] if self.recording == Some(name) => {
+                    let is = self.table.recording(writable(name)?);
+                    Ok(from(Kind::Bool, Cond::total(is)))
+                }
+                _ => Err("more of recordings than one that an entry must be in".into()),
+            };
+        }
         let mut values = Vec::new();
         for arg in args {
             values.push(self.value(arg)?.single()?);

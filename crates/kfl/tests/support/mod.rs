@@ -65,7 +65,7 @@ impl Http {
 }
 
 fields! {
-    pub static HTTP ("http"), fn http_field, http_text, http_write(&'a Http) {
+    pub static HTTP ("http"), fn http_field, http_text, http_columns, http_write(&'a Http) {
         /// Method.
         "request.method", "method", Str, Entry => |r, _| Value::Str(&r.method);
         /// Path and query.
@@ -189,7 +189,7 @@ impl Dns {
 }
 
 fields! {
-    pub static DNS ("dns"), fn dns_field, dns_text, dns_write(&'a Dns) {
+    pub static DNS ("dns"), fn dns_field, dns_text, dns_columns, dns_write(&'a Dns) {
         /// Questions.
         "request.questions", "", Any, Entry => |r, c| r.questions(c);
         /// Names asked for.

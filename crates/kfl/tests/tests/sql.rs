@@ -46,6 +46,11 @@ impl Table for Usual<'_> {
         ]);
         Expr::all([self.protocols(&[protocol]), flag])
     }
+
+    fn recording(&self, name: &str) -> Expr {
+        let folder = Expr::column("recording", Type::Text);
+        Expr::compare(Comparison::Eq, folder, Expr::text(name))
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -61,12 +66,17 @@ enum Sql {
 struct Evaluator<'t, 'e> {
     table: &'t Usual<'t>,
     row: &'t Stored<'e>,
+    /// Of the recordings that the entry is in, that whose row this is.
+    recording: &'t str,
 }
 
 impl Evaluator<'_, '_> {
     fn column(&self, name: &str) -> Sql {
         if name == "protocol" {
             return Sql::Text(self.row.protocol().to_string());
+        }
+        if name == "recording" {
+            return Sql::Text(self.recording.to_owned());
         }
         if let Some(flag) = name.strip_prefix("flag ") {
             return Sql::Bool(self.row.flag(flag));
@@ -220,11 +230,14 @@ pub(crate) fn agree(env: &Env, filter: &Filter, entry: &Entry<'_>, matches: bool
     let Translation { condition, refused } = translate(env, &Options::default(), filter, &table);
     let usual = usual(env);
     let row = Stored(entry, &usual);
-    let evaluator = Evaluator {
-        table: &table,
-        row: &row,
-    };
-    let said = evaluator.truth(&condition) == Some(true);
+    let said = entry.common.record.split('\n').any(|recording| {
+        let evaluator = Evaluator {
+            table: &table,
+            row: &row,
+            recording,
+        };
+        evaluator.truth(&condition) == Some(true)
+    });
     let text = filter.text();
     if refused.is_empty() {
         assert_eq!(said, matches, "{text}: {condition:?}");
@@ -285,6 +298,18 @@ fn what_sql_cant_say_is_refused_with_its_place() {
             r#"dst.name == "\u0000""#,
             "zero byte",
         ),
+        (
+            r#"http and !record("a")"#,
+            Lang::Kfl1,
+            r#"record("a")"#,
+            "more of recordings than one",
+        ),
+        (
+            r#"record("a") && record("b")"#,
+            Lang::Kfl2,
+            r#"record("a")"#,
+            "more of recordings than one",
+        ),
     ] {
         let refused = translated(text, lang).refused;
         let [error] = &refused[..] else {
@@ -308,6 +333,27 @@ fn what_can_be_said_of_a_refused_filter_narrows_it() {
         translated(r#"src.port == 5 || "x" in request.headers"#, Lang::Kfl2).condition,
         Expr::Bool(true)
     );
+}
+
+#[test]
+fn a_recording_that_an_entry_must_be_in_is_its_folder() {
+    let folder = |name: &str| {
+        let column = Expr::column("recording", Type::Text);
+        Expr::compare(Comparison::Eq, column, Expr::text(name))
+    };
+    let twice = Expr::all([folder("a"), folder("a")]);
+    for (text, lang, condition) in [
+        (r#"record("a")"#, Lang::Kfl1, folder("a")),
+        (r#"record("a") && (record("a"))"#, Lang::Kfl2, twice),
+    ] {
+        let found = translated(text, lang);
+        assert!(found.refused.is_empty(), "{text}: {:?}", found.refused);
+        assert_eq!(found.condition, condition, "{text}");
+    }
+    let found = translated(r#"src.port == 5 and record("a")"#, Lang::Kfl1);
+    assert!(format!("{:?}", found.condition).contains(&format!("{:?}", folder("a"))));
+    let narrowed = translated(r#"record("a") or src.port == 5"#, Lang::Kfl1);
+    assert_eq!(narrowed.condition, Expr::Bool(true));
 }
 
 #[test]

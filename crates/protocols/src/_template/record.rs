@@ -1,7 +1,7 @@
 //! An exchange and its fields.
 
 use gillnet_entry::json::Members;
-use gillnet_entry::{Bytes, Ctx, Part, ProtocolInfo, Record, Schema, Value};
+use gillnet_entry::{Bytes, Ctx, Part, ProtocolInfo, Record, Schema, Shown, Value};
 
 pub(super) static INFO: ProtocolInfo = ProtocolInfo {
     name: "template",
@@ -27,7 +27,7 @@ pub(super) struct Exchange {
 
 gillnet_entry::fields! {
     /// Fields of an entry.
-    pub(super) static SCHEMA ("template"), fn get, text, write(&'a Exchange) {
+    pub(super) static SCHEMA ("template"), fn get, text, columns, write(&'a Exchange) {
         /// Null where no request was seen, else the fields below.
         "request", "", Any, Entry => |r, _| if r.request.is_none() { Value::Null } else { Value::Missing };
         /// What is asked: `GET`, `SET`.
@@ -76,6 +76,11 @@ impl Record for Exchange {
 
     fn get<'a>(&'a self, field: u16, ctx: &Ctx<'a>) -> Value<'a> {
         get(self, field, ctx)
+    }
+
+    fn row<'a>(&'a self, ctx: &Ctx<'a>, show: &mut dyn FnMut(Value<'a>)) -> Shown<'a> {
+        columns(self, ctx, show);
+        self.shown(ctx)
     }
 
     fn write_json<'a>(&'a self, ctx: &Ctx<'a>, members: &mut Members<'_>) {

@@ -4,7 +4,7 @@ use super::codes;
 use super::value;
 use super::wire::{Message, Question, Section};
 use gillnet_entry::json::Members;
-use gillnet_entry::{Bytes, Ctx, Part, ProtocolInfo, Record, Schema, Value};
+use gillnet_entry::{Bytes, Ctx, Part, ProtocolInfo, Record, Schema, Shown, Value};
 
 /// How DNS is shown.
 pub(super) static INFO: ProtocolInfo = ProtocolInfo {
@@ -53,7 +53,7 @@ pub(super) struct Dns {
 
 gillnet_entry::fields! {
     /// Fields of a DNS entry.
-    pub(super) static SCHEMA ("dns"), fn get, text, write(&'a Dns) {
+    pub(super) static SCHEMA ("dns"), fn get, text, columns, write(&'a Dns) {
         /// Null where no query was seen, else the fields below.
         "request", "", Any, Entry => |r, _| if r.query.is_none() { Value::Null } else { Value::Missing };
         /// Identifier of the query, which its response repeats.
@@ -198,6 +198,11 @@ impl Record for Dns {
 
     fn get<'a>(&'a self, field: u16, ctx: &Ctx<'a>) -> Value<'a> {
         get(self, field, ctx)
+    }
+
+    fn row<'a>(&'a self, ctx: &Ctx<'a>, show: &mut dyn FnMut(Value<'a>)) -> Shown<'a> {
+        columns(self, ctx, show);
+        self.shown(ctx)
     }
 
     fn write_json<'a>(&'a self, ctx: &Ctx<'a>, members: &mut Members<'_>) {

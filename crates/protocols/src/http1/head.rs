@@ -171,7 +171,7 @@ pub(super) fn may_have(letters: u32, name: &[u8]) -> bool {
 
 /// The bit of a first letter in [`Head::letters`].
 #[inline]
-fn letter(first: u8) -> u32 {
+pub(super) fn letter(first: u8) -> u32 {
     1u32.wrapping_shl(u32::from(first))
 }
 

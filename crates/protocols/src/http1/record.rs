@@ -35,7 +35,7 @@ pub struct Http {
 
 gillnet_entry::fields! {
     /// The fields of HTTP.
-    pub(crate) static HTTP ("http"), fn get, text, write(&View<'a>) {
+    pub(crate) static HTTP ("http"), fn get, text, columns, write(&View<'a>) {
         /// The request; null where only the response was seen.
         "request", "", Any, Entry => |h, _| absent(&h.http.request);
         /// Method of the request.
@@ -233,16 +233,11 @@ impl Record for Http {
         get(&View::new(self), field, ctx)
     }
 
-    fn row<'a>(
-        &'a self,
-        fields: &mut dyn Iterator<Item = u16>,
-        ctx: &Ctx<'a>,
-        show: &mut dyn FnMut(Value<'a>),
-    ) -> Shown<'a> {
+    fn row<'a>(&'a self, ctx: &Ctx<'a>, show: &mut dyn FnMut(Value<'a>)) -> Shown<'a> {
         let view = View::new(self);
         view.posted(ctx, Read::look_up_usual);
         view.response(ctx, Read::look_up_usual);
-        fields.for_each(|field| show(get(&view, field, ctx)));
+        columns(&view, ctx, show);
         let (status, code) = self.status(ctx);
         Shown {
             summary: view.request(ctx, |r| r.target_text(ctx)),

@@ -1,6 +1,6 @@
 //! What stands in heads, targets and cookies, read when someone asks for it.
 
-use super::head::{is_named, may_have, value};
+use super::head::{is_named, letter, may_have, value};
 use super::lines::Newlines;
 use gillnet_entry::{Ctx, Value};
 use std::ops::Range;
@@ -122,17 +122,17 @@ impl<'a> Headers<'a> {
         for (at, name) in names.iter().enumerate() {
             wanted |= usize::from(may_have(letters, name)) << at;
         }
+        let first_letters = names.iter().filter_map(|name| name.first());
+        let first_letters = first_letters.fold(0, |all, first| all | letter(*first));
         while wanted != 0 {
             let first = self.head.get(self.from).map_or(0, |first| first | 0x20);
             let mut here = None;
-            for (at, name) in names.iter().enumerate() {
-                if wanted >> at & 1 != 0
-                    && name.first() == Some(&first)
-                    && is_named(self.head, self.from, name)
-                {
-                    here = Some((at, *name));
-                    break;
-                }
+            if letter(first) & first_letters != 0 {
+                here = names.iter().enumerate().find(|(at, name)| {
+                    wanted >> at & 1 != 0
+                        && name.first() == Some(&first)
+                        && is_named(self.head, self.from, name)
+                });
             }
             let Some((at, name)) = here else {
                 match self.newlines.next() {

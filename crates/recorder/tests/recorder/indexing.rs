@@ -124,6 +124,7 @@ impl Job {
                 env: Arc::new(Env::new(&gillnet_protocols::env())),
                 names: Arc::new(Names::new(names_config()).unwrap()),
                 origin: Arc::default(),
+                taught: None,
             },
         }
     }

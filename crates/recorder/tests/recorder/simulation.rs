@@ -231,6 +231,7 @@ impl Run {
             env: Arc::new(Env::new(&gillnet_protocols::env())),
             names: Arc::new(Names::new(names_config()).unwrap()),
             origin: Arc::default(),
+            taught: None,
         });
         let faults = if rng.random_bool(0.5) { 0.02 } else { 0.0 };
         let full_disks = rng.random_bool(0.3);

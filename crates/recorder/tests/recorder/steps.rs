@@ -109,6 +109,7 @@ impl Desk {
             env: Arc::new(Env::new(&gillnet_protocols::env())),
             names: Arc::new(Names::new(NamesConfig::default()).unwrap()),
             origin: Arc::default(),
+            taught: None,
         };
         Self::open_with(world, config, &[rule("a", "5m")], Some(dissection))
     }

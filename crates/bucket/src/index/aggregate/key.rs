@@ -4,7 +4,6 @@ use std::cmp::Ordering;
 use std::fmt;
 
 use gillnet_entry::{COMMON, Entry, Field, Value};
-use gillnet_kfl::rows::is_column;
 
 use super::super::columns::{BASE, Base, Own, Row, own};
 use super::super::stored::KnownProtocol;
@@ -177,7 +176,7 @@ impl Key {
             if let Some(base) = same_column(field) {
                 return Ok(key(Of::Base(base)));
             }
-            if !is_column(field) {
+            if !field.is_column() {
                 return Err(NoKey::Many(name.to_owned()));
             }
             return Ok(key(Of::Common(u16::try_from(at).unwrap_or(u16::MAX))));
@@ -277,7 +276,7 @@ pub(super) fn same_column(field: &Field) -> Option<usize> {
 
 /// Names that a wrong one may have meant.
 fn near(name: &str, known: &[KnownProtocol]) -> Vec<String> {
-    let common = COMMON.fields.iter().filter(|field| is_column(field));
+    let common = COMMON.fields.iter().filter(|field| field.is_column());
     let common = common.map(|field| match field.kfl2 {
         "" => field.json,
         kfl2 => kfl2,
