@@ -73,10 +73,11 @@ class Replay:
         capture = numpy.array([which for _, _, which in frames], dtype=numpy.uint8)[plain]
         ports = self.bytes[self.ip + 20].astype(int) << 8 | self.bytes[self.ip + 21]
         others = self.bytes[self.ip + 22].astype(int) << 8 | self.bytes[self.ip + 23]
-        # the service's port is the lower one
-        self.to_service, self.of_client = self.ip[ports > others], capture[ports > others]
-        self.from_service, self.of_service = self.ip[ports <= others], capture[ports <= others]
-        self.port = int(numpy.bincount(numpy.minimum(ports, others)).argmax())
+        # clients have many ports, also lower ones than the service's
+        self.port = int(numpy.bincount(numpy.concatenate((ports, others))).argmax())
+        to_service = others == self.port
+        self.to_service, self.of_client = self.ip[to_service], capture[to_service]
+        self.from_service, self.of_service = self.ip[~to_service], capture[~to_service]
         self.seconds = float(self.times[-1] - self.times[0]) / 1e9
 
     def round(self, number, start):

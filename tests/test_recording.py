@@ -3,6 +3,8 @@
 import collections
 import gzip
 import json
+import os
+import pathlib
 import signal
 import subprocess
 import threading
@@ -11,6 +13,7 @@ import time
 from conftest import count, frames, merged, objects, query, sum_of, tshark, wait_for
 
 FLUSH = "*/5 * * * * *"
+CAPTURE = pathlib.Path(os.environ["GILLNET_CAPTURES"], "http1/deepflow__flow_generator-http.pcap")
 
 
 def settle(recorder, bucket):
@@ -357,3 +360,22 @@ def test_clock_steps_of_an_hour_lose_nothing(host, web, gillnet, tmp_path):
     assert query(gillnet, "http", stepping, "--count").stdout.strip() == "60"
     answered = query(gillnet, "http and error == nil", stepping, "--count").stdout.strip()
     assert answered == "60", answered
+
+
+def test_a_capture_is_uploaded_to_its_end_however_long_that_takes(host, gcs, gillnet, tmp_path):
+    """Longer than a worker takes to stop when it is asked to: it goes on while objects arrive."""
+    hours = []
+    for hour in range(3):
+        hours.append(tmp_path / f"hour{hour}.pcap")
+        subprocess.run(["editcap", "-F", "pcap", "-t", str(hour * 3600), CAPTURE, hours[-1]], check=True)
+    capture = tmp_path / "hours.pcap"
+    subprocess.run(["mergecap", "-F", "pcap", "-a", "-w", capture, *hours], check=True)
+    gcs.control("fault", {"kind": "delay", "seconds": 5, "count": 1000, "on": ["PUT"]})
+    env = {"RECORDING_KFL": "http", "GCS_BUCKET": "flights", "PATH": "/usr/bin:/bin", "HOME": "/root", **gcs.env("recorder")}
+    began = time.monotonic()
+    worker = host.run(gillnet, "worker", "--data-dir", tmp_path / "data", "--read", capture, check=False, env=env)
+    assert worker.returncode == 0 and "did not reach" not in worker.stderr, worker.stderr
+    assert time.monotonic() - began > 20, "it was to take longer than a worker that is stopped waits"
+    gcs.control("clear", {})
+    count = query(gillnet, "http", "gs://flights/", "--count", host=host, env=gcs.env("reader")).stdout
+    assert count == query(gillnet, "http", capture, "--count").stdout != "0\n"

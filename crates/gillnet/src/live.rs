@@ -26,7 +26,7 @@ use gillnet_pipeline::{
 };
 use gillnet_recorder::raw::{RawConfig, RawError, RawHandle, RawRing, RawStatus};
 use gillnet_recorder::{
-    Buckets, Deps, Disk, Dissection, NameHistory, RecordedName, Recorder, RecorderConfig,
+    Buckets, Deps, Disk, Dissection, Left, NameHistory, RecordedName, Recorder, RecorderConfig,
     SystemClock, Tee,
 };
 use gillnet_scripts::{Demand, NoCluster, OnDemand, Pressure, RingStreams, Scripts, Sink};
@@ -342,6 +342,11 @@ impl Session {
         lock(&self.thread)
             .as_ref()
             .is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Seals what is open, once the source has ended. What is not in its bucket yet; `None` when all is.
+    pub fn finish(&self) -> Option<Left> {
+        self.recorder.finish()
     }
 
     /// How the recorder is doing.

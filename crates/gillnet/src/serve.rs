@@ -8,12 +8,13 @@ use crate::recordings::at_work;
 use crate::scan;
 use anyhow::Context;
 use gillnet_api::{Extra, MetricsSource, metrics_text};
+use gillnet_recorder::Left;
 use gillnet_scripts::Scripts;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -247,7 +248,49 @@ fn script_figures(scripts: &Scripts, out: &mut String) {
     }
 }
 
-/// Waits for a signal or the end of the source, and takes up changes of the configuration meanwhile.
+/// How long no object of a source that has ended may arrive, until it is not waited for any more.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// After so long it is said what is waited for.
+const SILENCE: Duration = Duration::from_secs(2);
+
+/// What a source that has ended left to upload.
+struct Leftover {
+    left: Option<Left>,
+    /// Since when that is so.
+    since: Instant,
+    /// When it is to be said.
+    say: Option<Instant>,
+}
+
+impl Leftover {
+    fn new() -> Self {
+        let since = Instant::now();
+        Self {
+            left: None,
+            since,
+            say: Some(since + SILENCE),
+        }
+    }
+
+    /// Whether objects go on to arrive.
+    fn goes_on(&mut self, session: &Session) -> bool {
+        let left = tokio::task::block_in_place(|| session.finish());
+        let now = Instant::now();
+        if left != self.left {
+            (self.left, self.since) = (left, now);
+        }
+        if let Some(left) = left
+            && self.say.take_if(|at| *at < now).is_some()
+        {
+            let objects = left.objects;
+            tracing::info!("all is read; {objects} objects are on their way to their bucket");
+        }
+        left.is_some() && now - self.since < PATIENCE
+    }
+}
+
+/// Waits for a signal or the end of the source, with all that was recorded of it in its bucket, and takes up changes of the
+/// configuration meanwhile.
 pub async fn until_stopped(shared: &Shared, file: Option<&Path>, session: &Arc<Session>) -> Done {
     let mut watched = file.map(Watched::new);
     let signals = [
@@ -263,6 +306,7 @@ pub async fn until_stopped(shared: &Shared, file: Option<&Path>, session: &Arc<S
     let mut beat = tokio::time::interval(Duration::from_millis(200));
     // two looks at the configuration are always a beat apart
     beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut leftover = None;
     loop {
         tokio::select! {
             _ = interrupt.recv() => return Done::Interrupted,
@@ -270,7 +314,14 @@ pub async fn until_stopped(shared: &Shared, file: Option<&Path>, session: &Arc<S
             _ = hangup.recv() => configure(shared, file, session),
             _ = beat.tick() => {
                 if session.has_ended() {
-                    return Done::Ok;
+                    let leftover = leftover.get_or_insert_with(|| {
+                        beat = tokio::time::interval(Duration::from_millis(20));
+                        Leftover::new()
+                    });
+                    if !leftover.goes_on(session) {
+                        return Done::Ok;
+                    }
+                    continue;
                 }
                 session.follow_windows();
                 let changed = match &mut watched {

@@ -12,7 +12,7 @@ use gillnet_capture::turns::{self, Idle};
 use crate::queue::{Bell, Handle, lock};
 use crate::retention::Retention;
 use crate::rule::{Rule, RuleId};
-use crate::spool::{Sealing, Spool};
+use crate::spool::{Inventory, Sealing, Spool};
 use crate::status::Status;
 use crate::upload::{Step, Uploader};
 use crate::writer::Writer;
@@ -60,6 +60,15 @@ pub struct Left {
     pub objects: u64,
     /// Bytes in the spool.
     pub bytes: u64,
+}
+
+impl Left {
+    fn of(inventory: &Inventory) -> Self {
+        Self {
+            objects: (inventory.closed.len() + inventory.objects.len()) as u64,
+            bytes: inventory.bytes,
+        }
+    }
 }
 
 impl Recorder {
@@ -139,6 +148,21 @@ impl Recorder {
         lock(&self.shared.writer).status()
     }
 
+    /// Seals what is open, once nothing more can come: where all handles are dropped. What is not in a bucket yet; `None`
+    /// when all is.
+    pub fn finish(&self) -> Option<Left> {
+        let spool = &self.shared.spool;
+        let mut writer = lock(&self.shared.writer);
+        writer.drain();
+        if writer.is_closed() {
+            writer.drain();
+            writer.close_all();
+            spool.hurry();
+        }
+        drop(writer);
+        (!spool.is_empty()).then(|| spool.look(Left::of))
+    }
+
     /// Ends recording: seals what is open and uploads it, for at most `time`. What is not in a
     /// bucket by then stays in the spool for the next start. Handles are to be dropped before.
     pub fn shutdown(mut self, time: Duration) -> Left {
@@ -172,10 +196,7 @@ impl Recorder {
                 let _ = thread.join();
             }
         }
-        shared.spool.look(|inventory| Left {
-            objects: (inventory.closed.len() + inventory.objects.len()) as u64,
-            bytes: inventory.bytes,
-        })
+        shared.spool.look(Left::of)
     }
 }
 

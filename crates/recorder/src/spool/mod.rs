@@ -35,8 +35,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 pub(crate) use active::{ActiveLog, Cause, Written};
-use inventory::{Closed, Inventory};
-pub(crate) use inventory::{NoUpload, Upload};
+use inventory::Closed;
+pub(crate) use inventory::{Inventory, NoUpload, Upload};
 use replay::Replay;
 pub use seal::Sealing;
 use sealed::{PartFile, SIDECAR};
