@@ -115,10 +115,6 @@ class Replay:
         return rounds, START + rounds * every
 
 
-#: What a worker says where objects wait.
-WAITS = "did not reach their bucket"
-
-
 def make(gillnet, replay, size, hours, folder, about):
     """Records the replayed packets to a folder."""
     shutil.rmtree(folder, ignore_errors=True)
@@ -139,17 +135,11 @@ def make(gillnet, replay, size, hours, folder, about):
             worker = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=log)
             rounds, end = replay.write(worker.stdin, size, hours * 3600)
             worker.stdin.close()
-            # what has not reached the bucket when it stops waits for the next start
-            text, lines = "", []
-            while worker.wait() == 0 and WAITS in (text := said.read()):
-                lines += text.splitlines()
-                worker = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=log)
-                worker.stdin.write(replay.HEAD)
-                worker.stdin.close()
-            lines += (text + said.read()).splitlines()
-        warnings = [line for line in lines if "WARN" in line and WAITS not in line]
+            worker.wait()
+            lines = said.read().splitlines()
+        warnings = [line for line in lines if "WARN" in line]
         print(*warnings, sep="\n", end="\n" if warnings else "", file=sys.stderr)
-        if worker.returncode != 0:
+        if worker.returncode != 0 or any("did not reach their bucket" in line for line in warnings):
             raise SystemExit("the bucket could not be recorded")
         taken = time.monotonic() - began
     captured = rounds * len(replay.bytes)

@@ -209,14 +209,7 @@ macro_rules! fields {
         #[inline]
         #[allow(dead_code)] // the common part stands in tables in its own way
         fn $columns<'a>(record: $($record)+, ctx: &$crate::Ctx<'a>, show: &mut dyn FnMut($crate::Value<'a>)) {
-            #[inline(always)]
-            fn value<'a>(
-                read: impl FnOnce($($record)+, &$crate::Ctx<'a>) -> $crate::Value<'a>,
-                record: $($record)+,
-                ctx: &$crate::Ctx<'a>,
-            ) -> $crate::Value<'a> {
-                read(record, ctx)
-            }
+            type Read<'a> = fn($($record)+, &$crate::Ctx<'a>) -> $crate::Value<'a>;
             $({
                 const FIELD: $crate::Field = $crate::Field {
                     json: $json,
@@ -227,7 +220,8 @@ macro_rules! fields {
                 };
                 const IS_COLUMN: bool = FIELD.is_column();
                 if IS_COLUMN {
-                    show(value($read, record, ctx));
+                    let read: Read<'a> = $read;
+                    show(read(record, ctx));
                 }
             })+
         }

@@ -152,14 +152,9 @@ impl Recorder {
     /// when all is.
     pub fn finish(&self) -> Option<Left> {
         let spool = &self.shared.spool;
-        let mut writer = lock(&self.shared.writer);
-        writer.drain();
-        if writer.is_closed() {
-            writer.drain();
-            writer.close_all();
+        if self.shared.close(false) {
             spool.hurry();
         }
-        drop(writer);
         (!spool.is_empty()).then(|| spool.look(Left::of))
     }
 
@@ -169,15 +164,7 @@ impl Recorder {
         let until = Instant::now() + time;
         let shared = &self.shared;
         let (mut heard, mut uploads) = (0, 0);
-        loop {
-            let mut writer = lock(&shared.writer);
-            writer.drain();
-            if writer.is_closed() || Instant::now() + time / 2 > until {
-                writer.drain();
-                writer.close_all();
-                break;
-            }
-            drop(writer);
+        while !shared.close(Instant::now() + time / 2 > until) {
             shared.write.wait(&mut heard, WRITE_EVERY);
         }
         shared.spool.hurry();
@@ -207,6 +194,19 @@ impl Drop for Recorder {
 }
 
 impl Shared {
+    /// Closes all that is open, where nothing more can come or that does not matter any more. Whether it did.
+    fn close(&self, anyway: bool) -> bool {
+        let mut writer = lock(&self.writer);
+        writer.drain();
+        let closes = anyway || writer.is_closed();
+        if closes {
+            // what came before the last handle was dropped
+            writer.drain();
+            writer.close_all();
+        }
+        closes
+    }
+
     fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
         self.stopping.ring();

@@ -36,6 +36,7 @@ const SMALL: usize = 24;
 const FALSE_POSITIVES: f64 = 0.05;
 
 /// A column chunk: its bytes, and what the row group says of it.
+#[derive(Clone)]
 pub(super) struct ColumnChunk {
     pub(super) bytes: Bytes,
     pub(super) close: ColumnCloseResult,

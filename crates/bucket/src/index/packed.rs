@@ -69,13 +69,14 @@ impl Packed {
         self.put_block(filled, &mut cells);
     }
 
-    /// Adds as many rows as a block has; `filled` says which of them have a value, each at its place in `cells`.
-    pub(super) fn push_block(&mut self, filled: u64, cells: &mut [i64; BLOCK]) {
-        if self.rest.is_empty() {
+    /// Adds some rows, at most as many as a block has; `filled` says which of them have a value, each at its place in
+    /// `cells`.
+    pub(super) fn push_rows(&mut self, rows: usize, filled: u64, cells: &mut [i64; BLOCK]) {
+        if rows == BLOCK && self.rest.is_empty() {
             self.put_block(filled, cells);
             return;
         }
-        for (row, cell) in cells.iter().enumerate() {
+        for (row, cell) in cells.iter().enumerate().take(rows) {
             self.push((filled >> row & 1 != 0).then_some(*cell));
         }
     }
@@ -122,8 +123,8 @@ impl Packed {
             (Width::None, u64::MAX) => Some(Some(block.least)),
             _ => None,
         };
-        let mut all = self.blocks.iter().map(same);
-        let mut all = all.by_ref().chain(self.rest.iter().map(|row| Some(*row)));
+        let rest = self.rest.iter().map(|row| Some(*row));
+        let mut all = self.blocks.iter().map(same).chain(rest);
         let first = all.next()??;
         all.all(|same| same == Some(first)).then_some(first)
     }
@@ -143,14 +144,14 @@ impl Packed {
     #[inline]
     fn above(&self, block: &Block, row: usize) -> i64 {
         let part = self.above.get(block.at..).unwrap_or_default();
-        let of = |chunks: Option<i64>| chunks.unwrap_or_default();
-        match block.width {
-            Width::None => 0,
-            Width::One => of(part.get(row).map(|byte| i64::from(*byte))),
-            Width::Two => of(chunk(part, row).map(|bytes| u16::from_le_bytes(bytes).into())),
-            Width::Four => of(chunk(part, row).map(|bytes| u32::from_le_bytes(bytes).into())),
-            Width::Eight => of(chunk(part, row).map(i64::from_le_bytes)),
-        }
+        let above = match block.width {
+            Width::None => None,
+            Width::One => part.get(row).map(|byte| i64::from(*byte)),
+            Width::Two => chunk(part, row).map(|bytes| u16::from_le_bytes(bytes).into()),
+            Width::Four => chunk(part, row).map(|bytes| u32::from_le_bytes(bytes).into()),
+            Width::Eight => chunk(part, row).map(i64::from_le_bytes),
+        };
+        above.unwrap_or_default()
     }
 
     /// Appends the values of some rows that stand one behind the other.
@@ -239,7 +240,7 @@ mod tests {
             let filled = block.iter().rev();
             let filled = filled.fold(0, |bits, row| bits << 1 | u64::from(row.is_some()));
             // what stands where there is no value does not count
-            by_block.push_block(filled, &mut block.map(|value| value.unwrap_or(-9)));
+            by_block.push_rows(BLOCK, filled, &mut block.map(|value| value.unwrap_or(-9)));
         }
         assert!(by_row == by_block);
     }

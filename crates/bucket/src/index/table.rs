@@ -336,10 +336,7 @@ impl ColumnWriter {
                 return write_of::<BoolType>(cells, |is| is != 0, group);
             }
         };
-        // the group takes what it says of it
-        if let Some(copy) = chunk.of_twin(column, *looked_up)? {
-            known.push((values, is_shared, copy));
-        }
+        known.push((values, is_shared, chunk.clone()));
         Ok(group.append_column(&chunk.bytes, chunk.close)?)
     }
 }

@@ -291,13 +291,7 @@ impl RowWriter {
                     *to = *cell;
                 }
             }
-            if self.rows == BLOCK {
-                values.cells.push_block(filled, &mut block);
-                continue;
-            }
-            for (row, cell) in block.iter().take(self.rows).enumerate() {
-                values.cells.push((filled >> row & 1 != 0).then_some(*cell));
-            }
+            values.cells.push_rows(self.rows, filled, &mut block);
         }
         self.rows = 0;
     }
