@@ -1,22 +1,27 @@
 #!/usr/bin/env bash
 # Records captures of real servers and clients to bench with.
-#   workloads.sh FOLDER [http1_small http1_conn http1_large]    SCALE=1 for a quick set, less for a smaller one
+#   workloads.sh FOLDER [http1_small http1_conn http1_large mixed]    SCALE=1 for a quick set, less for a smaller one
 # Server and client are in two network namespaces joined by a veth pair with all offloads off, so that frames look
-# as on a wire; one end is captured, so that each is there once. Needs nginx, wrk, hey, tcpdump, ethtool, iproute2.
+# as on a wire; one end is captured, so that each is there once. Needs nginx, wrk, hey, tcpdump, ethtool, iproute2; mixed
+# needs Redis, PostgreSQL, dnsmasq and dnsperf, too.
 set -euo pipefail
 
 out=$(realpath -m "${1:?folder}"); shift
-wanted=${*:-http1_small http1_conn http1_large}
+wanted=${*:-http1_small http1_conn http1_large mixed}
 scale=${SCALE:-1}
 server=10.99.0.1
 work=$(mktemp -d /dev/shm/gillnet-bench.XXXXXX)
 mkdir -p "$out"; chmod 755 "$work"
+
+servers=()
 
 times() { python3 -c "import sys; print(max(1, int(float(sys.argv[1]) * float(sys.argv[2]))))" "$1" "$scale"; }
 on_server() { ip netns exec gnserver "$@"; }
 on_client() { ip netns exec gnclient "$@"; }
 
 cleanup() {
+    [ -d "$work/postgres" ] && as_postgres pg_ctl -D "$work/postgres" -m immediate stop >/dev/null 2>&1
+    for process in "${servers[@]}"; do pkill -P "$process"; done
     [ -f "$work/nginx.pid" ] && kill "$(cat "$work/nginx.pid")" 2>/dev/null
     sleep 0.2
     ip netns del gnserver 2>/dev/null; ip netns del gnclient 2>/dev/null
@@ -113,5 +118,35 @@ http1_large() {
     for i in 0 1 2 3 4 5 6 7; do on_client hey -n "$(times 240)" -c 8 -q 20 "http://$server:8080/big$i.txt" >/dev/null; done
 }
 
+as_postgres() { # PROGRAM ARGUMENTS...
+    local programs program=$1; shift
+    programs=$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -n 1)
+    on_server runuser -u postgres -- "$programs/$program" "$@"
+}
+
+serve_mixed() {
+    on_server redis-server --bind $server --protected-mode no --save "" >/dev/null & servers+=($!)
+    on_server dnsmasq --keep-in-foreground --no-resolv --no-hosts --user=root --bind-interfaces --listen-address=$server \
+        --cache-size=10000 --address=/cluster.local/10.96.0.7 --local=/example/ >/dev/null 2>&1 & servers+=($!)
+    install -d -o postgres "$work/postgres"
+    as_postgres initdb -D "$work/postgres" --auth=trust >"$work/initdb.log"
+    echo "host all all 10.99.0.0/16 trust" >>"$work/postgres/pg_hba.conf"
+    as_postgres pg_ctl -D "$work/postgres" -w -o "-h $server -k /tmp -F -c ssl=off" start >/dev/null
+    on_client pgbench -h $server -U postgres -i -s 5 postgres >"$work/pgbench.log" 2>&1
+    python3 -c 'for i in range(5000): print(f"svc{i}.shop.svc.cluster.local A\ngone{i}.example AAAA")' >"$work/questions"
+}
+
+# What a node of a cluster sees: calls of HTTP, lookups, a cache and a database side by side.
+mixed() {
+    local seconds clients=(); seconds=$(times 30)
+    on_client wrk -t1 -c16 -d"${seconds}s" -s "$work/small.lua" http://$server:8080/ >&2 & clients+=($!)
+    on_client dnsperf -s $server -d "$work/questions" -l "$seconds" -Q 1000 >/dev/null & clients+=($!)
+    on_client redis-benchmark -h $server -c 16 -n "$(times 80000)" -d 64 -r 100000 -t set,get,incr,lpush,hset,mset -q >/dev/null & clients+=($!)
+    on_client pgbench -h $server -U postgres -c 4 -T "$seconds" -M simple postgres >/dev/null 2>&1 & clients+=($!)
+    on_client pgbench -h $server -U postgres -c 4 -T "$seconds" -S -M extended postgres >/dev/null 2>&1 & clients+=($!)
+    wait "${clients[@]}"
+}
+
 network; serve
+case " $wanted " in *" mixed "*) serve_mixed ;; esac
 for name in $wanted; do capture "$name" "$name"; done

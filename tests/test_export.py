@@ -339,6 +339,6 @@ def test_packets_are_recorded_as_others_need_them(host, web, dns, recorder, gill
 
 def test_pcap_without_an_index_is_refused(host, gillnet, tmp_path):
     config = tmp_path / "gillnet.yaml"
-    config.write_text(json.dumps({"dataDir": str(tmp_path / "data"), "recording": {"format": "pcap"}}))
+    config.write_text(json.dumps({"dataDir": str(tmp_path / "data"), "recording": {"format": "pcap", "index": False}}))
     run = host.run(gillnet, "--config", config, "worker", "-i", "lo", check=False, timeout=30)
-    assert run.returncode == 2 and "recording.index: true" in run.stderr, run.stderr
+    assert run.returncode == 2 and "recording.index: false" in run.stderr, run.stderr

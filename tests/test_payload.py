@@ -158,9 +158,9 @@ def test_a_rule_without_an_index_is_refused(gillnet, tmp_path):
         assert done.returncode == 2, done.stderr
         return done.stderr
 
-    said = refused({"rules": [rule]})
-    assert "`heads`" in said and "payload: headers" in said and "recording.index: true" in said
-    said = refused({"payload": "none", "rules": [{**rule, "payload": "full"}, {**rule, "name": "other", "payload": None}]})
+    said = refused({"index": False, "rules": [rule]})
+    assert "`heads`" in said and "payload: headers" in said and "recording.index: false" in said
+    said = refused({"index": False, "payload": "none", "rules": [{**rule, "payload": "full"}, {**rule, "name": "other", "payload": None}]})
     assert "`other`" in said and "payload: none" in said
-    said = refused({"index": True, "rules": [{**rule, "payload": "some"}]})
+    said = refused({"rules": [{**rule, "payload": "some"}]})
     assert "`some`" in said and "full, headers, none" in said and "line" in said

@@ -88,7 +88,7 @@ def test_a_rule_keeps_exactly_the_streams_that_match_and_those_whole(host, web, 
     dump = tmp_path / "tcpdump.pcap"
     other = host.start("tcpdump", "-i", "lo", "-n", "-B", "65536", "--time-stamp-precision=nano", "-w", dump, "tcp port 8080", log="tcpdump.log")
     wait_for("tcpdump", lambda: b"listening on" in (tmp_path / "tcpdump.log").read_bytes())
-    flights = recorder(recording={"flush": FLUSH}, scripting={"env": {"RECORDING_KFL": "http and response.status == 500", "GCS_BUCKET": f"file://{bucket}"}})
+    flights = recorder(recording={"flush": FLUSH, "index": False}, scripting={"env": {"RECORDING_KFL": "http and response.status == 500", "GCS_BUCKET": f"file://{bucket}"}})
     for i in range(40):
         urls = [f"{web}/{i % 20}.json", f"{web}/broken" if i % 4 == 0 else f"{web}/1.json", f"{web}/{i % 7}.json"]
         curl(host, *urls)
@@ -211,7 +211,7 @@ class Client:
 
 def test_a_connection_over_three_periods_matching_in_the_first(host, web, recorder, gillnet, tmp_path):
     bucket = tmp_path / "bucket"
-    flights = recorder(recording={"flush": FLUSH}, scripting={"env": {"RECORDING_KFL": "response.status == 500", "GCS_BUCKET": f"file://{bucket}"}})
+    flights = recorder(recording={"flush": FLUSH, "index": False}, scripting={"env": {"RECORDING_KFL": "response.status == 500", "GCS_BUCKET": f"file://{bucket}"}})
     client = Client(host)
     client.get("/broken")
     for _ in range(12):

@@ -15,7 +15,7 @@ use std::{
 use crate::mem::page_size;
 
 /// Ranges that can be guarded at a time; further ones are not.
-const SLOTS: usize = 64;
+const SLOTS: usize = 256;
 
 struct Slot {
     taken: AtomicBool,

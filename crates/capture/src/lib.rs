@@ -23,11 +23,12 @@ pub mod write;
 pub use error::Error;
 pub use filter::{FrameFilter, check_filter};
 pub use frame::{Event, Frame, Interface, LinkType, NO_POS, PacketDirection, Source, SourceStats};
+pub use mem::{no_huge_pages, prefetch};
 pub use own::OwnSockets;
 pub use sources::expand::{ArchiveMember, Input, expand};
 pub use sources::live::{LiveConfig, LiveSource, open_live};
 pub use sources::{open_files, open_merged};
-pub use store::{Ahead, FrameHeader, MAX_FRAME, Ring, Store, StoredFrame};
+pub use store::{Ahead, FrameHeader, Lend, Lent, MAX_FRAME, Ring, Store, StoredFrame};
 pub use view::FileView;
 
 /// Result of this crate's functions.

@@ -12,6 +12,7 @@ use std::{
 use crate::guard::Guard;
 
 /// A reserved range of addresses. Nothing in it may be touched until something is mapped there.
+#[derive(Debug)]
 pub(crate) struct Region {
     base: NonNull<u8>,
     len: usize,
@@ -165,6 +166,14 @@ impl Drop for Region {
     }
 }
 
+/// Has this process take memory in pages of the usual size (prctl(2), `PR_SET_THP_DISABLE`). An allocator that keeps blocks
+/// of each size apart touches several times as many huge pages as it uses bytes, and the kernel clears all of each: an eighth
+/// of what an index cost. A refusal is harmless.
+pub fn no_huge_pages() {
+    // SAFETY: this call takes numbers only.
+    unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) };
+}
+
 /// The size of a page of memory in bytes.
 pub(crate) fn page_size() -> usize {
     // SAFETY: sysconf has no preconditions.
@@ -175,7 +184,7 @@ pub(crate) fn page_size() -> usize {
 /// Asks the processor to load the cache line `ahead` bytes after the start of `bytes`, which may
 /// lie beyond its end: a prefetch never faults.
 #[inline]
-pub(crate) fn prefetch(bytes: &[u8], ahead: usize) {
+pub fn prefetch(bytes: &[u8], ahead: usize) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};

@@ -2,7 +2,7 @@
 
 use std::{fs::File, io};
 
-use crate::mem::Region;
+use crate::{Lend, mem::Region};
 
 /// A mapped file. Another's truncation, or a disk that fails, does not end the process: pages that can't be read are
 /// zeros, and [`FileView::is_whole`] tells.
@@ -34,14 +34,15 @@ impl FileView {
         Ok(FileView { region, len })
     }
 
-    /// The file's bytes.
-    pub fn bytes(&self) -> &[u8] {
-        self.region.bytes(self.len)
-    }
-
     /// Whether all that was read of it since this was asked last was really there.
     pub fn is_whole(&self) -> bool {
         !self.region.has_shrunk()
+    }
+}
+
+impl Lend for FileView {
+    fn bytes(&self) -> &[u8] {
+        self.region.bytes(self.len)
     }
 }
 

@@ -140,6 +140,11 @@ impl<'a> Ctx<'a> {
         text.into_bump_str()
     }
 
+    /// A copy in the scratch space.
+    pub fn copy(&self, bytes: &[u8]) -> &'a [u8] {
+        self.arena.alloc_slice_copy(bytes)
+    }
+
     /// A list built in the scratch space.
     pub fn list<T: Copy + 'a>(&self, items: impl IntoIterator<Item = T>) -> &'a [T] {
         let mut list = bumpalo::collections::Vec::new_in(self.arena);

@@ -103,8 +103,8 @@ pub struct Recording {
     pub object_size: Option<Size>,
     /// Prefix within the bucket of the built-in recorder.
     pub prefix: String,
-    /// Whether an index is made of what is recorded.
-    pub index: bool,
+    /// Whether an index is made of what is recorded; it is, unless this says `false`.
+    pub index: Option<bool>,
     /// What packets are written as: `pcapng.gz`, `pcapng`, `pcap`.
     pub format: PacketFormat,
     /// What is kept of packets: `full`, `headers`, `none`, or so many bytes of each payload.
@@ -113,6 +113,13 @@ pub struct Recording {
     pub recipients: Vec<String>,
     #[serde(flatten)]
     unknown: BTreeMap<String, serde_json::Value>,
+}
+
+impl Recording {
+    /// Whether an index is made.
+    pub fn has_index(&self) -> bool {
+        self.index.unwrap_or(true)
+    }
 }
 
 /// `recording.format`.

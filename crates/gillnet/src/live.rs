@@ -150,7 +150,7 @@ impl Session {
             fs: Arc::new(Disk),
             buckets: Arc::clone(&buckets) as Arc<dyn Buckets>,
             names: Arc::new(History::of(Arc::clone(&names))),
-            dissection: config.recording.index.then(|| Dissection {
+            dissection: config.recording.has_index().then(|| Dissection {
                 env: Arc::new(speech.env.clone()),
                 names: Arc::clone(&names),
                 origin: Arc::clone(&origin),
@@ -493,10 +493,10 @@ fn recorder_config(
     let format = match config.recording.format {
         PacketFormat::PcapngGz => layout::PacketFormat::PcapngGz,
         PacketFormat::Pcapng => layout::PacketFormat::Pcapng,
-        PacketFormat::Pcap if config.recording.index => layout::PacketFormat::Pcap,
+        PacketFormat::Pcap if config.recording.has_index() => layout::PacketFormat::Pcap,
         PacketFormat::Pcap => {
             return Err(crate::exit::usage(anyhow::anyhow!(
-                "recording.format: pcap has no place for the streams' names and for what is missing of them, so it needs the index that says it; set recording.index: true, or another format"
+                "recording.format: pcap has no place for the streams' names and for what is missing of them, so it needs the index that says it; take recording.index: false away, or set another format"
             )));
         }
     };

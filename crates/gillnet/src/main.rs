@@ -45,6 +45,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     cli::log(&cli);
+    gillnet_capture::no_huge_pages();
     let result = match &cli.command {
         cli::Command::Query(args) => query::run(&cli.shared, args),
         cli::Command::Export(args) => export::run(&cli.shared, args),

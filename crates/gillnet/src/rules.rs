@@ -151,9 +151,9 @@ fn payload(config: &Config, rule: &config::Rule) -> anyhow::Result<Payload> {
     let recording = &config.recording;
     let payload = rule.payload.or(recording.payload);
     let payload = payload.map_or(Payload::Full, |config::Payload(payload)| payload);
-    if payload != Payload::Full && !recording.index {
+    if payload != Payload::Full && !recording.has_index() {
         return Err(exit::usage(anyhow::anyhow!(
-            "the rule `{}`: payload: {payload} leaves packets that entries can't be read from, so it needs the index that has them; set recording.index: true, or payload: full",
+            "the rule `{}`: payload: {payload} leaves packets that entries can't be read from, so it needs the index that has them; take recording.index: false away, or set payload: full",
             rule.name
         )));
     }

@@ -1,6 +1,7 @@
 //! What is kept of a frame where its payload is not to be recorded.
 
 use gillnet_bucket::layout::Payload;
+use gillnet_capture::NO_POS;
 use gillnet_streams::decode::{DecodeLimits, Decoder};
 
 use crate::record::Frame;
@@ -38,7 +39,7 @@ impl Cut {
         let Some(most) = self.most else {
             return frame.data;
         };
-        let seen = frame.captured();
+        let seen = frame.captured(NO_POS);
         let packet = self.decoder.decode(&seen).ok();
         let end = packet.and_then(|packet| {
             let payload = packet.payload.len().min(most);

@@ -1,15 +1,14 @@
 //! Entries of what a rule keeps, for the index of its objects: its frames go through a shard once more, as they are
 //! sealed, so that recording itself is not held up, and the index has what the packets have.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use gillnet_bucket::index::{Entries, EntriesWriter};
 use gillnet_bucket::layout::Hour;
-use gillnet_capture::Ring;
+use gillnet_capture::{Lend, Lent};
 use gillnet_entry::{Entry, Origin};
 use gillnet_kfl::{Env, Options, compile};
 use gillnet_names::Names;
@@ -18,8 +17,8 @@ use gillnet_pipeline::{Consumer, Keep, Matched, Numbers, Plan, Shard, ShardConfi
 use crate::queue::lock;
 use crate::record::{Frame, LogHead};
 
-/// What bodies and heads are read from: more than two ends of a stream may hold back.
-const RING: u64 = 32 << 20;
+/// So many bytes of earlier logs bodies and heads can still be read from: more than two ends of a stream may hold back.
+const LOOKS_BACK: u64 = 32 << 20;
 /// Frames after which what waits is looked at.
 const BATCH: u32 = 64;
 /// In place of a time: there is none.
@@ -53,16 +52,13 @@ pub(crate) type Key = (u64, String);
 /// Dissects what rules keep, one log of a rule after the other.
 pub(crate) struct Dissector {
     with: Dissection,
-    /// Folder for what is read from.
-    dir: PathBuf,
     readers: HashMap<Key, Reader>,
 }
 
 impl Dissector {
-    pub(crate) fn new(with: Dissection, dir: PathBuf) -> Self {
+    pub(crate) fn new(with: Dissection) -> Self {
         Self {
             with,
-            dir,
             readers: HashMap::new(),
         }
     }
@@ -71,18 +67,21 @@ impl Dissector {
         &self.with.origin
     }
 
-    /// The entries of a log: `feed` gives its frames in the order of their arrival. `None`, with a word in the log, where
-    /// they can't be read.
+    /// The entries of a log, the `turn`th: `feed` gives its frames in the order of their arrival. `None`, with a word in
+    /// the log, where they can't be read.
     pub(crate) fn read(
         &mut self,
         head: &LogHead,
+        turn: u64,
+        log: Arc<dyn Lend>,
         feed: impl FnOnce(&mut Reader),
     ) -> Option<ByHour> {
         let key = head.key();
         let known = self.readers.remove(&key);
-        let made = known.map_or_else(|| Reader::new(&self.with, &self.dir, head), Ok);
+        let made = known.map_or_else(|| Reader::new(&self.with, head), Ok);
         let rows = made.and_then(|mut reader| {
             reader.head.clone_from(head);
+            reader.logs.take(turn, log);
             let rows = reader.rows(|reader| {
                 feed(reader);
                 reader.shard.end_of_batch();
@@ -123,7 +122,10 @@ impl Dissector {
         let began = std::mem::take(&mut reader.began);
         let since = |stream| (stream, began.get(&stream).copied().unwrap_or(turn));
         reader.began = reader.shard.running().map(since).collect();
-        reader.began.values().min().copied()
+        let first = reader.began.values().min().copied();
+        let needed = first.unwrap_or(u64::MAX);
+        reader.logs.give_back(|(turn, _)| turn < needed);
+        first
     }
 }
 
@@ -138,6 +140,7 @@ fn said(rule: &str, rows: Result<ByHour, String>) -> Option<ByHour> {
 /// Reads the entries of one rule's frames.
 pub(crate) struct Reader {
     shard: Shard,
+    logs: Logs,
     rows: Arc<Mutex<BTreeMap<Hour, EntriesWriter>>>,
     /// Of the log that was read last.
     head: LogHead,
@@ -149,7 +152,7 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    fn new(with: &Dissection, dir: &Path, head: &LogHead) -> Result<Self, String> {
+    fn new(with: &Dissection, head: &LogHead) -> Result<Self, String> {
         let options = Options::default();
         let filter = compile(&with.env, "", &options).map_err(|errors| errors.render(""))?;
         let want = Want {
@@ -158,7 +161,7 @@ impl Reader {
             record: false,
             bodies: false,
         };
-        let ring = Ring::create(Some(dir), RING).map_err(|error| error.to_string())?;
+        let logs = Logs::default();
         let rows = Arc::<Mutex<BTreeMap<Hour, EntriesWriter>>>::default();
         let stream: Arc<(AtomicU64, AtomicI64)> = Arc::default();
         let numbers = Arc::clone(&stream);
@@ -175,12 +178,13 @@ impl Reader {
             ..ShardConfig::new(
                 Arc::new(Plan::new(vec![want], 1)),
                 Arc::clone(&with.names),
-                Keep::Ring(ring),
+                Keep::Mapped(logs.lent.store()),
                 Box::new(Into(Arc::clone(&rows))),
             )
         });
         Ok(Self {
             shard,
+            logs,
             rows,
             head: head.clone(),
             stream,
@@ -189,13 +193,15 @@ impl Reader {
         })
     }
 
-    /// Reads the next frame; `since`: when the stream's recording begins, where something before is missing.
-    pub(crate) fn frame(&mut self, stream: u64, since: Option<i64>, frame: &Frame<'_>) {
+    /// Reads the next frame, whose data is at `at` in its log; `since`: when the stream's recording begins, where something
+    /// before is missing.
+    pub(crate) fn frame(&mut self, stream: u64, since: Option<i64>, frame: &Frame<'_>, at: usize) {
         self.stream.0.store(stream, Ordering::Relaxed);
         self.stream
             .1
             .store(since.unwrap_or(NEVER), Ordering::Relaxed);
-        self.shard.frame(&frame.captured());
+        let pos = self.logs.begin + at as u64;
+        self.shard.frame(&frame.captured(pos));
         self.frames += 1;
         if self.frames.is_multiple_of(BATCH) {
             self.shard.end_of_batch();
@@ -207,6 +213,33 @@ impl Reader {
         catch_unwind(AssertUnwindSafe(|| read(self))).map_err(|_| "reading them panicked")?;
         let rows = std::mem::take(&mut *lock(&self.rows)).into_iter();
         Ok(rows.map(|(hour, rows)| (hour, rows.finish())).collect())
+    }
+}
+
+/// The logs that frames are read from where they lie: what began in one may go on in the next.
+#[derive(Default)]
+struct Logs {
+    lent: Lent,
+    /// Where the newest begins.
+    begin: u64,
+    /// The turns of all, oldest first, and where they end.
+    ends: VecDeque<(u64, u64)>,
+}
+
+impl Logs {
+    /// Frames of another log follow. What is far back goes.
+    fn take(&mut self, turn: u64, log: Arc<dyn Lend>) {
+        self.begin = self.lent.lend(log);
+        self.ends.push_back((turn, self.lent.store().head()));
+        let far = self.begin.saturating_sub(LOOKS_BACK);
+        self.give_back(|(_, end)| end <= far);
+    }
+
+    /// Lets go of the oldest, as long as one is to go.
+    fn give_back(&mut self, goes: impl Fn((u64, u64)) -> bool) {
+        while let Some((_, end)) = self.ends.pop_front_if(|log| goes(*log)) {
+            self.lent.give_back(end);
+        }
     }
 }
 

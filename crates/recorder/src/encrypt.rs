@@ -53,7 +53,7 @@ impl Write for Encrypting {
 }
 
 impl File for Encrypting {
-    fn view(&self) -> io::Result<Box<dyn View>> {
+    fn view(&self) -> io::Result<Arc<dyn View>> {
         Err(io::ErrorKind::Unsupported.into())
     }
 

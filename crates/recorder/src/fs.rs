@@ -5,8 +5,9 @@ use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::Arc;
 
-use gillnet_capture::FileView;
+use gillnet_capture::{FileView, Lend};
 
 /// A file of the spool. What is written is there after a crash of the process when `write` returned,
 /// and after a loss of power when [`File::sync`] did.
@@ -15,7 +16,7 @@ pub trait File: Write + Send {
     ///
     /// # Errors
     /// Those of the system.
-    fn view(&self) -> io::Result<Box<dyn View>>;
+    fn view(&self) -> io::Result<Arc<dyn View>>;
 
     /// Cuts the file; later writes go to its new end.
     ///
@@ -31,20 +32,13 @@ pub trait File: Write + Send {
 }
 
 /// A file's bytes in memory.
-pub trait View {
-    /// All of them.
-    fn bytes(&self) -> &[u8];
-
+pub trait View: Lend {
     /// Whether all that was read of them since this was asked last was really there; pages that the disk did not
     /// give are zeros.
     fn is_whole(&self) -> bool;
 }
 
 impl View for FileView {
-    fn bytes(&self) -> &[u8] {
-        self.bytes()
-    }
-
     fn is_whole(&self) -> bool {
         self.is_whole()
     }
@@ -134,8 +128,8 @@ impl Write for DiskFile {
 }
 
 impl File for DiskFile {
-    fn view(&self) -> io::Result<Box<dyn View>> {
-        Ok(Box::new(FileView::new(&self.0)?))
+    fn view(&self) -> io::Result<Arc<dyn View>> {
+        Ok(Arc::new(FileView::new(&self.0)?))
     }
 
     fn truncate(&mut self, len: u64) -> io::Result<()> {

@@ -13,7 +13,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use gillnet_bucket::{Recipients, layout::Payload};
-use gillnet_capture::{Interface, LinkType, NO_POS, PacketDirection};
+use gillnet_capture::{Interface, LinkType, PacketDirection};
 use gillnet_entry::{Mechanism, Name};
 use serde::{Deserialize, Serialize};
 
@@ -52,8 +52,8 @@ pub struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// The same as decoders and shards take it; it has no place in a store.
-    pub(crate) fn captured(&self) -> gillnet_capture::Frame<'a> {
+    /// The same as decoders and shards take it; `pos`: the place of its data in a store.
+    pub(crate) fn captured(&self, pos: u64) -> gillnet_capture::Frame<'a> {
         gillnet_capture::Frame {
             ts: self.ts,
             iface: self.iface,
@@ -61,7 +61,7 @@ impl<'a> Frame<'a> {
             direction: self.direction,
             wire_len: self.wire_len,
             data: self.data,
-            pos: NO_POS,
+            pos,
             comment: None,
         }
     }

@@ -1,4 +1,4 @@
-//! Column chunks of Parquet: a dictionary where values repeat, else one value behind the other.
+//! Column chunks of Parquet: a dictionary where values repeat, else one value behind the other, or the differences between.
 //!
 //! The crate's own writer looks each value up in a hash table. Here texts have their numbers from when the rows came
 //! ([`Distinct`]), what entries of a stream share is looked up once a stream, and a column that says the same in all rows
@@ -22,6 +22,7 @@ use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 
 use super::PAGE_ROWS;
+use super::deltas::put_deltas;
 use super::values::{Distinct, NONE};
 
 /// Bytes of a text that bounds of pages and columns keep.
@@ -85,6 +86,14 @@ pub(super) trait Dictionary {
 
     /// A value in the plain encoding.
     fn put(&self, id: u32, out: &mut Vec<u8>) -> Result<()>;
+
+    /// How values stand one behind the other where no page refers to them.
+    const ENCODING: Encoding = Encoding::PLAIN;
+
+    /// Values one behind the other.
+    fn put_all(&self, ids: Ids<'_>, out: &mut Vec<u8>) -> Result<()> {
+        ids.iter().try_for_each(|id| self.put(id, out))
+    }
 
     fn is_less(&self, id: u32, than: u32) -> bool;
 
@@ -178,6 +187,14 @@ impl Dictionary for Ints<'_> {
         Ok(())
     }
 
+    const ENCODING: Encoding = Encoding::DELTA_BINARY_PACKED;
+
+    fn put_all(&self, ids: Ids<'_>, out: &mut Vec<u8>) -> Result<()> {
+        let ints: Vec<_> = ids.iter().map(|id| self.get(id)).collect();
+        put_deltas(out, &ints);
+        Ok(())
+    }
+
     fn is_less(&self, id: u32, than: u32) -> bool {
         self.get(id) < self.get(than)
     }
@@ -260,9 +277,14 @@ impl<'r> Ids<'r> {
         }
     }
 
-    /// Whether the values repeat so often that a dictionary of the different ones is worth it.
-    pub(super) fn repeat(self, different: usize) -> bool {
-        repeat(self.len() - self.nulls(), different)
+    fn iter(self) -> impl Iterator<Item = u32> {
+        let (each, same) = match self {
+            Self::Each(ids) => (ids, None),
+            Self::Same(id, rows) => (&[][..], Some((id, rows))),
+        };
+        let same = same.into_iter();
+        let same = same.flat_map(|(id, rows)| std::iter::repeat_n(id, rows));
+        each.iter().copied().chain(same)
     }
 
     /// The rows of each page.
@@ -276,6 +298,10 @@ impl<'r> Ids<'r> {
             }
         })
     }
+}
+
+fn encoding_of<D: Dictionary>(_: &D) -> Encoding {
+    D::ENCODING
 }
 
 /// Whether of so many values so few differ that a dictionary is worth it. A page that refers to one must have one.
@@ -318,6 +344,24 @@ impl Numbering {
                 dictionary.push(number);
             }
             *id
+        }));
+    }
+
+    /// Of integers the places, each having one of its own, and by place the integer.
+    #[allow(clippy::cast_possible_truncation)]
+    pub(super) fn each(
+        ints: impl Iterator<Item = Option<i64>>,
+        ids: &mut Vec<u32>,
+        dictionary: &mut Vec<i64>,
+    ) {
+        ids.clear();
+        dictionary.clear();
+        ids.extend(ints.map(|int| {
+            let Some(int) = int else {
+                return NONE;
+            };
+            dictionary.push(int);
+            dictionary.len() as u32 - 1
         }));
     }
 
@@ -463,11 +507,14 @@ impl Encoder {
         };
         pages.close()?;
         let bytes: Bytes = out.into_inner()?.into();
-        let encodings = [Encoding::PLAIN, Encoding::RLE, Encoding::RLE_DICTIONARY];
-        let encodings = encodings.into_iter().take(if repeats { 3 } else { 2 });
+        // the dictionary is plain, levels are runs
+        let encodings = match repeats {
+            true => vec![Encoding::PLAIN, Encoding::RLE, Encoding::RLE_DICTIONARY],
+            false => vec![encoding_of(of), Encoding::RLE],
+        };
         let metadata = ColumnChunkMetaData::builder(Arc::clone(column))
             .set_compression(Compression::ZSTD(self.level))
-            .set_encodings(encodings.collect())
+            .set_encodings(encodings)
             .set_total_compressed_size(signed(packed)?)
             .set_total_uncompressed_size(signed(unpacked)?)
             .set_num_values(signed(rows.len())?)
@@ -539,10 +586,7 @@ impl Encoder {
                 Ids::Same(id, rows) => put_run(&mut values, rows, id, width),
             }
         } else {
-            match filled {
-                Ids::Each(ids) => ids.iter().try_for_each(|id| of.put(*id, &mut values))?,
-                Ids::Same(id, rows) => (0..rows).try_for_each(|_| of.put(id, &mut values))?,
-            }
+            of.put_all(filled, &mut values)?;
         }
         let mut is_compressed = false;
         if values.len() > SMALL {
@@ -561,7 +605,7 @@ impl Encoder {
             encoding: if repeats {
                 Encoding::RLE_DICTIONARY
             } else {
-                Encoding::PLAIN
+                encoding_of(of)
             },
             num_nulls: count(nulls)?,
             num_rows: count(rows.len())?,
@@ -698,19 +742,17 @@ fn put_packed(out: &mut Vec<u8>, values: &[u32], width: u32) {
     for value in values {
         bits |= u64::from(*value) << filled;
         filled += width;
-        while filled >= 8 {
-            out.push(bits.to_le_bytes()[0]);
-            bits >>= 8;
-            filled -= 8;
+        if filled >= 32 {
+            out.extend_from_slice(&(bits as u32).to_le_bytes());
+            bits >>= 32;
+            filled -= 32;
         }
     }
-    if filled > 0 {
-        out.push(bits.to_le_bytes()[0]);
-    }
+    out.extend_from_slice(&(bits as u32).to_le_bytes());
     out.resize(end, 0);
 }
 
-fn put_varint(out: &mut Vec<u8>, mut n: u64) {
+pub(super) fn put_varint(out: &mut Vec<u8>, mut n: u64) {
     while n > 0x7f {
         out.push(n.to_le_bytes()[0] | 0x80);
         n >>= 7;

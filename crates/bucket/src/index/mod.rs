@@ -10,6 +10,7 @@ mod answered;
 mod asking;
 mod chunks;
 mod columns;
+mod deltas;
 mod entries;
 mod figures;
 mod footer;

@@ -1,6 +1,8 @@
 //! Values of a column in blocks, each value in as few bytes as its block allows: rows wait in memory until their file is
 //! written, and most of their numbers are small or near to each other.
 
+use std::ops::Range;
+
 /// Rows of a block: a bit each says which have a value.
 pub(super) const BLOCK: usize = 64;
 
@@ -8,8 +10,8 @@ pub(super) const BLOCK: usize = 64;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Packed {
     blocks: Vec<Block>,
-    /// Of each block's rows by how much they are above its least value, `width` bytes each.
-    above: Vec<u8>,
+    /// The low bytes of each block's rows, `width` of them each.
+    low: Vec<u8>,
     /// The rows behind the last block; fewer than it takes.
     rest: Vec<Option<i64>>,
 }
@@ -19,8 +21,9 @@ pub(super) struct Packed {
 struct Block {
     /// Which rows have a value.
     filled: u64,
-    least: i64,
-    /// Where its part of [`Packed::above`] begins.
+    /// The bits above the low bytes, which all values share.
+    high: i64,
+    /// Where its part of [`Packed::low`] begins.
     at: usize,
     width: Width,
 }
@@ -37,15 +40,94 @@ enum Width {
 }
 
 impl Width {
-    /// What holds everything up to a number.
-    fn of(most: u64) -> Self {
-        match most {
-            0 => Self::None,
-            1..=0xff => Self::One,
-            0x100..=0xffff => Self::Two,
-            0x1_0000..=0xffff_ffff => Self::Four,
-            _ => Self::Eight,
+    /// What holds all bits in which values differ, and these bits.
+    fn of(differ: u64) -> (Self, u64) {
+        match differ {
+            0 => (Self::None, 0),
+            1..=0xff => (Self::One, 0xff),
+            0x100..=0xffff => (Self::Two, 0xffff),
+            0x1_0000..=0xffff_ffff => (Self::Four, 0xffff_ffff),
+            _ => (Self::Eight, u64::MAX),
         }
+    }
+}
+
+/// Values that were packed, as they are worked with.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Cells {
+    values: Vec<i64>,
+    /// Which rows have one; empty where all have.
+    there: Vec<bool>,
+}
+
+impl Cells {
+    pub(super) fn clear(&mut self) {
+        self.values.clear();
+        self.there.clear();
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// The values in the order of their rows, without those that are missing.
+    pub(super) fn filled(&self) -> impl Iterator<Item = i64> {
+        self.iter().flatten()
+    }
+
+    #[inline]
+    pub(super) fn iter(&self) -> impl Iterator<Item = Option<i64>> {
+        let there = self.there.iter().copied().chain(std::iter::repeat(true));
+        let rows = self.values.iter().zip(there);
+        rows.map(|(value, there)| there.then_some(*value))
+    }
+
+    #[inline]
+    pub(super) fn get(&self, row: usize) -> Option<i64> {
+        let value = self.values.get(row)?;
+        self.there
+            .get(row)
+            .is_none_or(|there| *there)
+            .then_some(*value)
+    }
+
+    pub(super) fn push(&mut self, value: Option<i64>) {
+        if value.is_none() && self.there.is_empty() {
+            self.there.resize(self.values.len(), true);
+        }
+        if value.is_none() || !self.there.is_empty() {
+            self.there.push(value.is_some());
+        }
+        self.values.push(value.unwrap_or_default());
+    }
+
+    /// The values of these rows of others, in place of its own.
+    pub(super) fn pick(&mut self, all: &Self, rows: impl Iterator<Item = usize> + Clone) {
+        self.clear();
+        if !all.there.is_empty() {
+            self.there.extend(rows.clone().map(|row| all.there[row]));
+        }
+        self.values.extend(rows.map(|row| all.values[row]));
+    }
+
+    /// Some rows of a block: all of them have this value where `low` gives nothing.
+    fn extend(&mut self, block: &Block, rows: Range<usize>, low: impl Iterator<Item = i64>) {
+        let len = rows.len();
+        if block.filled != u64::MAX && self.there.is_empty() {
+            self.there.resize(self.values.len(), true);
+        }
+        if block.filled != u64::MAX || !self.there.is_empty() {
+            self.there.extend(rows.map(|row| block.has(row)));
+        }
+        self.values
+            .extend(low.take(len).map(|low| block.high | low));
+    }
+}
+
+impl Block {
+    #[inline]
+    fn has(&self, row: usize) -> bool {
+        self.filled >> row & 1 != 0
     }
 }
 
@@ -82,9 +164,16 @@ impl Packed {
     }
 
     fn put_block(&mut self, filled: u64, cells: &mut [i64; BLOCK]) {
-        let at = self.above.len();
         let first = cells.get(filled.trailing_zeros() as usize);
-        let first = first.copied().unwrap_or_default();
+        let Some(first) = first.copied() else {
+            self.blocks.push(Block {
+                filled,
+                high: 0,
+                at: 0,
+                width: Width::None,
+            });
+            return;
+        };
         if filled != u64::MAX {
             for (row, cell) in cells.iter_mut().enumerate() {
                 if filled >> row & 1 == 0 {
@@ -92,35 +181,37 @@ impl Packed {
                 }
             }
         }
-        let least = cells.iter().fold(first, |least, cell| least.min(*cell));
-        let most = cells.iter().fold(first, |most, cell| most.max(*cell));
-        let width = Width::of(most.wrapping_sub(least).cast_unsigned());
-        let above = cells
-            .iter()
-            .map(|cell| cell.wrapping_sub(least).to_le_bytes());
-        match width {
-            Width::None => {}
-            Width::One => self.above.extend(above.map(|[byte, ..]| byte)),
-            Width::Two => self.above.extend(above.flat_map(|[a, b, ..]| [a, b])),
-            Width::Four => {
-                let above = above.flat_map(|[a, b, c, d, ..]| [a, b, c, d]);
-                self.above.extend(above);
-            }
-            Width::Eight => self.above.extend(above.flatten()),
-        }
+        let differ = cells.iter().fold(0, |differ, cell| differ | (cell ^ first));
+        let (width, low) = Width::of(differ.cast_unsigned());
         self.blocks.push(Block {
             filled,
-            least,
-            at,
+            high: first & !low.cast_signed(),
+            at: self.low.len(),
             width,
         });
+        match width {
+            Width::None => {}
+            Width::One => self.put_low(cells, |[a, ..]| [a]),
+            Width::Two => self.put_low(cells, |[a, b, ..]| [a, b]),
+            Width::Four => self.put_low(cells, |[a, b, c, d, ..]| [a, b, c, d]),
+            Width::Eight => self.put_low(cells, |all| all),
+        }
+    }
+
+    #[inline]
+    fn put_low<const N: usize>(&mut self, cells: &[i64; BLOCK], low: impl Fn([u8; 8]) -> [u8; N]) {
+        let mut bytes = [[0; N]; BLOCK];
+        for (to, cell) in bytes.iter_mut().zip(cells) {
+            *to = low(cell.to_le_bytes());
+        }
+        self.low.extend_from_slice(bytes.as_flattened());
     }
 
     /// The value that all rows have, or that they have none, where that is so.
     pub(super) fn same(&self) -> Option<Option<i64>> {
         let same = |block: &Block| match (block.width, block.filled) {
             (_, 0) => Some(None),
-            (Width::None, u64::MAX) => Some(Some(block.least)),
+            (Width::None, u64::MAX) => Some(Some(block.high)),
             _ => None,
         };
         let rest = self.rest.iter().map(|row| Some(*row));
@@ -136,43 +227,52 @@ impl Packed {
             return self.rest.get(row).copied().flatten();
         };
         let row = row % BLOCK;
-        let is_filled = block.filled >> row & 1 != 0;
-        is_filled.then(|| block.least.wrapping_add(self.above(block, row)))
-    }
-
-    /// By how much a row of a block is above its least value.
-    #[inline]
-    fn above(&self, block: &Block, row: usize) -> i64 {
-        let part = self.above.get(block.at..).unwrap_or_default();
-        let above = match block.width {
+        if !block.has(row) {
+            return None;
+        }
+        let part = self.low.get(block.at..).unwrap_or_default();
+        let low = match block.width {
             Width::None => None,
             Width::One => part.get(row).map(|byte| i64::from(*byte)),
             Width::Two => chunk(part, row).map(|bytes| u16::from_le_bytes(bytes).into()),
             Width::Four => chunk(part, row).map(|bytes| u32::from_le_bytes(bytes).into()),
             Width::Eight => chunk(part, row).map(i64::from_le_bytes),
         };
-        above.unwrap_or_default()
+        Some(block.high | low.unwrap_or_default())
     }
 
     /// Appends the values of some rows that stand one behind the other.
-    pub(super) fn read(&self, rows: std::ops::Range<usize>, out: &mut Vec<Option<i64>>) {
-        out.reserve(rows.len());
+    pub(super) fn read(&self, rows: Range<usize>, out: &mut Cells) {
         let mut at = rows.start;
         while let Some(block) = self.blocks.get(at / BLOCK).filter(|_| at < rows.end) {
             let here = at % BLOCK..BLOCK.min(rows.end - at + at % BLOCK);
             at += here.len();
-            let is_filled = |row: usize| block.filled >> row & 1 != 0;
-            if block.filled == 0 {
-                out.extend(here.map(|_| None));
-            } else if block.width == Width::None {
-                out.extend(here.map(|row| is_filled(row).then_some(block.least)));
-            } else {
-                out.extend(here.map(|row| {
-                    is_filled(row).then(|| block.least.wrapping_add(self.above(block, row)))
-                }));
+            let low = |width: usize| {
+                let from = block.at + here.start * width;
+                let low = self.low.get(from..from + here.len() * width);
+                low.unwrap_or_default()
+            };
+            let rows = here.clone();
+            match block.width {
+                Width::None => out.extend(block, rows, std::iter::repeat(0)),
+                Width::One => out.extend(block, rows, low(1).iter().map(|byte| (*byte).into())),
+                Width::Two => {
+                    let low = low(2).as_chunks().0.iter();
+                    out.extend(block, rows, low.map(|low| u16::from_le_bytes(*low).into()));
+                }
+                Width::Four => {
+                    let low = low(4).as_chunks().0.iter();
+                    out.extend(block, rows, low.map(|low| u32::from_le_bytes(*low).into()));
+                }
+                Width::Eight => {
+                    let low = low(8).as_chunks().0.iter();
+                    out.extend(block, rows, low.map(|low| i64::from_le_bytes(*low)));
+                }
             }
         }
-        out.extend((at..rows.end).map(|row| self.get(row)));
+        for row in at..rows.end {
+            out.push(self.get(row));
+        }
     }
 }
 
@@ -215,12 +315,18 @@ mod tests {
         let one_by_one: Vec<_> = (0..all.len()).map(|row| packed.get(row)).collect();
         assert_eq!(one_by_one, all);
         for rows in [0..all.len(), 0..0, 63..65, 70..200, 500..514, 513..514] {
-            let mut read = Vec::new();
+            let mut read = Cells::default();
             packed.read(rows.clone(), &mut read);
-            assert_eq!(read, all[rows.clone()], "{rows:?}");
+            assert_eq!(
+                read.iter().collect::<Vec<_>>(),
+                all[rows.clone()],
+                "{rows:?}"
+            );
+            let one_by_one: Vec<_> = (0..rows.len()).map(|row| read.get(row)).collect();
+            assert_eq!(one_by_one, all[rows.clone()], "{rows:?}");
         }
         assert!(
-            packed.above.len() < 2 * 64 * 8 + 64 * (1 + 2 + 8),
+            packed.low.len() < 2 * 64 * 8 + 64 * (1 + 2 + 8),
             "small ones are small"
         );
     }

@@ -1,11 +1,12 @@
 //! Rows as a file of Parquet: row groups of a part each, with statistics, offsets of pages, and bloom filters.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_schema::{Field, Schema};
 use parquet::arrow::ArrowSchemaConverter;
-use parquet::basic::{Compression, Encoding, ZstdLevel};
-use parquet::data_type::{BoolType, DataType, DoubleType, Int64Type};
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::data_type::{BoolType, DataType, DoubleType};
 use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
@@ -13,11 +14,14 @@ use parquet::schema::types::{ColumnDescPtr, ColumnPath};
 
 use super::chunks::{ColumnChunk, Encoder, Ids, Ints, Nothing, Numbering, Texts};
 use super::columns::Type;
+use super::packed::Cells;
 use super::values::{Columns, Distinct, Kept, NONE, Values};
 use super::{Error, PAGE_ROWS, footer};
 
 /// Rows of a group, at most: its columns are what is fetched at a time.
 const GROUP_ROWS: usize = 64 << 10;
+/// Rows stand near each other where so many times as many are between the first and the last.
+const NEAR: usize = 4;
 /// Values of a column that are looked at to choose its encoding.
 const SAMPLE: usize = 256;
 
@@ -82,15 +86,9 @@ impl Table {
             .set_sorting_columns(sorted)
             .set_key_value_metadata(Some(footer));
         for column in &self.columns {
-            let path = || ColumnPath::new(vec![column.name.clone()]);
-            if column.looked_up && column.of != Type::Text {
-                properties = properties.set_column_bloom_filter_enabled(path(), true);
-            }
-            if matches!(column.of, Type::Int | Type::Time) {
-                // the crate writes those that hardly repeat; others have a dictionary
-                properties = properties
-                    .set_column_dictionary_enabled(path(), false)
-                    .set_column_encoding(path(), Encoding::DELTA_BINARY_PACKED);
+            if column.looked_up && matches!(column.of, Type::Double | Type::Bool) {
+                let path = ColumnPath::new(vec![column.name.clone()]);
+                properties = properties.set_column_bloom_filter_enabled(path, true);
             }
         }
         // the name of a column, dots and all, is one part of its path
@@ -158,9 +156,9 @@ impl Part {
     fn order(&self, by: Option<usize>) -> Vec<u32> {
         let mut order: Vec<u32> = (0..u32::try_from(self.len()).unwrap_or(u32::MAX)).collect();
         if let Some((times, ..)) = by.and_then(|by| self.column(by)) {
-            let mut of_row = Vec::new();
+            let mut of_row = Cells::default();
             times.cells.read(0..self.len(), &mut of_row);
-            if !of_row.is_sorted() {
+            if !of_row.iter().is_sorted() {
                 order.sort_by_key(|row| of_row.get(*row as usize));
             }
         }
@@ -172,6 +170,8 @@ impl Part {
 struct Rows<'p> {
     /// Where they stand.
     places: &'p [u32],
+    /// The least of these and what is above all, where they stand near each other: it is cheaper to read all between.
+    between: Option<Range<usize>>,
     /// They stand one behind the other.
     in_order: bool,
     /// The row of the shared columns that each has.
@@ -190,8 +190,11 @@ impl<'p> Rows<'p> {
         };
         let mut is_seen = vec![false; part.shared.len()];
         let first = |of: &&u32| !std::mem::replace(&mut is_seen[**of as usize], true);
+        let least = places.iter().min().map_or(0, |least| *least as usize);
+        let above = places.iter().max().map_or(0, |most| *most as usize + 1);
         Self {
             places,
+            between: Some(least..above).filter(|all| all.len() <= NEAR * places.len()),
             in_order: places.windows(2).all(|two| two[0] + 1 == two[1]),
             shared: sharers.iter().filter(first).copied().collect(),
             sharers,
@@ -203,36 +206,41 @@ impl<'p> Rows<'p> {
     }
 
     /// Of a column's values, those of these rows, or of what these share, each once; one, where all have the same.
-    fn of(&self, values: &Values, is_shared: bool, out: &mut Vec<Option<i64>>) {
+    fn of(&self, values: &Values, is_shared: bool, out: &mut Cells, all: &mut Cells) {
         match values.cells.same() {
             Some(same) => {
                 out.clear();
                 out.push(same);
             }
-            None if is_shared => read(values, &self.shared, false, out),
-            None => read(values, self.places, self.in_order, out),
+            None if is_shared => pick(values, &self.shared, out),
+            None => self.each(values, false, out, all),
         }
     }
 
     /// Of a column's values, those of these rows.
-    fn each(&self, values: &Values, is_shared: bool, out: &mut Vec<Option<i64>>) {
-        if is_shared {
-            read(values, &self.sharers, false, out);
-        } else {
-            read(values, self.places, self.in_order, out);
+    fn each(&self, values: &Values, is_shared: bool, out: &mut Cells, all: &mut Cells) {
+        match &self.between {
+            _ if is_shared => pick(values, &self.sharers, out),
+            Some(between) if self.in_order => {
+                out.clear();
+                values.cells.read(between.clone(), out);
+            }
+            Some(between) => {
+                all.clear();
+                values.cells.read(between.clone(), all);
+                let rows = self.places.iter().map(|row| *row as usize - between.start);
+                out.pick(all, rows);
+            }
+            None => pick(values, self.places, out),
         }
     }
 }
 
-/// The values of some rows, of which it is known whether they stand one behind the other.
-fn read(values: &Values, rows: &[u32], in_order: bool, out: &mut Vec<Option<i64>>) {
+/// The values of some rows.
+fn pick(values: &Values, rows: &[u32], out: &mut Cells) {
     out.clear();
-    match rows {
-        [first, ..] if in_order => {
-            let first = *first as usize;
-            values.cells.read(first..first + rows.len(), out);
-        }
-        _ => out.extend(rows.iter().map(|row| values.cells.get(*row as usize))),
+    for row in rows {
+        out.push(values.cells.get(*row as usize));
     }
 }
 
@@ -247,7 +255,9 @@ struct ColumnWriter {
     texts: Vec<u32>,
     ints: Vec<i64>,
     /// Values of a column.
-    cells: Vec<Option<i64>>,
+    cells: Cells,
+    /// The same with those of rows between.
+    all: Cells,
 }
 
 type Group<'w> = SerializedRowGroupWriter<'w, Vec<u8>>;
@@ -264,7 +274,8 @@ impl ColumnWriter {
             of_shared: Vec::new(),
             texts: Vec::new(),
             ints: Vec::new(),
-            cells: Vec::new(),
+            cells: Cells::default(),
+            all: Cells::default(),
         })
     }
 
@@ -294,10 +305,10 @@ impl ColumnWriter {
                 return Ok(group.append_column(&twin.bytes, twin.close)?);
             }
         }
-        let cells = &mut self.cells;
+        let (cells, all) = (&mut self.cells, &mut self.all);
         let chunk = match values.of {
             Kept::Text => {
-                rows.of(values, is_shared, cells);
+                rows.of(values, is_shared, cells, all);
                 let numbers = cells
                     .iter()
                     .map(|number| number.and_then(|n| n.try_into().ok()));
@@ -312,27 +323,24 @@ impl ColumnWriter {
                 self.encoder.chunk(column, ids, &texts, *looked_up)?
             }
             Kept::Int => {
-                rows.of(values, is_shared, cells);
-                let mut ids = None;
-                if is_shared || !hardly_repeat(cells) {
-                    let ints = cells.iter().copied();
-                    self.numbering.ints(ints, &mut self.ids, &mut self.ints);
-                    ids = Some(each(&mut self.ids, &mut self.of_shared, rows, is_shared));
+                rows.of(values, is_shared, cells, all);
+                let (ids, ints) = (&mut self.ids, &mut self.ints);
+                if !is_shared && hardly_repeat(cells) {
+                    Numbering::each(cells.iter(), ids, ints);
+                } else {
+                    self.numbering.ints(cells.iter(), ids, ints);
                 }
-                let Some(ids) = ids.filter(|ids| ids.repeat(self.ints.len())) else {
-                    rows.each(values, is_shared, cells);
-                    return write_of::<Int64Type>(cells, |int| int, group);
-                };
+                let ids = each(ids, &mut self.of_shared, rows, is_shared);
                 self.encoder
                     .chunk(column, ids, &Ints(&self.ints), *looked_up)?
             }
             Kept::Double => {
-                rows.each(values, is_shared, cells);
+                rows.each(values, is_shared, cells, all);
                 let double = |bits: i64| f64::from_bits(bits.cast_unsigned());
                 return write_of::<DoubleType>(cells, double, group);
             }
             Kept::Bool => {
-                rows.each(values, is_shared, cells);
+                rows.each(values, is_shared, cells, all);
                 return write_of::<BoolType>(cells, |is| is != 0, group);
             }
         };
@@ -371,7 +379,7 @@ fn each<'i>(
 
 /// Writes the values of rows as the crate does.
 fn write_of<T: DataType>(
-    cells: &[Option<i64>],
+    cells: &Cells,
     value: impl Fn(i64) -> T::T,
     group: &mut Group<'_>,
 ) -> Result<(), Error> {
@@ -379,17 +387,93 @@ fn write_of<T: DataType>(
         return Ok(());
     };
     let levels: Vec<_> = cells.iter().map(|cell| i16::from(cell.is_some())).collect();
-    let values: Vec<_> = cells.iter().flatten().map(|cell| value(*cell)).collect();
+    let values: Vec<_> = cells.filled().map(value).collect();
     out.typed::<T>().write_batch(&values, Some(&levels), None)?;
     Ok(out.close()?)
 }
 
 /// Whether more than half of some integers differ.
-fn hardly_repeat(ints: &[Option<i64>]) -> bool {
+fn hardly_repeat(ints: &Cells) -> bool {
     let step = (ints.len() / SAMPLE).max(1);
-    let mut some: Vec<_> = ints.iter().step_by(step).flatten().collect();
+    let some = (0..ints.len()).step_by(step);
+    let mut some: Vec<_> = some.filter_map(|row| ints.get(row)).collect();
     let taken = some.len();
     some.sort_unstable();
     some.dedup();
     taken >= SAMPLE / 2 && some.len() > taken / 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::Int64Type;
+    use bytes::Bytes;
+    use gillnet_entry::Value;
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+    use crate::index::values::RowWriter;
+
+    type Rows = Vec<[Option<i64>; 4]>;
+
+    /// Rows as a file, and what another reader reads there.
+    fn written_and_read(rows: &Rows) -> Rows {
+        let mut writer = RowWriter::new([Type::Int; 4].into_iter());
+        for row in rows {
+            writer.begin_row();
+            for (column, value) in row.iter().enumerate() {
+                writer.put(column, value.map_or(Value::Missing, Value::Int));
+            }
+        }
+        let columns = (0..4).map(|number| Heading {
+            name: number.to_string(),
+            of: Type::Int,
+            looked_up: number == 0,
+        });
+        let table = Table {
+            columns: columns.collect(),
+            parts: vec![Part::of(writer.finish())],
+            by: None,
+        };
+        let file = Bytes::from(table.file(Vec::new()).unwrap());
+        let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+        let mut read = Vec::new();
+        for batch in reader.build().unwrap() {
+            let batch = batch.unwrap();
+            for row in 0..batch.num_rows() {
+                read.push(std::array::from_fn(|column| {
+                    let column = batch.column(column).as_primitive::<Int64Type>();
+                    column.iter().nth(row).unwrap()
+                }));
+            }
+        }
+        read
+    }
+
+    #[test]
+    fn integers_are_read_as_they_were() {
+        let by_row: [fn(i64) -> Option<i64>; 8] = [
+            |row| Some(row * 1_000 + row % 7),
+            |row| Some(-row),
+            |row| (row % 3 > 0).then_some(row * row),
+            |row| {
+                Some(if row % 2 == 0 {
+                    i64::MIN + row
+                } else {
+                    i64::MAX - row
+                })
+            },
+            |row| Some(row.wrapping_mul(0x5851_f42d_4c95_7f2d)),
+            |row| Some(row % 5),
+            |row| (row % 2 == 0).then_some(7),
+            |_| None,
+        ];
+        for len in [0, 1, 127, 128, 129, 300, 1_025, 5_000] {
+            for four in by_row.chunks(4) {
+                let row = |row| std::array::from_fn(|column| four[column](row));
+                let rows: Rows = (0..len).map(row).collect();
+                assert!(written_and_read(&rows) == rows, "{len}");
+            }
+        }
+    }
 }

@@ -16,8 +16,14 @@ use super::packed::{BLOCK, Packed};
 pub(super) const NONE: u32 = u32::MAX;
 /// So many texts of a row are remembered by where they stand.
 const RECENT: usize = 4;
+/// So many of earlier rows by what they are.
+const LATELY: usize = 128;
+/// Spreads bits (the golden ratio's).
+const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
+/// Bytes of texts that are asked for at a time.
+const PIECE: usize = 32 << 10;
 
-/// Columns of as many rows; their texts are kept each once for all of them, since columns often say the same.
+/// Columns of as many rows; their texts are kept together for all of them, since columns often say the same.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Columns {
     pub(super) values: Vec<Values>,
@@ -30,18 +36,19 @@ pub(super) struct Columns {
 pub(super) struct RowWriter {
     columns: Columns,
     waiting: Vec<Waiting>,
-    /// The values of the rows that wait, a row behind the other.
-    cells: Vec<i64>,
+    /// The values that wait for each column.
+    cells: Vec<[i64; BLOCK]>,
     rows: usize,
 }
 
-/// What waits for a column.
+/// What is known of the rows that wait for a column.
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
     /// Which rows have a value.
     filled: u64,
-    /// The text that a row had last, or [`NONE`].
-    last: u32,
+    /// The text that a row had last.
+    last: Met,
+    new: New,
     of: Kept,
 }
 
@@ -65,22 +72,133 @@ pub(super) enum Kept {
     Text,
 }
 
-/// Different texts, by number.
-#[derive(Clone, Debug, Default)]
+/// How many of a column's texts that were looked for were new.
+#[derive(Clone, Copy, Debug, Default)]
+struct New {
+    of: u32,
+    new: u32,
+}
+
+impl New {
+    /// Texts after which it shows.
+    const ENOUGH: u32 = 512;
+
+    /// Whether nearly all are: then none is looked for any more, and what comes again has another number.
+    fn is_rule(self) -> bool {
+        self.of >= Self::ENOUGH && self.new / 3 >= self.of / 4
+    }
+
+    fn count(&mut self, is_new: bool) {
+        self.of += 1;
+        self.new += u32::from(is_new);
+    }
+}
+
+/// Texts by number; most of them stand here once.
+#[derive(Clone, Debug)]
 pub(super) struct Distinct {
-    bytes: Vec<u8>,
-    ends: Vec<usize>,
-    known: HashTable<u32>,
+    /// What they are made of: pieces that never grow, so that nothing is copied and no room is doubled.
+    pieces: Vec<Vec<u8>>,
+    places: Vec<Place>,
+    /// Their numbers, each with its hash.
+    known: HashTable<(u32, u32)>,
     hash: RandomState,
+    /// Some texts that were met lately: most columns have few that take turns.
+    lately: Vec<Met>,
     /// Texts that are in the row that is added: where they stand, and their numbers.
     recent: [((usize, usize), u32); RECENT],
     recent_count: usize,
 }
 
+/// A text that was met, by what tells it from others: all of it, where it is short.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Mark {
+    ends: [u64; 2],
+    len: usize,
+}
+
+/// A text that was met. All its parts are as wide: one that is read as soon as it was written is not waited for.
+#[derive(Clone, Copy, Debug)]
+struct Met {
+    mark: Mark,
+    number: u64,
+}
+
+impl Met {
+    const NOTHING: Self = Self {
+        mark: Mark {
+            ends: [0; 2],
+            len: usize::MAX,
+        },
+        number: NONE as u64,
+    };
+
+    #[allow(clippy::cast_possible_truncation)] // it was one
+    fn number(&self) -> u32 {
+        self.number as u32
+    }
+}
+
+impl Mark {
+    /// Texts up to this length are the same where their marks are.
+    const WHOLE: usize = 16;
+
+    #[inline]
+    fn of(text: &[u8]) -> Self {
+        let four = |four: Option<&[u8; 4]>| four.map_or(0, |four| u32::from_le_bytes(*four).into());
+        let eight = |eight: Option<&[u8; 8]>| eight.map_or(0, |eight| u64::from_le_bytes(*eight));
+        let len = text.len();
+        let ends = match text {
+            [] => [0, 0],
+            [first, .., last] if len < 4 => {
+                let between = text[len / 2];
+                [
+                    u64::from_le_bytes([*first, between, *last, 0, 0, 0, 0, 0]),
+                    0,
+                ]
+            }
+            [one] => [(*one).into(), 0],
+            _ if len < 8 => [four(text.first_chunk()), four(text.last_chunk())],
+            _ => [eight(text.first_chunk()), eight(text.last_chunk())],
+        };
+        Self { ends, len }
+    }
+
+    /// A number that other texts seldom have.
+    #[inline]
+    fn mixed(&self) -> usize {
+        let [first, last] = self.ends;
+        let mixed = (first ^ last.rotate_left(29) ^ self.len as u64).wrapping_mul(MIX);
+        (mixed >> 48) as usize
+    }
+}
+
+/// Where a text is.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    piece: u32,
+    at: u32,
+    len: u32,
+}
+
+impl Default for Distinct {
+    fn default() -> Self {
+        Self {
+            pieces: Vec::new(),
+            places: Vec::new(),
+            known: HashTable::new(),
+            hash: RandomState::default(),
+            lately: vec![Met::NOTHING; LATELY],
+            recent: Default::default(),
+            recent_count: 0,
+        }
+    }
+}
+
 impl Distinct {
     /// How many there are.
     pub(super) fn len(&self) -> usize {
-        self.ends.len()
+        self.places.len()
     }
 
     /// Another row begins: what stands where a text of this one stood may be another then.
@@ -95,70 +213,97 @@ impl Distinct {
     /// A text by its number, which was given here.
     #[inline]
     pub(super) fn get(&self, number: u32) -> &[u8] {
-        text(&self.bytes, &self.ends, number)
+        let Place { piece, at, len } = self.places[number as usize];
+        &self.pieces[piece as usize][at as usize..][..len as usize]
     }
 
     /// The number of a text of the row that is added, whose column had `before` last.
     #[inline]
-    fn number_in_row(&mut self, text: &[u8], before: u32) -> u32 {
+    fn number_in_row(&mut self, text: &[u8], before: &mut Met, new: &mut New) -> u32 {
+        let mark = Mark::of(text);
         // most often it is the one before
-        if before != NONE && is_same(self.get(before), text) {
-            return before;
+        if self.is(before, &mark, text) {
+            return before.number();
+        }
+        let slot = mark.mixed() % LATELY;
+        let lately = self.lately[slot];
+        if self.is(&lately, &mark, text) {
+            *before = lately;
+            return lately.number();
         }
         let at = (text.as_ptr() as usize, text.len());
-        for (known, number) in &self.recent {
-            if *known == at {
-                return *number;
+        let here = self.recent.iter().find(|(known, _)| *known == at);
+        let number = here.map(|(_, number)| *number);
+        let number = number.unwrap_or_else(|| {
+            if new.is_rule() {
+                return self.add(text);
             }
-        }
-        let number = self.number(text);
+            let known = self.len();
+            let number = self.number(text);
+            new.count(self.len() > known);
+            number
+        });
         self.recent[self.recent_count % RECENT] = (at, number);
         self.recent_count += 1;
+        let met = Met {
+            mark,
+            number: number.into(),
+        };
+        *before = met;
+        self.lately[slot] = met;
         number
     }
 
-    #[allow(clippy::cast_possible_truncation)] // a file has far fewer rows
+    /// Whether a text is one that was met.
+    #[inline]
+    fn is(&self, met: &Met, mark: &Mark, text: &[u8]) -> bool {
+        met.mark == *mark && (text.len() <= Mark::WHOLE || self.get(met.number()) == text)
+    }
+
+    #[allow(clippy::cast_possible_truncation)] // half of the hash
     fn number(&mut self, new: &[u8]) -> u32 {
-        let hash = self.hash.hash_one(new);
-        let known = self.known.find(hash, |known| self.get(*known) == new);
-        if let Some(known) = known {
+        let hash = self.hash.hash_one(new) as u32;
+        let is_known = |(known, of): &(u32, u32)| *of == hash && self.get(*known) == new;
+        if let Some((known, _)) = self.known.find(spread(hash), is_known) {
             return *known;
         }
-        let number = self.ends.len() as u32;
-        self.bytes.extend_from_slice(new);
-        self.ends.push(self.bytes.len());
-        let (bytes, ends, hasher) = (&self.bytes, &self.ends, &self.hash);
-        self.known.insert_unique(hash, number, |known| {
-            hasher.hash_one(text(bytes, ends, *known))
+        let number = self.add(new);
+        let hash_of = |(_, hash): &(u32, u32)| spread(*hash);
+        self.known
+            .insert_unique(spread(hash), (number, hash), hash_of);
+        number
+    }
+
+    /// Adds a text, whether it is there or not.
+    #[allow(clippy::cast_possible_truncation)] // a file has far fewer rows, and texts of less than 4 GiB
+    fn add(&mut self, new: &[u8]) -> u32 {
+        let number = self.places.len() as u32;
+        let room = |piece: &&mut Vec<u8>| piece.capacity() - piece.len() >= new.len();
+        let at = match self.pieces.last_mut().filter(room) {
+            Some(piece) => {
+                piece.extend_from_slice(new);
+                piece.len() - new.len()
+            }
+            None => {
+                let mut piece = Vec::with_capacity(new.len().max(PIECE));
+                piece.extend_from_slice(new);
+                self.pieces.push(piece);
+                0
+            }
+        };
+        self.places.push(Place {
+            piece: self.pieces.len() as u32 - 1,
+            at: at as u32,
+            len: new.len() as u32,
         });
         number
     }
 }
 
-/// Whether two texts are the same; most are short.
+/// The hash of a table from half of one.
 #[inline]
-fn is_same(a: &[u8], b: &[u8]) -> bool {
-    if a.len() != b.len() {
-        return false;
-    }
-    let word = |text: &[u8], at: usize| {
-        let word = text.get(at..at + 8).and_then(<[u8]>::first_chunk);
-        word.map(|word| u64::from_le_bytes(*word))
-    };
-    match a.len() {
-        0 => true,
-        8..=16 => word(a, 0) == word(b, 0) && word(a, a.len() - 8) == word(b, b.len() - 8),
-        1..8 => a.iter().zip(b).all(|(a, b)| a == b),
-        _ => a == b,
-    }
-}
-
-/// The text with a number, of those that stand one behind the other.
-#[inline]
-fn text<'b>(bytes: &'b [u8], ends: &[usize], number: u32) -> &'b [u8] {
-    let at = number as usize;
-    let begin = at.checked_sub(1).map_or(0, |before| ends[before]);
-    &bytes[begin..ends[at]]
+fn spread(hash: u32) -> u64 {
+    u64::from(hash) << 32 | u64::from(hash)
 }
 
 impl Columns {
@@ -213,13 +358,13 @@ impl RowWriter {
         let columns = Columns::new(of);
         let waiting = columns.values.iter().map(|values| Waiting {
             filled: 0,
-            last: NONE,
+            last: Met::NOTHING,
+            new: New::default(),
             of: values.of,
         });
-        let waiting: Vec<_> = waiting.collect();
         Self {
-            cells: vec![0; waiting.len() * BLOCK],
-            waiting,
+            waiting: waiting.collect(),
+            cells: vec![[0; BLOCK]; columns.values.len()],
             columns,
             rows: 0,
         }
@@ -259,8 +404,9 @@ impl RowWriter {
         };
         if waiting.of == Kept::Text {
             let texts = &mut self.columns.texts;
-            waiting.last = texts.number_in_row(text.as_bytes(), waiting.last);
-            let number = waiting.last.into();
+            let (last, new) = (&mut waiting.last, &mut waiting.new);
+            let number = texts.number_in_row(text.as_bytes(), last, new);
+            let number = number.into();
             self.put_cell(column, Kept::Text, number);
         }
     }
@@ -268,10 +414,10 @@ impl RowWriter {
     #[inline(always)]
     fn put_cell(&mut self, column: usize, of: Kept, cell: i64) {
         let row = self.rows.wrapping_sub(1);
-        let at = row.wrapping_mul(self.waiting.len()) + column;
         if let Some(waiting) = self.waiting.get_mut(column)
             && waiting.of == of
-            && let Some(to) = self.cells.get_mut(at)
+            && let Some(to) = self.cells.get_mut(column)
+            && let Some(to) = to.get_mut(row)
         {
             waiting.filled |= 1 << row;
             *to = cell;
@@ -280,18 +426,10 @@ impl RowWriter {
 
     /// The values of the rows that wait go to the columns.
     fn settle(&mut self) {
-        let width = self.waiting.len();
-        let all = self.waiting.iter_mut().zip(&mut self.columns.values);
-        for (column, (waiting, values)) in all.enumerate() {
+        let columns = self.waiting.iter_mut().zip(&mut self.columns.values);
+        for ((waiting, values), cells) in columns.zip(&mut self.cells) {
             let filled = std::mem::take(&mut waiting.filled);
-            let mut block = [0; BLOCK];
-            if filled != 0 {
-                let cells = self.cells[column..].iter().step_by(width);
-                for (to, cell) in block.iter_mut().zip(cells) {
-                    *to = *cell;
-                }
-            }
-            values.cells.push_rows(self.rows, filled, &mut block);
+            values.cells.push_rows(self.rows, filled, cells);
         }
         self.rows = 0;
     }
@@ -314,6 +452,88 @@ impl Values {
         Self {
             of,
             cells: Packed::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_text_has_a_number_of_its_own() {
+        // of every length, with ends that are the same, and some that do not fit into a piece
+        let mut texts: Vec<Vec<u8>> = vec![Vec::new()];
+        for len in (1..40).chain([PIECE - 1, PIECE, PIECE + 1, 3 * PIECE]) {
+            let text = vec![b'a'; len];
+            for at in [0, len / 3, len / 2, len - 1] {
+                let mut other = text.clone();
+                other[at] = b'b';
+                texts.push(other);
+            }
+            texts.push(text);
+        }
+        texts.sort();
+        texts.dedup();
+        let mut distinct = Distinct::default();
+        let mut of_column = [(Met::NOTHING, New::default()); 3];
+        for round in 0..3 {
+            for (number, text) in texts.iter().enumerate() {
+                distinct.forget_recent();
+                // another place in memory each time, and twice from the same
+                let text = text.clone();
+                for before in [round, number % 3] {
+                    let (last, new) = &mut of_column[before];
+                    let got = distinct.number_in_row(&text, last, new);
+                    assert_eq!(got as usize, number);
+                    assert_eq!(distinct.get(got), text);
+                }
+            }
+        }
+        assert_eq!(distinct.len(), texts.len());
+    }
+
+    #[test]
+    fn where_nearly_all_are_new_none_is_looked_for() {
+        let mut distinct = Distinct::default();
+        let (mut last, mut new) = (Met::NOTHING, New::default());
+        let mut number = |text: String| {
+            distinct.forget_recent();
+            let number = distinct.number_in_row(text.as_bytes(), &mut last, &mut new);
+            assert_eq!(distinct.get(number), text.as_bytes());
+            (number, distinct.len())
+        };
+        let text = |number: u32| format!("a text of more than sixteen bytes: {number}");
+        for at in 0..New::ENOUGH {
+            assert_eq!(number(text(at)).0, at);
+        }
+        let (again, count) = number(text(0));
+        assert_eq!((again, count), (New::ENOUGH, 1 + New::ENOUGH as usize));
+    }
+
+    #[test]
+    fn rows_come_back_as_they_were_put() {
+        let of = [Type::Int, Type::Text, Type::Bool, Type::Double];
+        let mut rows = RowWriter::new(of.into_iter());
+        let names: Vec<String> = (0..150).map(|row| format!("name {}", row / 2)).collect();
+        for (row, name) in names.iter().enumerate() {
+            rows.begin_row();
+            rows.put(0, Value::UInt(row as u64));
+            if row % 3 > 0 {
+                rows.put(1, Value::Str(name));
+            }
+            rows.put(2, Value::Bool(row % 2 == 0));
+            // of another type than the column: nothing
+            rows.put(3, Value::Int(1));
+        }
+        let columns = rows.finish();
+        assert_eq!(columns.len(), names.len());
+        for (row, name) in names.iter().enumerate() {
+            let value = |column: usize| columns.values[column].cells.get(row);
+            assert_eq!(value(0), Some(row as i64));
+            let text = value(1).map(|number| columns.texts.get(number as u32));
+            assert_eq!(text, (row % 3 > 0).then_some(name.as_bytes()));
+            assert_eq!((value(2), value(3)), (Some((row % 2 == 0).into()), None));
         }
     }
 }

@@ -55,6 +55,7 @@ impl Part {
 /// Captures in mapped files.
 #[derive(Debug)]
 pub(crate) struct MappedFiles {
+    region: Arc<Region>,
     store: Store,
     waiting: VecDeque<Part>,
     current: Option<Current>,
@@ -127,8 +128,10 @@ impl MappedFiles {
     pub(crate) fn new(parts: VecDeque<Part>) -> io::Result<Self> {
         let total: u64 = parts.iter().map(|part| part.pages().1).sum();
         let len = usize::try_from(total).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        let region = Arc::new(Region::reserve(len)?.guarded());
         Ok(Self {
-            store: Store::of_files(Region::reserve(len)?.guarded()),
+            store: Store::of_files(&region),
+            region,
             waiting: parts,
             current: None,
             parked: BinaryHeap::new(),
@@ -216,8 +219,7 @@ impl MappedFiles {
         }
         let (first_page, len) = part.pages();
         let at = self.store.head();
-        self.store
-            .region()
+        self.region
             .map(at as usize, &file, first_page, len as usize, false)
             .map_err(failed)?;
         self.mapped.push_back((at, len));
@@ -242,7 +244,7 @@ impl MappedFiles {
     fn unmap_oldest(&mut self) {
         if let Some((at, len)) = self.mapped.pop_front() {
             self.store.forget(at + len);
-            self.store.region().unmap(at as usize, len as usize);
+            self.region.unmap(at as usize, len as usize);
         }
     }
 
@@ -253,8 +255,7 @@ impl MappedFiles {
         let until = self.pos.saturating_sub(KEEP_BEHIND) / page * page;
         let from = self.dropped.max(self.store.tail());
         if until > from {
-            self.store
-                .region()
+            self.region
                 .drop_pages(from as usize, (until - from) as usize);
         }
         self.dropped = until;
@@ -302,8 +303,7 @@ impl MappedFiles {
         if let Some(Current { start, end, .. }) = closed {
             // the walk goes on elsewhere, and would not come by again
             let start = start.next_multiple_of(page_size() as u64);
-            self.store
-                .region()
+            self.region
                 .drop_pages(start as usize, end.saturating_sub(start) as usize);
         }
     }
@@ -382,7 +382,7 @@ impl MappedFiles {
                 }
             };
             let mut error = file.cut.take();
-            if self.store.region().has_shrunk() {
+            if self.region.has_shrunk() {
                 error = Some(Error::Shrank {
                     file: Arc::clone(&file.name),
                 });

@@ -223,7 +223,8 @@ impl Waiting {
             }),
             None => Part::Own(message.bytes.into()),
         };
-        let question = message.questions().next();
+        let mut questions = message.questions();
+        let question = questions.next();
         Waiting {
             half: Half { part, len },
             dir: feed.dir,
@@ -233,7 +234,7 @@ impl Waiting {
             question: question.map(fingerprint),
             kind: question.map_or(0, |question| question.kind),
             response: message.header.is_response(),
-            whole: message.header.truncated() || message.end().is_some(),
+            whole: message.header.truncated() || message.end(questions).is_some(),
         }
     }
 }

@@ -109,7 +109,7 @@ impl Doubt {
                 Doubt::Bare => {
                     first.is_some_and(|q| {
                         Type(q.kind).is_known() && Class(q.class).name().is_some() && !is_netbios(q)
-                    }) && message.end() == Some(message.bytes.len())
+                    }) && message.end(message.questions()) == Some(message.bytes.len())
                 }
             }
     }

@@ -95,7 +95,7 @@ gillnet_entry::fields! {
         /// EDNS of the response: UDP size, version, DNSSEC, options (RFC 6891).
         "response.edns", "", Any, Entry => |r, x| r.response(x).map_or(Value::Missing, |m| value::edns(m, x));
         /// Names asked for.
-        "", "dns_questions", StrList, Entry => |r, x| each_question(r, x, |q| value::shown(x, q.name));
+        "", "dns_questions", StrList, Entry => |r, x| each_question(r, x, |q| q.name.text(x));
         /// Types asked for: `A`, `AAAA`.
         "", "dns_question_types", StrList, Entry => |r, x| each_question(r, x, |q| value::type_name(x, q.kind));
         /// The data of each answer as text.
@@ -205,6 +205,18 @@ impl Record for Dns {
         self.shown(ctx)
     }
 
+    fn shown<'a>(&'a self, ctx: &Ctx<'a>) -> Shown<'a> {
+        let question = self.question(ctx);
+        let rcode = self.response(ctx).map(Message::rcode);
+        Shown {
+            summary: question.map_or("", |question| question.name.text(ctx)),
+            method: question.map_or("", |question| value::type_name(ctx, question.kind)),
+            status: rcode.map_or("", |rcode| rcode_text(rcode, ctx)),
+            code: rcode.map(i64::from),
+            ok: rcode.is_none_or(|rcode| rcode == 0),
+        }
+    }
+
     fn write_json<'a>(&'a self, ctx: &Ctx<'a>, members: &mut Members<'_>) {
         write::<0, { usize::MAX }>(self, ctx, members);
     }
@@ -218,7 +230,7 @@ impl Record for Dns {
 
     fn summary<'a>(&'a self, ctx: &Ctx<'a>) -> &'a str {
         self.question(ctx)
-            .map_or("", |question| value::shown(ctx, question.name))
+            .map_or("", |question| question.name.text(ctx))
     }
 
     fn method<'a>(&'a self, ctx: &Ctx<'a>) -> &'a str {

@@ -40,7 +40,7 @@ pub(super) fn questions<'a>(message: Message<'a>, ctx: &Ctx<'a>) -> Value<'a> {
 
 fn one_question<'a>(question: Question<'a>, ctx: &Ctx<'a>) -> Value<'a> {
     Value::Map(ctx.list([
-        ("name", Value::Str(shown(ctx, question.name))),
+        ("name", Value::Str(question.name.text(ctx))),
         ("type", Value::Str(type_name(ctx, question.kind))),
         ("class", Value::Str(class_name(ctx, question.class))),
     ]))
@@ -94,7 +94,7 @@ fn limited<'a>(
 fn one_record<'a>(record: &Resource<'a>, ctx: &Ctx<'a>) -> (Value<'a>, usize) {
     let data = Data::of(record);
     let (key, value) = structured(data, ctx);
-    let (name, text) = (shown(ctx, record.name), shown(ctx, data));
+    let (name, text) = (record.name.text(ctx), shown(ctx, data));
     let map = Value::Map(ctx.list([
         ("name", Value::Str(name)),
         ("type", Value::Str(type_name(ctx, record.kind))),

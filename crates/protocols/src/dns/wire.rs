@@ -3,6 +3,7 @@
 //! Nothing here allocates: a message is a slice, and what is read from it are offsets and borrowed parts. A message
 //! that is cut short or contradicts itself yields what stands before the fault.
 
+use gillnet_entry::Ctx;
 use std::fmt::{self, Write};
 
 /// Bytes of a header (RFC 1035 §4.1.1).
@@ -133,14 +134,17 @@ impl<'m> Message<'m> {
         }
     }
 
-    /// Where the last record ends; `None` where the counts promise more than can be read.
-    pub(super) fn end(self) -> Option<usize> {
-        self.start(self.header.counts.len())
+    /// Where the last record ends; `None` where the counts promise more than can be read. `questions`: some were read.
+    pub(super) fn end(self, questions: Questions<'m>) -> Option<usize> {
+        self.behind(questions, self.header.counts.len())
     }
 
     /// Where the section of this number begins; `None` where what stands before it cannot be read.
     fn start(self, section: usize) -> Option<usize> {
-        let mut questions = self.questions();
+        self.behind(self.questions(), section)
+    }
+
+    fn behind(self, mut questions: Questions<'m>, section: usize) -> Option<usize> {
         questions.by_ref().for_each(drop);
         if questions.left > 0 {
             return None;
@@ -205,6 +209,22 @@ impl<'m> Name<'m> {
         }
     }
 
+    /// As [`fmt::Display`] has it; without detours where no character is escaped.
+    pub(super) fn text<'a>(self, ctx: &Ctx<'a>) -> &'a str {
+        let mut text = [b'.'; NAME_LIMIT];
+        let mut len = 0;
+        for label in self.labels() {
+            let end = len + label.len();
+            match text.get_mut(len..end) {
+                Some(to) if label.iter().all(is_plain) => to.copy_from_slice(label),
+                _ => return ctx.format(format_args!("{self}")),
+            }
+            len = end + 1;
+        }
+        let text = text.get(..len.max(2) - 1).unwrap_or_default();
+        ctx.text(ctx.copy(text))
+    }
+
     /// Equal without regard to ASCII case (RFC 4343).
     pub(super) fn same(self, other: Name<'_>) -> bool {
         let (mut mine, mut theirs) = (self.labels(), other.labels());
@@ -236,24 +256,39 @@ impl fmt::Display for Name<'_> {
 
 /// A label in presentation format: RFC 1035 §5.1 with the characters BIND escapes.
 fn write_label(label: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let escaped =
-        |byte: &u8| matches!(byte, b'"' | b'(' | b')' | b'.' | b';' | b'\\' | b'@' | b'$');
-    let plain = |byte: &u8| matches!(byte, 0x21..=0x7e) && !escaped(byte);
     let mut rest = label;
     loop {
-        let run = rest.iter().take_while(|byte| plain(byte)).count();
+        let run = rest.iter().take_while(|byte| is_plain(byte)).count();
         let (run, tail) = rest.split_at(run);
         f.write_str(std::str::from_utf8(run).unwrap_or_default())?;
         let Some((byte, tail)) = tail.split_first() else {
             return Ok(());
         };
-        if escaped(byte) {
+        if is_escaped(*byte) {
             write!(f, "\\{}", char::from(*byte))?;
         } else {
             write!(f, "\\{byte:03}")?;
         }
         rest = tail;
     }
+}
+
+const fn is_escaped(byte: u8) -> bool {
+    matches!(byte, b'"' | b'(' | b')' | b'.' | b';' | b'\\' | b'@' | b'$')
+}
+
+/// Whether a byte of a label is written as it is.
+fn is_plain(byte: &u8) -> bool {
+    const PLAIN: [bool; 256] = {
+        let mut plain = [false; 256];
+        let mut byte = 0x21;
+        while byte <= 0x7e {
+            plain[byte as usize] = !is_escaped(byte);
+            byte += 1;
+        }
+        plain
+    };
+    PLAIN[usize::from(*byte)]
 }
 
 /// The labels of a name from left to right, up to the root or to a fault.
@@ -492,4 +527,47 @@ impl<'m> Slice<'m> {
 pub(super) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     let pair = bytes.get(at..at.checked_add(2)?)?;
     Some(u16::from_be_bytes(pair.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gillnet_entry::{Bump, Span};
+
+    struct NoBytes;
+
+    impl gillnet_entry::Bytes for NoBytes {
+        fn bytes(&self, _: Span) -> Option<&[u8]> {
+            None
+        }
+    }
+
+    #[test]
+    fn names_are_the_same_text_by_either_way() {
+        let long = [vec![63; 1], vec![b'a'; 63]].concat();
+        for wire in [
+            b"\0".to_vec(),
+            b"\x01a\0".to_vec(),
+            b"\x03www\x07example\x03com\0".to_vec(),
+            b"\x03a.b\x02\\c\x01\xff\0".to_vec(),
+            b"\x03 a \0".to_vec(),
+            // as long as a name may be
+            [long.repeat(3), vec![61; 1], vec![b'b'; 61], vec![0]].concat(),
+            // and one that is cut short
+            b"\x03www\x07exam".to_vec(),
+        ] {
+            let (name, arena) = (
+                Name {
+                    bytes: &wire,
+                    at: 0,
+                },
+                Bump::new(),
+            );
+            let ctx = Ctx {
+                store: &NoBytes,
+                arena: &arena,
+            };
+            assert_eq!(name.text(&ctx), name.to_string());
+        }
+    }
 }

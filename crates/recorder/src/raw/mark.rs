@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use gillnet_capture::FileView;
+use gillnet_capture::{FileView, Lend};
 use serde::{Deserialize, Serialize};
 
 /// End of a segment's file name.

@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use gillnet_bucket::packets::Totals;
@@ -159,7 +160,8 @@ impl Spool {
             let read = (|| {
                 let log = self.fs.open(&held.path)?.view()?;
                 if let Some(head) = head(log.bytes()) {
-                    dissector.read(&head, |reader| {
+                    let lent = Arc::clone(&log);
+                    dissector.read(&head, held.turn, lent, |reader| {
                         Index::read(log.bytes(), Some(reader), pace);
                     });
                     dissector.needs(key, held.turn);

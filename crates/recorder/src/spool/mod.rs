@@ -146,7 +146,7 @@ impl Spool {
             dissector: deps
                 .dissection
                 .clone()
-                .map(|with| Mutex::new(Dissector::new(with, dir.clone()))),
+                .map(|with| Mutex::new(Dissector::new(with))),
             state: Mutex::new(Inventory::new(config.run)),
             config,
             folders,

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use gillnet_bucket::index::{Entries, Footer, Range, StreamRow, StreamsWriter};
@@ -12,7 +13,7 @@ use gillnet_bucket::packets::{
     About, Cause, Missing, Packet, PacketWriter, Placed, StreamId, StreamStart as Beginning,
     Totals, Written,
 };
-use gillnet_capture::{Interface, LinkType, turns::Idle};
+use gillnet_capture::{Interface, LinkType, prefetch, turns::Idle};
 use sha2::{Digest, Sha256};
 
 use super::inventory::{Closed, Inventory};
@@ -24,7 +25,7 @@ use crate::dissect::{Dissector, Key, Reader};
 use crate::encrypt::Encrypted;
 use crate::fs::{File, View, is_full};
 use crate::queue::lock;
-use crate::record::{self, Frame, LogHead, Record, RecordedName, StreamStart};
+use crate::record::{self, FRAME_HEAD, Frame, LogHead, Record, RecordedName, StreamStart};
 use crate::status::Fault;
 
 /// Sealing is a long calculation beside those for whom the host is there: after so many bytes of frames, about a tenth of
@@ -170,7 +171,7 @@ impl Spool {
         }
         let log = log.view()?;
         let mut pace = Pace::new(self, idle);
-        let index = self.read(closed, &*log, &mut pace)?;
+        let index = self.read(closed, &log, &mut pace)?;
         if index.cut > 0 {
             tracing::warn!(log = %closed.path.display(), bytes = index.cut, "the log's end is torn and was cut off");
         }
@@ -203,7 +204,12 @@ impl Spool {
     }
 
     /// What is in a log; and its entries, at the first time.
-    fn read(&self, closed: &mut Closed, log: &dyn View, pace: &mut Pace<'_>) -> io::Result<Index> {
+    fn read(
+        &self,
+        closed: &mut Closed,
+        log: &Arc<dyn View>,
+        pace: &mut Pace<'_>,
+    ) -> io::Result<Index> {
         let mut index = None;
         let head = head(log.bytes());
         if let (Some(dissector), None, Some(head)) = (&self.dissector, &closed.entries, head) {
@@ -214,11 +220,13 @@ impl Spool {
             {
                 return Err(error);
             }
-            closed.turn = Some(self.next_turn());
-            let entries = dissector.read(&head, |reader| {
+            let turn = self.next_turn();
+            closed.turn = Some(turn);
+            let lent = Arc::clone(log);
+            let entries = dissector.read(&head, turn, lent, |reader| {
                 index = Some(Index::read(log.bytes(), Some(reader), pace));
             });
-            if let Err(error) = readable(log) {
+            if let Err(error) = readable(&**log) {
                 // it is read again, behind the same logs as now
                 dissector.forget(&head.key());
                 return Err(error);
@@ -234,7 +242,7 @@ impl Spool {
             });
         }
         let index = index.unwrap_or_else(|| Index::read(log.bytes(), None, pace));
-        readable(log).map(|()| index)
+        readable(&**log).map(|()| index)
     }
 
     /// Ends a sealing that failed after its sidecar may have been put in place. `false` where it
@@ -392,19 +400,13 @@ fn as_stored(file: PartFile, encrypted: Encrypted) -> PartFile {
     }
 }
 
-/// Where a frame's record is in its log.
-#[derive(Clone, Copy)]
-struct Place {
-    offset: usize,
-    len: u32,
-}
-
 /// A stream's frames in a log.
 #[derive(Default)]
 struct Stream {
     number: u64,
     start: Option<(StreamStart, bool)>,
-    frames: Vec<Place>,
+    /// Where their records begin.
+    frames: Vec<usize>,
     /// Bytes captured, and the times of its earliest and latest frame.
     bytes: u64,
     times: Totals,
@@ -417,7 +419,8 @@ struct Stream {
 }
 
 impl Stream {
-    fn add(&mut self, frame: &Frame<'_>, place: Place) {
+    /// Adds a frame whose record begins at `place`.
+    fn add(&mut self, frame: &Frame<'_>, place: usize) {
         let at = self.frames.len();
         if at == 0 || self.holes.last().is_some_and(|(before, _)| *before == at) {
             let missing = self.beginning(at, frame.ts).and_then(|of| of.missing);
@@ -527,9 +530,13 @@ impl Stream {
 pub(super) struct Index {
     head: Option<LogHead>,
     streams: Vec<Stream>,
+    /// Their places here, and that of the one that was asked for last.
+    by_number: HashMap<u64, usize, RandomState>,
+    last: usize,
     /// Interfaces that frames name, in the order of their first frames, each with its link type.
     interfaces: Vec<Interface>,
     by_interface: HashMap<(u32, LinkType), u32, RandomState>,
+    last_interface: Option<(u32, LinkType)>,
     names: Vec<RecordedName>,
     ends: BTreeSet<(IpAddr, u16)>,
     totals: Totals,
@@ -541,28 +548,26 @@ impl Index {
     /// Reads a log; its frames are given to `reader`, too, in the order of their arrival.
     pub(super) fn read(log: &[u8], mut reader: Option<&mut Reader>, pace: &mut Pace<'_>) -> Self {
         let mut index = Self::default();
-        let mut by_number = HashMap::default();
         let mut described: HashMap<u32, Interface> = HashMap::new();
         let mut records = LogReader::new(log);
         let part = if reader.is_some() { 4 } else { 10 };
         while let Some((offset, bytes)) = records.next() {
             // without compression it is a part of the work
             pace.went(bytes.len() / part);
-            let len = bytes.len() as u32;
             match record::decode(bytes) {
                 Some(Record::Head(head)) => index.head = Some(*head),
                 Some(Record::Frame { stream, frame }) => {
-                    let of = index.stream(&mut by_number, stream);
-                    of.add(&frame, Place { offset, len });
+                    let of = index.stream(stream);
+                    of.add(&frame, offset);
                     if let Some(reader) = &mut reader {
-                        reader.frame(stream, of.since, &frame);
+                        reader.frame(stream, of.since, &frame, offset + FRAME_HEAD);
                     }
                     index.interface(frame.iface, frame.link);
                     index.totals.add(frame.ts);
                 }
                 Some(Record::Stream { start, continued }) => {
                     index.ends.extend(start.ends);
-                    let stream = index.stream(&mut by_number, start.number);
+                    let stream = index.stream(start.number);
                     // said again where its first frames were lost
                     stream.start.get_or_insert((start, continued));
                 }
@@ -571,10 +576,10 @@ impl Index {
                 }
                 Some(Record::Name { name, .. }) => index.names.push(*name),
                 Some(Record::Hole { stream, packets }) => {
-                    let stream = index.stream(&mut by_number, stream);
+                    let stream = index.stream(stream);
                     stream.holes.push((stream.frames.len(), packets));
                 }
-                Some(Record::End(stream)) => index.stream(&mut by_number, stream).ended = true,
+                Some(Record::End(stream)) => index.stream(stream).ended = true,
                 None => {}
             }
         }
@@ -594,23 +599,27 @@ impl Index {
         index
     }
 
-    fn stream(
-        &mut self,
-        by_number: &mut HashMap<u64, usize, RandomState>,
-        number: u64,
-    ) -> &mut Stream {
-        let at = *by_number.entry(number).or_insert(self.streams.len());
-        if at == self.streams.len() {
+    fn stream(&mut self, number: u64) -> &mut Stream {
+        // a burst of one stream's frames is the rule
+        let is_last = self.streams.get(self.last).map(|last| last.number) == Some(number);
+        if !is_last {
+            self.last = *self.by_number.entry(number).or_insert(self.streams.len());
+        }
+        if self.last == self.streams.len() {
             self.streams.push(Stream {
                 number,
                 ..Stream::default()
             });
         }
-        &mut self.streams[at]
+        &mut self.streams[self.last]
     }
 
     /// Gives an interface its number in the object at its first frame.
     fn interface(&mut self, number: u32, link: LinkType) {
+        if self.last_interface == Some((number, link)) {
+            return;
+        }
+        self.last_interface = Some((number, link));
         if self.by_interface.contains_key(&(number, link)) {
             return;
         }
@@ -665,9 +674,12 @@ impl Index {
         };
         for stream in &self.streams {
             for (at, place) in stream.frames.iter().enumerate() {
-                let bytes = log.get(place.offset..place.offset + place.len as usize);
-                self.write_packet(&mut object, stream, at, bytes.unwrap_or_default(), &mut cut)?;
-                if pace.went(place.len as usize) {
+                let (bytes, _) = log
+                    .get(*place..)
+                    .and_then(record::split)
+                    .unwrap_or_default();
+                self.write_packet(&mut object, stream, at, bytes, &mut cut)?;
+                if pace.went(bytes.len()) {
                     object.pack_by(pace.idle);
                 }
             }
@@ -766,6 +778,10 @@ pub(super) fn head(log: &[u8]) -> Option<LogHead> {
     }
 }
 
+/// So far ahead of what is read of a log memory is asked for, a cache line at a time.
+const AHEAD: usize = 1024;
+const CACHE_LINE: usize = 64;
+
 /// Reads a log from its start.
 struct LogReader<'a> {
     /// Where in the log `rest` begins.
@@ -791,6 +807,9 @@ impl<'a> LogReader<'a> {
         let offset = self.offset;
         self.offset += record.len();
         self.rest = rest;
+        for line in (0..record.len()).step_by(CACHE_LINE) {
+            prefetch(record, AHEAD + line);
+        }
         Some((offset, record))
     }
 }

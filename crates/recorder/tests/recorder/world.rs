@@ -1,16 +1,17 @@
 //! A simulated world: clocks, a disk and buckets that fail as a seed says.
 
 use std::any::Any;
-use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind as Io, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::SystemTime;
 
 use gillnet_bucket::layout::{FORMAT_KEY, ObjectName, Part};
 use gillnet_bucket::{Body, Bucket, BucketError, ErrorKind, ObjectMeta, PutError};
+use gillnet_capture::Lend;
 use gillnet_recorder::{Buckets, Clock, File, Fs, View};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -354,30 +355,33 @@ impl Write for SimFile {
 /// A view whose disk may fail once, before it is asked whether it did.
 struct SimView {
     bytes: Vec<u8>,
-    whole: Cell<bool>,
+    whole: AtomicBool,
 }
 
-impl View for SimView {
+impl Lend for SimView {
     fn bytes(&self) -> &[u8] {
         &self.bytes
     }
+}
 
+impl View for SimView {
     fn is_whole(&self) -> bool {
-        self.whole.replace(true)
+        self.whole.swap(true, Ordering::Relaxed)
     }
 }
 
 impl File for SimFile {
-    fn view(&self) -> io::Result<Box<dyn View>> {
+    fn view(&self) -> io::Result<Arc<dyn View>> {
         let state = &mut *self.world.state();
         state.disk()?;
         let mut bytes = state.inodes[&self.id].data.clone();
-        let whole = Cell::new(state.disk().is_ok());
-        if !whole.get() {
+        let whole = state.disk().is_ok();
+        if !whole {
             let from = state.rng.random_range(0..=bytes.len());
             bytes[from..].fill(0);
         }
-        Ok(Box::new(SimView { bytes, whole }))
+        let whole = AtomicBool::new(whole);
+        Ok(Arc::new(SimView { bytes, whole }))
     }
 
     fn truncate(&mut self, len: u64) -> io::Result<()> {

@@ -91,5 +91,7 @@ pub(super) fn bytes_at<const AT: usize, const LEN: usize, const N: usize>(
     bytes: &[u8; N],
 ) -> [u8; LEN] {
     const { assert!(AT + LEN <= N) };
-    std::array::from_fn(|i| bytes[AT + i])
+    let mut here = [0; LEN];
+    here.copy_from_slice(&bytes[AT..AT + LEN]);
+    here
 }

@@ -1,14 +1,4 @@
-//! The byte store: every byte downstream is named by a 64-bit position in one.
-//!
-//! A [`Store`] is the read side: of a [`Ring`], or of mapped capture files. Positions only grow.
-//! What lies in `tail..head` is there; what is behind the tail is gone, and one compare tells.
-//!
-//! Whoever appends (or, of mapped files, asks for the next frame) may move the tail, so a slice
-//! that [`Store::get`] gave must not be kept across that; positions are what is kept. Threads
-//! other than the writer's use [`Store::copy_out`], which copies first and then looks whether the
-//! bytes were still there.
-
-#![allow(unsafe_code)]
+//! A ring of bytes: what frames of a live source are copied into.
 
 use std::{
     fmt,
@@ -19,26 +9,20 @@ use std::{
         unix::fs::OpenOptionsExt,
     },
     path::Path,
-    ptr, slice,
+    ptr,
     sync::{
-        Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::{AtomicU64, Ordering, fence},
+        Arc,
+        atomic::{Ordering, fence},
     },
 };
 
-use crate::{Error, Frame, LinkType, PacketDirection, Result, formats::Layouts, mem::Region};
-
-/// The most bytes of one frame that are kept: 256 KiB, the largest snap length in use. A GSO frame
-/// has at most 64 KiB.
-pub const MAX_FRAME: u32 = 256 << 10;
+use super::{FrameHeader, HEADER, MAX_FRAME, Of, Store, StoredFrame, pack};
+use crate::{Error, Result, mem::Region};
 
 /// The smallest ring: it must hold a largest frame several times.
 const MIN_RING: u64 = 1 << 20;
 /// The largest: twice as many addresses are mapped.
 const MAX_RING: u64 = 1 << 45;
-
-/// Bytes before a frame's data in a ring.
-const HEADER: u64 = 32;
 
 /// How far the tail is moved ahead of the writer at a time, so that other threads' view of it
 /// needs one fence a stride, not one a frame.
@@ -49,345 +33,6 @@ const STRIDE: u64 = 64 << 10;
 const AHEAD: u64 = 32 << 20;
 const PIECE: u64 = 64 << 10;
 
-/// What a ring keeps of a frame beside its bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FrameHeader {
-    /// Nanoseconds since the Unix epoch.
-    pub ts: i64,
-    /// Number of the interface in its source.
-    pub iface: u32,
-    /// What the frame starts with.
-    pub link: LinkType,
-    /// Which way it went.
-    pub direction: PacketDirection,
-    /// Length on the wire.
-    pub wire_len: u32,
-    /// Position of the previous frame of the same flow, or [`crate::NO_POS`].
-    pub prev: u64,
-}
-
-impl FrameHeader {
-    /// Of a frame whose flow's previous one is there.
-    #[inline]
-    pub fn of(frame: &Frame<'_>, prev: u64) -> FrameHeader {
-        FrameHeader {
-            ts: frame.ts,
-            iface: frame.iface,
-            link: frame.link,
-            direction: frame.direction,
-            wire_len: frame.wire_len,
-            prev,
-        }
-    }
-}
-
-/// A frame read back from a store.
-#[derive(Clone, Copy, Debug)]
-pub struct StoredFrame<'a> {
-    /// Nanoseconds since the Unix epoch.
-    pub ts: i64,
-    /// Number of the interface in its source.
-    pub iface: u32,
-    /// What the frame starts with.
-    pub link: LinkType,
-    /// Which way it went.
-    pub direction: PacketDirection,
-    /// Length on the wire.
-    pub wire_len: u32,
-    /// Position of the previous frame of the same flow, or [`crate::NO_POS`] where there is none
-    /// or the store (a mapped file) has no place for it.
-    pub prev: u64,
-    /// What was captured of it.
-    pub data: &'a [u8],
-}
-
-/// The marks that writer and readers share.
-struct Marks {
-    /// First position that is still there.
-    tail: AtomicU64,
-    /// First position that is not written yet.
-    head: AtomicU64,
-    /// Keeps the addresses mapped.
-    region: Region,
-    /// How frames are laid out where this is a store of mapped files.
-    layouts: RwLock<Layouts>,
-}
-
-/// The read side of a ring or of mapped files; cheap to clone.
-///
-/// See the module's description for how long a slice from it may be kept.
-#[derive(Clone)]
-pub struct Store {
-    base: *const u8,
-    /// Position to offset: the ring's size less one; all ones for mapped files.
-    mask: u64,
-    marks: Arc<Marks>,
-}
-
-// SAFETY: `base` points into `marks.region`, which lives as long as the Store; reading needs no
-// thread affinity. That bytes are not read while they are overwritten is the contract of `get`,
-// and the check after the copy of `copy_out`.
-unsafe impl Send for Store {}
-// SAFETY: as for Send; all methods only read.
-unsafe impl Sync for Store {}
-
-impl fmt::Debug for Store {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Store")
-            .field("tail", &self.tail())
-            .field("head", &self.head())
-            .finish_non_exhaustive()
-    }
-}
-
-impl Store {
-    /// A store of mapped files: empty until [`Store::grow`].
-    pub(crate) fn of_files(region: Region) -> Self {
-        let base = region.base().cast_const();
-        let marks = Marks {
-            tail: AtomicU64::new(0),
-            head: AtomicU64::new(0),
-            region,
-            layouts: RwLock::default(),
-        };
-        Self {
-            base,
-            mask: u64::MAX,
-            marks: Arc::new(marks),
-        }
-    }
-
-    /// The region of mapped files.
-    pub(crate) fn region(&self) -> &Region {
-        &self.marks.region
-    }
-
-    /// Moves the head of a store of mapped files: up to there bytes are mapped now.
-    pub(crate) fn grow(&self, head: u64) {
-        self.marks.head.store(head, Ordering::Release);
-    }
-
-    /// Moves the tail of a store of mapped files: what is behind is about to be unmapped.
-    pub(crate) fn forget(&self, tail: u64) {
-        self.marks.tail.store(tail, Ordering::Release);
-    }
-
-    /// How the frames of mapped files are laid out, to be brought up to date.
-    pub(crate) fn layouts_mut(&self) -> RwLockWriteGuard<'_, Layouts> {
-        self.marks
-            .layouts
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn layouts(&self) -> RwLockReadGuard<'_, Layouts> {
-        self.marks
-            .layouts
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The bytes `from..to` of mapped files; empty where not all of them are there.
-    #[inline]
-    pub(crate) fn span(&self, from: u64, to: u64) -> &[u8] {
-        if from < self.tail() || to > self.head() || from > to || self.mask != u64::MAX {
-            return &[];
-        }
-        // SAFETY: the range lies in tail..head, which is mapped read-only.
-        unsafe { slice::from_raw_parts(self.base.add(from as usize), (to - from) as usize) }
-    }
-
-    /// The first position that is still there.
-    #[must_use]
-    #[inline]
-    pub fn tail(&self) -> u64 {
-        self.marks.tail.load(Ordering::Relaxed)
-    }
-
-    /// The first position that is not there yet.
-    #[must_use]
-    #[inline]
-    pub fn head(&self) -> u64 {
-        self.marks.head.load(Ordering::Acquire)
-    }
-
-    /// The `len` bytes at `pos`; `None` where any of them is gone or not written yet. To be called
-    /// on the writer's thread; the slice must not be kept across the next append.
-    #[must_use]
-    #[inline]
-    pub fn get(&self, pos: u64, len: u32) -> Option<&[u8]> {
-        let head = self.head();
-        if pos < self.tail() || pos > head || u64::from(len) > head - pos {
-            return None;
-        }
-        // SAFETY: `pos..pos + len` lies in tail..head, which is mapped and written: of files it is
-        // at most the region, of a ring at most its size, and the second mapping makes a range
-        // across the end contiguous. Nobody writes it before the next append.
-        Some(unsafe {
-            slice::from_raw_parts(self.base.add((pos & self.mask) as usize), len as usize)
-        })
-    }
-
-    /// Appends a copy of the `len` bytes at `pos` to `to`, from any thread. `false`, and `to` as
-    /// before, where any of them is gone (also while they were copied) or not written yet.
-    pub fn copy_out(&self, pos: u64, len: u32, to: &mut Vec<u8>) -> bool {
-        let head = self.head();
-        if pos < self.tail() || pos > head || u64::from(len) > head - pos {
-            return false;
-        }
-        let before = to.len();
-        let len = len as usize;
-        to.reserve(len);
-        // SAFETY: the source is mapped (as in `get`), the destination was just reserved. The
-        // writer may overwrite the source meanwhile; then the tail has moved before the first
-        // such write, the check below sees it, and the copied bytes are not used.
-        unsafe {
-            ptr::copy_nonoverlapping(
-                self.base.add((pos & self.mask) as usize),
-                to.as_mut_ptr().add(before),
-                len,
-            );
-        }
-        fence(Ordering::Acquire);
-        if pos < self.marks.tail.load(Ordering::Relaxed) {
-            return false;
-        }
-        // SAFETY: these bytes were initialised by the copy above.
-        unsafe { to.set_len(before + len) };
-        true
-    }
-
-    /// The frame whose data begins at `pos`, on the writer's thread; `None` where it is gone or
-    /// where no frame's data begins at `pos` (of a mapped file that is told less surely).
-    #[must_use]
-    #[inline]
-    pub fn frame(&self, pos: u64) -> Option<StoredFrame<'_>> {
-        if self.mask == u64::MAX {
-            return self.file_frame(pos);
-        }
-        let header = self.get(pos.checked_sub(HEADER)?, HEADER as u32)?;
-        let (header, len) = unpack(header, pos)?;
-        let data = self.get(pos, len)?;
-        let FrameHeader {
-            ts,
-            iface,
-            link,
-            direction,
-            wire_len,
-            prev,
-        } = header;
-        Some(StoredFrame {
-            ts,
-            iface,
-            link,
-            direction,
-            wire_len,
-            prev,
-            data,
-        })
-    }
-
-    #[cold]
-    fn file_frame(&self, pos: u64) -> Option<StoredFrame<'_>> {
-        let start = pos
-            .checked_sub(u64::from(Layouts::MOST_BEFORE))
-            .map_or(0, |start| start)
-            .max(self.tail());
-        let end = self
-            .head()
-            .min(pos.checked_add(u64::from(Layouts::MOST_AFTER))?);
-        self.layouts()
-            .at(pos)?
-            .frame(self.span(start, end), pos.checked_sub(start)? as usize)
-    }
-
-    /// As [`Store::frame`], from any thread: the frame's data is appended to `to`.
-    pub fn copy_frame(&self, pos: u64, to: &mut Vec<u8>) -> Option<FrameHeader> {
-        if self.mask == u64::MAX {
-            let StoredFrame {
-                ts,
-                iface,
-                link,
-                direction,
-                wire_len,
-                prev,
-                data,
-            } = self.frame(pos)?;
-            to.extend_from_slice(data);
-            return Some(FrameHeader {
-                ts,
-                iface,
-                link,
-                direction,
-                wire_len,
-                prev,
-            });
-        }
-        let mut raw = Vec::with_capacity(HEADER as usize);
-        let start = pos.checked_sub(HEADER)?;
-        if !self.copy_out(start, HEADER as u32, &mut raw) {
-            return None;
-        }
-        let (header, len) = unpack(&raw, pos)?;
-        self.copy_out(pos, len, to).then_some(header)
-    }
-}
-
-/// Marks a word of the header as one, together with low bits of the position: a position that is
-/// not a frame's is told (nearly surely) by it.
-fn check_bits(pos: u64) -> u32 {
-    ((pos >> 4) as u32).wrapping_mul(0x9e37_79b1) >> 5
-}
-
-/// Header to bytes: ts, prev, wire length, interface; length (19 bits), direction (2 bits) and
-/// check (11 bits); link type and 16 further bits of check.
-fn pack(h: &FrameHeader, len: u32, pos: u64) -> [u8; HEADER as usize] {
-    let direction = match h.direction {
-        PacketDirection::Unknown => 0u32,
-        PacketDirection::In => 1,
-        PacketDirection::Out => 2,
-    };
-    let check = check_bits(pos);
-    let sizes = len | direction << 19 | check << 21;
-    let link = (h.link.dlt() & 0xffff) | (check >> 11) << 16;
-    let mut out = [0; HEADER as usize];
-    out[0..8].copy_from_slice(&h.ts.to_ne_bytes());
-    out[8..16].copy_from_slice(&h.prev.to_ne_bytes());
-    out[16..20].copy_from_slice(&h.wire_len.to_ne_bytes());
-    out[20..24].copy_from_slice(&h.iface.to_ne_bytes());
-    out[24..28].copy_from_slice(&sizes.to_ne_bytes());
-    out[28..32].copy_from_slice(&link.to_ne_bytes());
-    out
-}
-
-/// Bytes to header and length of the data; `None` where they are no header of the frame at `pos`.
-fn unpack(raw: &[u8], pos: u64) -> Option<(FrameHeader, u32)> {
-    let (ts, raw) = raw.split_first_chunk::<8>()?;
-    let (prev, raw) = raw.split_first_chunk::<8>()?;
-    let (wire_len, raw) = raw.split_first_chunk::<4>()?;
-    let (iface, raw) = raw.split_first_chunk::<4>()?;
-    let (sizes, raw) = raw.split_first_chunk::<4>()?;
-    let link = u32::from_ne_bytes(*raw.first_chunk::<4>()?);
-    let sizes = u32::from_ne_bytes(*sizes);
-    let check = check_bits(pos);
-    if sizes >> 21 != check & 0x7ff || link >> 16 != check >> 11 {
-        return None;
-    }
-    let header = FrameHeader {
-        ts: i64::from_ne_bytes(*ts),
-        iface: u32::from_ne_bytes(*iface),
-        link: LinkType::from_dlt(link),
-        direction: match sizes >> 19 & 3 {
-            1 => PacketDirection::In,
-            2 => PacketDirection::Out,
-            _ => PacketDirection::Unknown,
-        },
-        wire_len: u32::from_ne_bytes(*wire_len),
-        prev: u64::from_ne_bytes(*prev),
-    };
-    Some((header, sizes & 0x7_ffff))
-}
-
 /// The writer of a ring of bytes in a file (or in memory) of fixed size, allocated ahead.
 ///
 /// The file is mapped twice, side by side, so that every range up to the ring's size is one slice.
@@ -397,6 +42,7 @@ pub struct Ring {
     head: u64,
     /// Up to here may be written before the tail must move.
     reserved: u64,
+    region: Arc<Region>,
     store: Store,
 }
 
@@ -449,22 +95,14 @@ impl Ring {
             .map(len, &file, 0, len, true)
             .map_err(failed("mapped"))?;
         let base = region.base();
-        let marks = Marks {
-            tail: AtomicU64::new(0),
-            head: AtomicU64::new(0),
-            region,
-            layouts: RwLock::default(),
-        };
-        let store = Store {
-            base: base.cast_const(),
-            mask: size - 1,
-            marks: Arc::new(marks),
-        };
+        let region = Arc::new(region);
+        let store = Store::new(base.cast_const(), size - 1, Of::Mapped(Arc::clone(&region)));
         Ok(Self {
             base,
             size,
             head: 0,
             reserved: size,
+            region,
             store,
         })
     }
@@ -486,6 +124,7 @@ impl Ring {
     pub fn ahead(&self) -> Ahead {
         Ahead {
             store: self.store(),
+            region: Arc::clone(&self.region),
             done: 0,
             far: AHEAD.min(self.size / 4),
         }
@@ -561,6 +200,7 @@ impl Ring {
 #[derive(Debug)]
 pub struct Ahead {
     store: Store,
+    region: Arc<Region>,
     /// Up to this position pages were asked for.
     done: u64,
     far: u64,
@@ -575,9 +215,8 @@ impl Ahead {
         if from + PIECE > head + self.far {
             return false;
         }
-        self.store
-            .region()
-            .provide((from & self.store.mask) as usize, PIECE as usize);
+        let at = (from & self.store.mask) as usize;
+        self.region.provide(at, PIECE as usize);
         self.done = from + PIECE;
         true
     }
@@ -646,6 +285,7 @@ fn fill_with_zeros(file: &File, size: u64) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{LinkType, PacketDirection};
     use std::collections::VecDeque;
 
     /// A small generator (xorshift), so that a failing run can be repeated.

@@ -1,0 +1,64 @@
+//! Integers as the differences between them (Parquet's `Encodings.md`, DELTA_BINARY_PACKED): what hardly repeats, but grows.
+
+use super::chunks::put_varint;
+
+/// Values of a block, and of the parts of it that have a width each.
+const BLOCK: usize = 128;
+const PART: usize = 32;
+
+/// Appends integers.
+pub(super) fn put_deltas(out: &mut Vec<u8>, ints: &[i64]) {
+    put_varint(out, BLOCK as u64);
+    put_varint(out, (BLOCK / PART) as u64);
+    put_varint(out, ints.len() as u64);
+    let Some((first, rest)) = ints.split_first() else {
+        put_varint(out, 0);
+        return;
+    };
+    put_zigzag(out, *first);
+    let mut before = *first;
+    for block in rest.chunks(BLOCK) {
+        let mut deltas = [0; BLOCK];
+        for (delta, int) in deltas.iter_mut().zip(block) {
+            *delta = int.wrapping_sub(before);
+            before = *int;
+        }
+        let deltas = &mut deltas[..block.len()];
+        let least = deltas.iter().copied().min().unwrap_or_default();
+        put_zigzag(out, least);
+        for delta in &mut *deltas {
+            *delta = delta.wrapping_sub(least);
+        }
+        let width = |part: &[i64]| 64 - part.iter().fold(0, |bits, d| bits | d).leading_zeros();
+        let widths = out.len();
+        // parts that the last block lacks have a width, too
+        out.resize(widths + BLOCK / PART, 0);
+        for (number, part) in deltas.chunks(PART).enumerate() {
+            let width = width(part);
+            out[widths + number] = width as u8;
+            put_bits(out, part, width);
+        }
+    }
+}
+
+/// The low bits of each of a part's values; the last part is filled up.
+fn put_bits(out: &mut Vec<u8>, part: &[i64], width: u32) {
+    let end = out.len() + PART / 8 * width as usize;
+    let (mut bits, mut filled) = (0_u128, 0);
+    for value in part {
+        bits |= u128::from(value.cast_unsigned()) << filled;
+        filled += width;
+        if filled >= 64 {
+            out.extend_from_slice(&(bits as u64).to_le_bytes());
+            bits >>= 64;
+            filled -= 64;
+        }
+    }
+    out.extend_from_slice(&(bits as u64).to_le_bytes());
+    out.resize(end, 0);
+}
+
+/// A signed number, near to zero in few bytes.
+fn put_zigzag(out: &mut Vec<u8>, n: i64) {
+    put_varint(out, ((n << 1) ^ (n >> 63)).cast_unsigned());
+}
