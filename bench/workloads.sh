@@ -20,8 +20,8 @@ on_server() { ip netns exec gnserver "$@"; }
 on_client() { ip netns exec gnclient "$@"; }
 
 cleanup() {
-    [ -d "$work/postgres" ] && as_postgres pg_ctl -D "$work/postgres" -m immediate stop >/dev/null 2>&1
-    for process in "${servers[@]}"; do pkill -P "$process"; done
+    [ -d "$work/postgres" ] && as_postgres pg_ctl -D "$work/postgres" -m immediate stop >/dev/null 2>&1 || true
+    for process in "${servers[@]}"; do pkill -P "$process" || true; done
     [ -f "$work/nginx.pid" ] && kill "$(cat "$work/nginx.pid")" 2>/dev/null
     sleep 0.2
     ip netns del gnserver 2>/dev/null; ip netns del gnclient 2>/dev/null

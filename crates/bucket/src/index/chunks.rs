@@ -737,18 +737,33 @@ fn put_run(out: &mut Vec<u8>, len: usize, value: u32, width: u32) {
 fn put_packed(out: &mut Vec<u8>, values: &[u32], width: u32) {
     let groups = values.len().div_ceil(8);
     put_varint(out, (groups as u64) << 1 | 1);
-    let end = out.len() + groups * width as usize;
-    let (mut bits, mut filled) = (0_u64, 0);
+    put_bits(
+        out,
+        values.iter().map(|value| u64::from(*value)),
+        width,
+        groups * 8,
+    );
+}
+
+/// The low `width` bits of each value, the first in the lowest; as if there were `all` of them, a multiple of eight.
+pub(super) fn put_bits(
+    out: &mut Vec<u8>,
+    values: impl Iterator<Item = u64>,
+    width: u32,
+    all: usize,
+) {
+    let end = out.len() + all / 8 * width as usize;
+    let (mut bits, mut filled) = (0_u128, 0);
     for value in values {
-        bits |= u64::from(*value) << filled;
+        bits |= u128::from(value) << filled;
         filled += width;
-        if filled >= 32 {
-            out.extend_from_slice(&(bits as u32).to_le_bytes());
-            bits >>= 32;
-            filled -= 32;
+        if filled >= 64 {
+            out.extend_from_slice(&(bits as u64).to_le_bytes());
+            bits >>= 64;
+            filled -= 64;
         }
     }
-    out.extend_from_slice(&(bits as u32).to_le_bytes());
+    out.extend_from_slice(&(bits as u64).to_le_bytes());
     out.resize(end, 0);
 }
 

@@ -1,6 +1,6 @@
 //! Integers as the differences between them (Parquet's `Encodings.md`, DELTA_BINARY_PACKED): what hardly repeats, but grows.
 
-use super::chunks::put_varint;
+use super::chunks::{put_bits, put_varint};
 
 /// Values of a block, and of the parts of it that have a width each.
 const BLOCK: usize = 128;
@@ -36,26 +36,10 @@ pub(super) fn put_deltas(out: &mut Vec<u8>, ints: &[i64]) {
         for (number, part) in deltas.chunks(PART).enumerate() {
             let width = width(part);
             out[widths + number] = width as u8;
-            put_bits(out, part, width);
+            let values = part.iter().map(|delta| delta.cast_unsigned());
+            put_bits(out, values, width, PART);
         }
     }
-}
-
-/// The low bits of each of a part's values; the last part is filled up.
-fn put_bits(out: &mut Vec<u8>, part: &[i64], width: u32) {
-    let end = out.len() + PART / 8 * width as usize;
-    let (mut bits, mut filled) = (0_u128, 0);
-    for value in part {
-        bits |= u128::from(value.cast_unsigned()) << filled;
-        filled += width;
-        if filled >= 64 {
-            out.extend_from_slice(&(bits as u64).to_le_bytes());
-            bits >>= 64;
-            filled -= 64;
-        }
-    }
-    out.extend_from_slice(&(bits as u64).to_le_bytes());
-    out.resize(end, 0);
 }
 
 /// A signed number, near to zero in few bytes.

@@ -86,7 +86,7 @@ impl Table {
             .set_sorting_columns(sorted)
             .set_key_value_metadata(Some(footer));
         for column in &self.columns {
-            if column.looked_up && matches!(column.of, Type::Double | Type::Bool) {
+            if column.looked_up {
                 let path = ColumnPath::new(vec![column.name.clone()]);
                 properties = properties.set_column_bloom_filter_enabled(path, true);
             }

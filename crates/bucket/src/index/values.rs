@@ -1,4 +1,4 @@
-//! Values of columns as they come, before they are written: numbers as they are, texts each once.
+//! Values of columns as they come, before they are written: numbers as they are, texts that come again once.
 
 use std::hash::BuildHasher;
 
@@ -111,7 +111,7 @@ pub(super) struct Distinct {
 }
 
 /// A text that was met, by what tells it from others: all of it, where it is short.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Mark {
     ends: [u64; 2],
     len: usize,

@@ -73,10 +73,12 @@ impl Lent {
             return;
         };
         let mut all = buffers.all.write().unwrap_or_else(PoisonError::into_inner);
-        while let Some((at, buffer)) = all.front()
-            && at + buffer.bytes().len() as u64 <= until
-        {
-            self.store.forget(at + buffer.bytes().len() as u64);
+        while let Some((at, buffer)) = all.front() {
+            let end = at + buffer.bytes().len() as u64;
+            if end > until {
+                break;
+            }
+            self.store.forget(end);
             all.pop_front();
         }
     }
@@ -115,22 +117,6 @@ impl Store {
         // SAFETY: the buffer stays as it is and is kept until its last byte is given back, which, as with the other
         // stores, nobody does who still has a slice.
         Some(unsafe { slice::from_raw_parts(bytes.as_ptr(), bytes.len()) })
-    }
-
-    /// As [`Store::copy_out`]: nobody gives back meanwhile.
-    #[cold]
-    pub(super) fn copy_lent(&self, pos: u64, len: u32, to: &mut Vec<u8>) -> bool {
-        let Of::Lent(buffers) = &self.marks.of else {
-            return false;
-        };
-        let all = buffers.all.read().unwrap_or_else(PoisonError::into_inner);
-        let behind = all.partition_point(|(at, _)| *at <= pos);
-        let Some((at, buffer)) = behind.checked_sub(1).and_then(|at| all.get(at)) else {
-            return false;
-        };
-        let from = (pos - at) as usize;
-        let bytes = buffer.bytes().get(from..from + len as usize);
-        bytes.inspect(|bytes| to.extend_from_slice(bytes)).is_some()
     }
 }
 

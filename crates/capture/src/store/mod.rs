@@ -86,6 +86,20 @@ pub struct StoredFrame<'a> {
     pub data: &'a [u8],
 }
 
+impl StoredFrame<'_> {
+    /// All but its data.
+    fn header(&self) -> FrameHeader {
+        FrameHeader {
+            ts: self.ts,
+            iface: self.iface,
+            link: self.link,
+            direction: self.direction,
+            wire_len: self.wire_len,
+            prev: self.prev,
+        }
+    }
+}
+
 /// The marks that writer and readers share.
 struct Marks {
     /// First position that is still there.
@@ -99,9 +113,19 @@ struct Marks {
 
 /// Where the bytes are.
 enum Of {
-    /// This keeps the addresses mapped.
-    Mapped(#[allow(dead_code)] Arc<Region>),
+    /// In a region, whose addresses this keeps mapped.
+    Mapped {
+        _region: Arc<Region>,
+    },
     Lent(Buffers),
+}
+
+impl Of {
+    fn mapped(region: &Arc<Region>) -> Self {
+        Self::Mapped {
+            _region: Arc::clone(region),
+        }
+    }
 }
 
 /// [`Store::mask`] of mapped files: a position is an offset.
@@ -140,7 +164,7 @@ impl Store {
     /// A store of mapped files: empty until [`Store::grow`].
     pub(crate) fn of_files(region: &Arc<Region>) -> Self {
         let base = region.base().cast_const();
-        Self::new(base, FILES, Of::Mapped(Arc::clone(region)))
+        Self::new(base, FILES, Of::mapped(region))
     }
 
     fn new(base: *const u8, mask: u64, of: Of) -> Self {
@@ -234,7 +258,9 @@ impl Store {
             return false;
         }
         if self.mask == LENT {
-            return self.copy_lent(pos, len, to);
+            // nobody gives back meanwhile
+            let bytes = self.lent(pos, len);
+            return bytes.inspect(|bytes| to.extend_from_slice(bytes)).is_some();
         }
         let before = to.len();
         let len = len as usize;
@@ -305,24 +331,9 @@ impl Store {
     /// As [`Store::frame`], from any thread: the frame's data is appended to `to`.
     pub fn copy_frame(&self, pos: u64, to: &mut Vec<u8>) -> Option<FrameHeader> {
         if self.mask == FILES {
-            let StoredFrame {
-                ts,
-                iface,
-                link,
-                direction,
-                wire_len,
-                prev,
-                data,
-            } = self.frame(pos)?;
-            to.extend_from_slice(data);
-            return Some(FrameHeader {
-                ts,
-                iface,
-                link,
-                direction,
-                wire_len,
-                prev,
-            });
+            let frame = self.frame(pos)?;
+            to.extend_from_slice(frame.data);
+            return Some(frame.header());
         }
         let mut raw = Vec::with_capacity(HEADER as usize);
         let start = pos.checked_sub(HEADER)?;

@@ -96,7 +96,7 @@ impl Ring {
             .map_err(failed("mapped"))?;
         let base = region.base();
         let region = Arc::new(region);
-        let store = Store::new(base.cast_const(), size - 1, Of::Mapped(Arc::clone(&region)));
+        let store = Store::new(base.cast_const(), size - 1, Of::mapped(&region));
         Ok(Self {
             base,
             size,
@@ -319,26 +319,6 @@ mod tests {
         }
     }
 
-    fn of(frame: &StoredFrame<'_>) -> FrameHeader {
-        let StoredFrame {
-            ts,
-            iface,
-            link,
-            direction,
-            wire_len,
-            prev,
-            ..
-        } = *frame;
-        FrameHeader {
-            ts,
-            iface,
-            link,
-            direction,
-            wire_len,
-            prev,
-        }
-    }
-
     /// What was written is read back as long as it is there, and what is gone is said to be.
     #[test]
     fn what_is_there_is_right_and_what_is_gone_is_gone() {
@@ -376,7 +356,7 @@ mod tests {
                 }
                 let (pos, head, data) = &written[random.below(written.len() as u64) as usize];
                 let frame = store.frame(*pos).unwrap();
-                assert_eq!((of(&frame), frame.data), (*head, &data[..]));
+                assert_eq!((frame.header(), frame.data), (*head, &data[..]));
                 let mut copy = vec![7];
                 assert!(store.copy_out(*pos, data.len() as u32, &mut copy));
                 assert_eq!(copy[1..], data[..]);
