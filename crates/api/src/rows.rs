@@ -19,7 +19,7 @@ pub fn write_row(entry: &Entry<'_>, filter: &Filter, out: &mut Vec<u8>) {
 
 fn write_plain(entry: &Entry<'_>, out: &mut Vec<u8>) {
     let (c, ctx) = (entry.common, &entry.ctx);
-    let (status, code) = entry.record.status(ctx);
+    let shown = entry.record.shown(ctx);
     let mut row = Object::new(out);
     if let Some(id) = COMMON.json("id") {
         row.value("id", &entry.common(id));
@@ -37,14 +37,11 @@ fn write_plain(entry: &Entry<'_>, out: &mut Vec<u8>) {
         protocol.value("backgroundColor", &Value::Str(c.info.background));
         protocol.value("foregroundColor", &Value::Str(c.info.foreground));
     });
-    row.value("method", &Value::Str(entry.record.method(ctx)));
-    row.value("summary", &Value::Str(entry.record.summary(ctx)));
-    row.value("status", &Value::Str(status));
-    row.value("statusCode", &code.map_or(Value::Null, Value::Int));
-    row.value(
-        "ok",
-        &Value::Bool(c.fault.is_none() && entry.record.ok(ctx)),
-    );
+    row.value("method", &Value::Str(shown.method));
+    row.value("summary", &Value::Str(shown.summary));
+    row.value("status", &Value::Str(shown.status));
+    row.value("statusCode", &shown.code.map_or(Value::Null, Value::Int));
+    row.value("ok", &Value::Bool(c.fault.is_none() && shown.ok));
     row.nested("src", |o| write_end(&c.src, ctx, o));
     row.nested("dst", |o| write_end(&c.dst, ctx, o));
     row.value(

@@ -162,8 +162,8 @@ const fn same(a: &[u8], b: &[u8]) -> bool {
 /// (what it appended is then dropped, and the value is taken).
 ///
 /// Makes a static [`Schema`], `get(record, index, ctx)`, `text(record, index, ctx, out)`, which takes the cheaper way to
-/// one field's JSON where there is one, `columns(record, ctx, show)`, which shows the values of the fields that tables have
-/// a column of ([`Field::is_column`]), and `write::<FROM, TO>(record, ctx, members)`, which appends the fields with these
+/// one field's JSON where there is one, `columns(record, ctx, row)`, which gives a [`Row`] the values of the fields that
+/// tables have a column of ([`Field::is_column`]), and `write::<FROM, TO>(record, ctx, members)`, which appends the fields with these
 /// indices to an entry's JSON.
 #[macro_export]
 macro_rules! fields {
@@ -205,10 +205,10 @@ macro_rules! fields {
             }
         }
 
-        /// Shows the values of the fields that tables have a column of, in their order.
+        /// Gives a row the values of the fields that tables have a column of, in their order.
         #[inline]
         #[allow(dead_code)] // the common part stands in tables in its own way
-        fn $columns<'a>(record: $($record)+, ctx: &$crate::Ctx<'a>, show: &mut dyn FnMut($crate::Value<'a>)) {
+        fn $columns<'a>(record: $($record)+, ctx: &$crate::Ctx<'a>, row: &mut dyn $crate::Row) {
             type Read<'a> = fn($($record)+, &$crate::Ctx<'a>) -> $crate::Value<'a>;
             $({
                 const FIELD: $crate::Field = $crate::Field {
@@ -221,7 +221,7 @@ macro_rules! fields {
                 const IS_COLUMN: bool = FIELD.is_column();
                 if IS_COLUMN {
                     let read: Read<'a> = $read;
-                    show(read(record, ctx));
+                    $crate::show_value(row, read(record, ctx));
                 }
             })+
         }
@@ -280,6 +280,37 @@ pub struct Shown<'a> {
     pub ok: bool,
 }
 
+/// Takes the values of a row of a table, column by column. What a value is, is most often known where it is made: there is
+/// a way for each kind, so that nobody has to find out.
+pub trait Row {
+    /// There is none, or none that a column holds.
+    fn missing(&mut self);
+    /// An integer, a duration or a moment.
+    fn int(&mut self, n: i64);
+    /// A number.
+    fn double(&mut self, n: f64);
+    /// A truth value.
+    fn bool(&mut self, is: bool);
+    /// A text.
+    fn text(&mut self, text: &str);
+}
+
+/// Gives a row the next column's value.
+#[inline(always)]
+pub fn show_value<R: Row + ?Sized>(row: &mut R, value: Value<'_>) {
+    match value {
+        Value::Int(n) | Value::Duration(n) | Value::Time(n) => row.int(n),
+        Value::UInt(n) => match i64::try_from(n) {
+            Ok(n) => row.int(n),
+            Err(_) => row.missing(),
+        },
+        Value::Double(n) => row.double(n),
+        Value::Bool(is) => row.bool(is),
+        Value::Str(text) => row.text(text),
+        _ => row.missing(),
+    }
+}
+
 /// The protocol's part of an entry.
 pub trait Record: Send + Sync + std::fmt::Debug {
     /// Its field table.
@@ -291,12 +322,12 @@ pub trait Record: Send + Sync + std::fmt::Debug {
     /// The value of the field with this index in [`Schema::fields`]; `Missing` past the end.
     fn get<'a>(&'a self, field: u16, ctx: &Ctx<'a>) -> Value<'a>;
 
-    /// Shows the values of the fields that tables have a column of ([`Field::is_column`]), in their order, and gives what a
-    /// list shows: a row of a table in one go.
-    fn row<'a>(&'a self, ctx: &Ctx<'a>, show: &mut dyn FnMut(Value<'a>)) -> Shown<'a> {
+    /// Gives a row the values of the fields that tables have a column of ([`Field::is_column`]), in their order, and tells
+    /// what a list shows: a row of a table in one go.
+    fn row<'a>(&'a self, ctx: &Ctx<'a>, row: &mut dyn Row) -> Shown<'a> {
         for (at, field) in (0..).zip(self.schema().fields) {
             if field.is_column() {
-                show(self.get(at, ctx));
+                show_value(row, self.get(at, ctx));
             }
         }
         self.shown(ctx)

@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod _template;
 pub mod amqp;
+mod ascii;
 pub mod conn;
 pub mod diameter;
 mod dissect;

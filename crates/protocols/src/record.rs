@@ -241,9 +241,9 @@ macro_rules! shown {
             fn row<'a>(
                 &'a self,
                 ctx: &gillnet_entry::Ctx<'a>,
-                show: &mut dyn FnMut(gillnet_entry::Value<'a>),
+                row: &mut dyn gillnet_entry::Row,
             ) -> gillnet_entry::Shown<'a> {
-                columns(self, ctx, show);
+                columns(self, ctx, row);
                 self.shown(ctx)
             }
 

@@ -19,8 +19,6 @@ use crate::record::{Frame, LogHead};
 
 /// So many bytes of earlier logs bodies and heads can still be read from: more than two ends of a stream may hold back.
 const LOOKS_BACK: u64 = 32 << 20;
-/// Frames after which what waits is looked at.
-const BATCH: u32 = 64;
 /// In place of a time: there is none.
 const NEVER: i64 = i64::MIN;
 
@@ -141,12 +139,11 @@ fn said(rule: &str, rows: Result<ByHour, String>) -> Option<ByHour> {
 pub(crate) struct Reader {
     shard: Shard,
     logs: Logs,
-    rows: Arc<Mutex<BTreeMap<Hour, EntriesWriter>>>,
+    rows: Arc<Mutex<ByHourSoFar>>,
     /// Of the log that was read last.
     head: LogHead,
     /// The stream of the frame that is read, and since when it is whole.
     stream: Arc<(AtomicU64, AtomicI64)>,
-    frames: u32,
     /// The streams that run, each with the turn of the log that it began in.
     began: HashMap<u64, u64>,
 }
@@ -162,7 +159,7 @@ impl Reader {
             bodies: false,
         };
         let logs = Logs::default();
-        let rows = Arc::<Mutex<BTreeMap<Hour, EntriesWriter>>>::default();
+        let rows = Arc::<Mutex<ByHourSoFar>>::default();
         let stream: Arc<(AtomicU64, AtomicI64)> = Arc::default();
         let numbers = Arc::clone(&stream);
         let shard = Shard::new(ShardConfig {
@@ -179,7 +176,7 @@ impl Reader {
                 Arc::new(Plan::new(vec![want], 1)),
                 Arc::clone(&with.names),
                 Keep::Mapped(logs.lent.store()),
-                Box::new(Into(Arc::clone(&rows))),
+                Box::new(IntoRows::to(Arc::clone(&rows))),
             )
         });
         Ok(Self {
@@ -188,7 +185,6 @@ impl Reader {
             rows,
             head: head.clone(),
             stream,
-            frames: 0,
             began: HashMap::new(),
         })
     }
@@ -202,10 +198,6 @@ impl Reader {
             .store(since.unwrap_or(NEVER), Ordering::Relaxed);
         let pos = self.logs.begin + at as u64;
         self.shard.frame(&frame.captured(pos));
-        self.frames += 1;
-        if self.frames.is_multiple_of(BATCH) {
-            self.shard.end_of_batch();
-        }
     }
 
     /// What comes of some frames.
@@ -243,13 +235,56 @@ impl Logs {
     }
 }
 
-/// Puts entries into the rows of their hours.
-struct Into(Arc<Mutex<BTreeMap<Hour, EntriesWriter>>>);
+/// Rows as they come, by the hour of their time.
+type ByHourSoFar = BTreeMap<Hour, EntriesWriter>;
 
-impl Consumer for Into {
+/// Puts entries into the rows of their hours; who waits for them gets them with a flush.
+struct IntoRows {
+    to: Arc<Mutex<ByHourSoFar>>,
+    rows: ByHourSoFar,
+    /// Those of the hour of the last entry.
+    hour: Hour,
+    of_hour: EntriesWriter,
+}
+
+impl IntoRows {
+    fn to(to: Arc<Mutex<ByHourSoFar>>) -> Self {
+        Self {
+            to,
+            rows: BTreeMap::new(),
+            hour: Hour::of(0),
+            of_hour: EntriesWriter::new(),
+        }
+    }
+
+    /// Goes on with the rows of another hour.
+    #[cold]
+    fn turn_to(&mut self, hour: Hour) {
+        let next = self.rows.remove(&hour).unwrap_or_default();
+        let last = std::mem::replace(&mut self.of_hour, next);
+        let last_hour = std::mem::replace(&mut self.hour, hour);
+        if !last.is_empty() {
+            self.rows.insert(last_hour, last);
+        }
+    }
+}
+
+impl Consumer for IntoRows {
     fn entry(&mut self, entry: &Entry<'_>, _: Matched) -> bool {
         let hour = Hour::of(entry.common.ts);
-        lock(&self.0).entry(hour).or_default().add(entry);
+        if hour != self.hour {
+            self.turn_to(hour);
+        }
+        self.of_hour.add(entry);
         true
+    }
+
+    fn flush(&mut self) {
+        let to = Arc::clone(&self.to);
+        let mut to = lock(&to);
+        if to.is_empty() {
+            self.turn_to(self.hour);
+            *to = std::mem::take(&mut self.rows);
+        }
     }
 }

@@ -354,32 +354,39 @@ pub(crate) fn intact(record: &[u8]) -> bool {
     u32::from_le_bytes([header[4], header[5], header[6], header[7]]) == crc(body)
 }
 
+/// Reads a whole record of a frame, with the number of its stream; `None` where it is another. Most are frames: nothing
+/// more is looked at.
+#[inline]
+pub(crate) fn frame(record: &[u8]) -> Option<(u64, Frame<'_>)> {
+    let mut take = Take(record.get(HEADER..)?);
+    if take.u8()? != FRAME {
+        return None;
+    }
+    let stream = take.u64()?;
+    let (ts, iface, link, direction) = (take.i64()?, take.u32()?, take.u16()?, take.u8()?);
+    let frame = Frame {
+        ts,
+        iface,
+        link: LinkType::from_dlt(u32::from(link)),
+        direction: match direction {
+            1 => PacketDirection::In,
+            2 => PacketDirection::Out,
+            _ => PacketDirection::Unknown,
+        },
+        wire_len: take.u32()?,
+        data: take.0,
+    };
+    Some((stream, frame))
+}
+
 /// Reads a whole record. `None` where its fields don't fit: a record of another version.
 pub(crate) fn decode(record: &[u8]) -> Option<Record<'_>> {
+    if let Some((stream, frame)) = frame(record) {
+        return Some(Record::Frame { stream, frame });
+    }
     let mut take = Take(record.get(HEADER..)?);
     let kind = take.u8()?;
     Some(match kind {
-        FRAME => {
-            let stream = take.u64()?;
-            let (ts, iface, link, direction) = (take.i64()?, take.u32()?, take.u16()?, take.u8()?);
-            let direction = match direction {
-                1 => PacketDirection::In,
-                2 => PacketDirection::Out,
-                _ => PacketDirection::Unknown,
-            };
-            let link = LinkType::from_dlt(u32::from(link));
-            Record::Frame {
-                stream,
-                frame: Frame {
-                    ts,
-                    iface,
-                    link,
-                    direction,
-                    wire_len: take.u32()?,
-                    data: take.0,
-                },
-            }
-        }
         STREAM => {
             let (number, udp, continued) = (take.u64()?, take.u8()? != 0, take.u8()? != 0);
             let ends = [take.end()?, take.end()?];

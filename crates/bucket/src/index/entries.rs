@@ -9,7 +9,7 @@ use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampNanosecondType;
 use foldhash::fast::RandomState;
-use gillnet_entry::{End, Entry, Name, ProtocolInfo, Transport};
+use gillnet_entry::{End, Entry, Name, ProtocolInfo, Transport, show_value};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::metadata::PageIndexPolicy;
 
@@ -146,8 +146,9 @@ impl Parties {
         let (number, is_new) = self.place(&Party::of(row.entry));
         if is_new {
             self.rows.begin_row();
-            for (at, column) in columns(true).iter().enumerate() {
-                self.rows.put(at, (column.get)(row));
+            let mut shown = self.rows.from(0);
+            for column in columns(true) {
+                show_value(&mut shown, (column.get)(row));
             }
         }
         self.recent.resize(RECENT, None);
@@ -192,6 +193,12 @@ impl EntriesWriter {
         Self::default()
     }
 
+    /// Whether there is no row.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.protocols.is_empty()
+    }
+
     /// Adds an entry.
     pub fn add(&mut self, entry: &Entry<'_>) {
         let Self { protocols, parties } = self;
@@ -206,17 +213,11 @@ impl EntriesWriter {
             ..
         } = &mut protocols[known];
         rows.begin_row();
-        let mut at = columns(false).len();
-        let shown = entry.record.row(&entry.ctx, &mut |value| {
-            rows.put(at, value);
-            at += 1;
-        });
+        let mut own = rows.from(columns(false).len());
+        let shown = entry.record.row(&entry.ctx, &mut own);
         let row = Row { entry, shown };
-        let mut at = 0;
-        each_unshared(&row, |value| {
-            rows.put(at, value);
-            at += 1;
-        });
+        let mut base = rows.from(0);
+        each_unshared(&row, |value| show_value(&mut base, value));
         sharers.push(parties.number(&row));
     }
 

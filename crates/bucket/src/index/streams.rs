@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, TimestampNanosecondType};
 use arrow_array::{Array, RecordBatch};
-use gillnet_entry::Value;
+use gillnet_entry::{Value, show_value};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::metadata::PageIndexPolicy;
@@ -134,8 +134,9 @@ impl StreamsWriter {
             ips: row.ends.map(|ends| ends.map(|(ip, _)| ip.to_string())),
         };
         self.rows.begin_row();
-        for (at, (_, _, get)) in COLUMNS.iter().enumerate() {
-            self.rows.put(at, get(&shown));
+        let mut row = self.rows.from(0);
+        for (_, _, get) in COLUMNS {
+            show_value(&mut row, get(&shown));
         }
     }
 

@@ -409,7 +409,7 @@ mod tests {
     use arrow_array::cast::AsArray;
     use arrow_array::types::Int64Type;
     use bytes::Bytes;
-    use gillnet_entry::Value;
+    use gillnet_entry::{Value, show_value};
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
     use crate::index::values::RowWriter;
@@ -421,8 +421,9 @@ mod tests {
         let mut writer = RowWriter::new([Type::Int; 4].into_iter());
         for row in rows {
             writer.begin_row();
-            for (column, value) in row.iter().enumerate() {
-                writer.put(column, value.map_or(Value::Missing, Value::Int));
+            let mut to = writer.from(0);
+            for value in row {
+                show_value(&mut to, value.map_or(Value::Missing, Value::Int));
             }
         }
         let columns = (0..4).map(|number| Heading {

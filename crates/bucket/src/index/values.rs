@@ -1,12 +1,13 @@
 //! Values of columns as they come, before they are written: numbers as they are, texts that come again once.
 
 use std::hash::BuildHasher;
+use std::slice::IterMut;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, TimestampNanosecondType};
 use arrow_array::{Array, ArrayRef};
 use foldhash::fast::RandomState;
-use gillnet_entry::Value;
+use gillnet_entry::Row;
 use hashbrown::HashTable;
 
 use super::columns::Type;
@@ -36,13 +37,13 @@ pub(super) struct Columns {
 pub(super) struct RowWriter {
     columns: Columns,
     waiting: Vec<Waiting>,
-    /// The values that wait for each column.
-    cells: Vec<[i64; BLOCK]>,
     rows: usize,
 }
 
-/// What is known of the rows that wait for a column.
+/// What rows that wait have for a column. It is nine cache lines long: those of a row, one of each column, lie in all sets of
+/// a cache, and do not drive each other out.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
 struct Waiting {
     /// Which rows have a value.
     filled: u64,
@@ -50,7 +51,11 @@ struct Waiting {
     last: Met,
     new: New,
     of: Kept,
+    /// What stands where there is no value does not count.
+    cells: [i64; BLOCK],
 }
+
+const _: () = assert!(size_of::<Waiting>() == 9 * 64);
 
 /// Values of a column; each may be null.
 #[derive(Clone, Debug, PartialEq)]
@@ -361,16 +366,16 @@ impl RowWriter {
             last: Met::NOTHING,
             new: New::default(),
             of: values.of,
+            cells: [0; BLOCK],
         });
         Self {
             waiting: waiting.collect(),
-            cells: vec![[0; BLOCK]; columns.values.len()],
             columns,
             rows: 0,
         }
     }
 
-    /// A row follows, without values until they are given with [`RowWriter::put`].
+    /// A row follows, without values until they are given with [`RowWriter::from`].
     #[inline]
     pub(super) fn begin_row(&mut self) {
         if self.rows == BLOCK {
@@ -380,56 +385,25 @@ impl RowWriter {
         self.columns.texts.forget_recent();
     }
 
-    /// Gives the row that began last its value in a column, where it is of the column's type.
-    #[inline(always)]
-    pub(super) fn put(&mut self, column: usize, value: Value<'_>) {
-        let (of, cell) = match value {
-            Value::Int(n) | Value::Duration(n) | Value::Time(n) => (Kept::Int, n),
-            Value::UInt(n) => match i64::try_from(n) {
-                Ok(n) => (Kept::Int, n),
-                Err(_) => return,
-            },
-            Value::Double(n) => (Kept::Double, n.to_bits().cast_signed()),
-            Value::Bool(is) => (Kept::Bool, is.into()),
-            Value::Str(text) => return self.put_text(column, text),
-            _ => return,
-        };
-        self.put_cell(column, of, cell);
-    }
-
-    #[inline(never)] // its callers are many places
-    fn put_text(&mut self, column: usize, text: &str) {
-        let Some(waiting) = self.waiting.get_mut(column) else {
-            return;
-        };
-        if waiting.of == Kept::Text {
-            let texts = &mut self.columns.texts;
-            let (last, new) = (&mut waiting.last, &mut waiting.new);
-            let number = texts.number_in_row(text.as_bytes(), last, new);
-            let number = number.into();
-            self.put_cell(column, Kept::Text, number);
-        }
-    }
-
-    #[inline(always)]
-    fn put_cell(&mut self, column: usize, of: Kept, cell: i64) {
-        let row = self.rows.wrapping_sub(1);
-        if let Some(waiting) = self.waiting.get_mut(column)
-            && waiting.of == of
-            && let Some(to) = self.cells.get_mut(column)
-            && let Some(to) = to.get_mut(row)
-        {
-            waiting.filled |= 1 << row;
-            *to = cell;
+    /// The columns of the row that began last, from this one on. One of another type than its value has none.
+    #[inline]
+    pub(super) fn from(&mut self, column: usize) -> Cursor<'_> {
+        let row = self.rows.saturating_sub(1);
+        let columns = self.waiting.get_mut(column..).unwrap_or_default();
+        Cursor {
+            columns: columns.iter_mut(),
+            texts: &mut self.columns.texts,
+            row,
         }
     }
 
     /// The values of the rows that wait go to the columns.
     fn settle(&mut self) {
-        let columns = self.waiting.iter_mut().zip(&mut self.columns.values);
-        for ((waiting, values), cells) in columns.zip(&mut self.cells) {
+        for (waiting, values) in self.waiting.iter_mut().zip(&mut self.columns.values) {
             let filled = std::mem::take(&mut waiting.filled);
-            values.cells.push_rows(self.rows, filled, cells);
+            values
+                .cells
+                .push_rows(self.rows, filled, &mut waiting.cells);
         }
         self.rows = 0;
     }
@@ -438,6 +412,61 @@ impl RowWriter {
     pub(super) fn finish(mut self) -> Columns {
         self.settle();
         self.columns
+    }
+}
+
+/// The next columns of a row.
+pub(super) struct Cursor<'w> {
+    columns: IterMut<'w, Waiting>,
+    texts: &'w mut Distinct,
+    row: usize,
+}
+
+impl Cursor<'_> {
+    #[inline(always)]
+    fn put(&mut self, of: Kept, cell: i64) {
+        if let Some(waiting) = self.columns.next()
+            && waiting.of == of
+            && let Some(to) = waiting.cells.get_mut(self.row)
+        {
+            waiting.filled |= 1 << self.row;
+            *to = cell;
+        }
+    }
+}
+
+impl Row for Cursor<'_> {
+    #[inline]
+    fn missing(&mut self) {
+        self.columns.next();
+    }
+
+    #[inline]
+    fn int(&mut self, n: i64) {
+        self.put(Kept::Int, n);
+    }
+
+    #[inline]
+    fn double(&mut self, n: f64) {
+        self.put(Kept::Double, n.to_bits().cast_signed());
+    }
+
+    #[inline]
+    fn bool(&mut self, is: bool) {
+        self.put(Kept::Bool, is.into());
+    }
+
+    #[inline(never)] // its callers are many places
+    fn text(&mut self, text: &str) {
+        if let Some(waiting) = self.columns.next()
+            && waiting.of == Kept::Text
+            && let Some(to) = waiting.cells.get_mut(self.row)
+        {
+            let (last, new) = (&mut waiting.last, &mut waiting.new);
+            let number = self.texts.number_in_row(text.as_bytes(), last, new);
+            waiting.filled |= 1 << self.row;
+            *to = number.into();
+        }
     }
 }
 
@@ -518,13 +547,17 @@ mod tests {
         let names: Vec<String> = (0..150).map(|row| format!("name {}", row / 2)).collect();
         for (row, name) in names.iter().enumerate() {
             rows.begin_row();
-            rows.put(0, Value::UInt(row as u64));
-            if row % 3 > 0 {
-                rows.put(1, Value::Str(name));
+            let mut put = rows.from(0);
+            put.int(row as i64);
+            match row % 3 {
+                0 => put.missing(),
+                _ => put.text(name),
             }
-            rows.put(2, Value::Bool(row % 2 == 0));
+            rows.from(2).bool(row % 2 == 0);
             // of another type than the column: nothing
-            rows.put(3, Value::Int(1));
+            rows.from(3).int(1);
+            // of no column: neither
+            rows.from(4).text(name);
         }
         let columns = rows.finish();
         assert_eq!(columns.len(), names.len());

@@ -1,7 +1,7 @@
 //! An exchange and its fields.
 
 use gillnet_entry::json::Members;
-use gillnet_entry::{Bytes, Ctx, Part, ProtocolInfo, Record, Schema, Shown, Value};
+use gillnet_entry::{Bytes, Ctx, Part, ProtocolInfo, Record, Row, Schema, Shown, Value};
 
 pub(super) static INFO: ProtocolInfo = ProtocolInfo {
     name: "template",
@@ -78,8 +78,8 @@ impl Record for Exchange {
         get(self, field, ctx)
     }
 
-    fn row<'a>(&'a self, ctx: &Ctx<'a>, show: &mut dyn FnMut(Value<'a>)) -> Shown<'a> {
-        columns(self, ctx, show);
+    fn row<'a>(&'a self, ctx: &Ctx<'a>, row: &mut dyn Row) -> Shown<'a> {
+        columns(self, ctx, row);
         self.shown(ctx)
     }
 

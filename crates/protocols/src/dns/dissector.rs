@@ -4,6 +4,7 @@ use super::codes;
 use super::identify::{self, PREFIX};
 use super::record::{Dns, Half};
 use super::wire::{HEADER, Message, Question, u16_at};
+use crate::ascii::lower;
 use crate::{AfterGap, ById, Dissector, Emit, EntrySink, Feed, Limits, Start, Step};
 use gillnet_entry::drops::Reason;
 use gillnet_entry::{Fault, FaultKind, Part, Span, Transport};
@@ -96,12 +97,15 @@ impl Waiting {
 fn fingerprint(question: Question<'_>) -> u64 {
     let mut hasher = foldhash::fast::FixedState::default().build_hasher();
     for label in question.name.labels() {
-        let mut lower = [0u8; 64];
-        lower
-            .iter_mut()
-            .zip(label)
-            .for_each(|(to, from)| *to = from.to_ascii_lowercase());
-        hasher.write(&lower[..label.len().min(63) + 1]);
+        let (eights, rest) = label.as_chunks();
+        for eight in eights {
+            hasher.write_u64(lower(u64::from_le_bytes(*eight)));
+        }
+        // with its length, so that no label is another's beginning
+        let rest = rest
+            .iter()
+            .fold(0, |rest, byte| rest << 8 | u64::from(*byte));
+        hasher.write_u64(lower(rest) << 8 | label.len() as u64);
     }
     hasher.write_u32(u32::from(question.kind) << 16 | u32::from(question.class));
     hasher.finish()

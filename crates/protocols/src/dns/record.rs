@@ -4,7 +4,8 @@ use super::codes;
 use super::value;
 use super::wire::{Message, Question, Section};
 use gillnet_entry::json::Members;
-use gillnet_entry::{Bytes, Ctx, Part, ProtocolInfo, Record, Schema, Shown, Value};
+use gillnet_entry::{Bytes, Ctx, Part, ProtocolInfo, Record, Row, Schema, Shown, Value};
+use std::cell::OnceCell;
 
 /// How DNS is shown.
 pub(super) static INFO: ProtocolInfo = ProtocolInfo {
@@ -51,11 +52,68 @@ pub(super) struct Dns {
     pub(super) response: Option<Half>,
 }
 
+/// An exchange while its fields are read: what several of them want is read once.
+pub(super) struct View<'a> {
+    dns: &'a Dns,
+    query: OnceCell<Option<Message<'a>>>,
+    response: OnceCell<Option<Message<'a>>>,
+    rcode: OnceCell<Option<u16>>,
+}
+
+impl<'a> View<'a> {
+    fn new(dns: &'a Dns) -> Self {
+        Self {
+            dns,
+            query: OnceCell::new(),
+            response: OnceCell::new(),
+            rcode: OnceCell::new(),
+        }
+    }
+
+    fn query(&self, ctx: &Ctx<'a>) -> Option<Message<'a>> {
+        let read = || self.dns.query.as_ref()?.message(ctx);
+        *self.query.get_or_init(read)
+    }
+
+    fn response(&self, ctx: &Ctx<'a>) -> Option<Message<'a>> {
+        let read = || self.dns.response.as_ref()?.message(ctx);
+        *self.response.get_or_init(read)
+    }
+
+    /// The message with the questions: the query, else the response, which repeats them.
+    fn asking(&self, ctx: &Ctx<'a>) -> Option<Message<'a>> {
+        self.query(ctx).or_else(|| self.response(ctx))
+    }
+
+    fn question(&self, ctx: &Ctx<'a>) -> Option<Question<'a>> {
+        self.asking(ctx)?.questions().next()
+    }
+
+    /// The response code.
+    fn rcode(&self, ctx: &Ctx<'a>) -> Option<u16> {
+        let read = || self.response(ctx).map(Message::rcode);
+        *self.rcode.get_or_init(read)
+    }
+
+    /// What a list shows of it: of the question and of the response code.
+    fn shown(&self, ctx: &Ctx<'a>) -> Shown<'a> {
+        let question = self.question(ctx);
+        let rcode = self.rcode(ctx);
+        Shown {
+            summary: question.map_or("", |question| question.name.text(ctx)),
+            method: question.map_or("", |question| value::type_name(ctx, question.kind)),
+            status: rcode.map_or("", |rcode| rcode_text(rcode, ctx)),
+            code: rcode.map(i64::from),
+            ok: rcode.is_none_or(|rcode| rcode == 0),
+        }
+    }
+}
+
 gillnet_entry::fields! {
     /// Fields of a DNS entry.
-    pub(super) static SCHEMA ("dns"), fn get, text, columns, write(&'a Dns) {
+    pub(super) static SCHEMA ("dns"), fn get, text, columns, write(&View<'a>) {
         /// Null where no query was seen, else the fields below.
-        "request", "", Any, Entry => |r, _| if r.query.is_none() { Value::Null } else { Value::Missing };
+        "request", "", Any, Entry => |r, _| if r.dns.query.is_none() { Value::Null } else { Value::Missing };
         /// Identifier of the query, which its response repeats.
         "request.id", "", Int, Entry => |r, x| r.query(x).map_or(Value::Missing, |m| Value::Int(m.header.id.into()));
         /// What is asked for: `Query`, `Notify`, `Update`, ….
@@ -73,15 +131,15 @@ gillnet_entry::fields! {
         /// EDNS of the query: UDP size, version, whether DNSSEC is wanted, options (RFC 6891).
         "request.edns", "", Any, Entry => |r, x| r.query(x).map_or(Value::Missing, |m| value::edns(m, x));
         /// Null where no response was seen, else the fields below.
-        "response", "", Any, Entry => |r, _| if r.response.is_none() { Value::Null } else { Value::Missing };
+        "response", "", Any, Entry => |r, _| if r.dns.response.is_none() { Value::Null } else { Value::Missing };
         /// Identifier of the response.
         "response.id", "", Int, Entry => |r, x| r.response(x).map_or(Value::Missing, |m| Value::Int(m.header.id.into()));
         /// What was asked for: `Query`, `Notify`, `Update`, ….
         "response.opCode", "", Str, Entry => |r, x| r.response(x).map_or(Value::Missing, |m| op_code(m, x));
         /// The response code as text: `No Error`, `Non-Existent Domain`.
-        "response.code", "", Str, Entry => |r, x| r.response(x).map_or(Value::Missing, |m| code(m, x));
+        "response.code", "", Str, Entry => |r, x| r.rcode(x).map_or(Value::Missing, |code| Value::Str(rcode_text(code, x)));
         /// The response code as number, with the upper bits that EDNS adds.
-        "response.rcode", "status_code", Int, Entry => |r, x| r.response(x).map_or(Value::Missing, |m| Value::Int(m.rcode().into()));
+        "response.rcode", "status_code", Int, Entry => |r, x| r.rcode(x).map_or(Value::Missing, |code| Value::Int(code.into()));
         /// Flags of the response's header.
         "response.flags", "", Any, Entry => |r, x| r.response(x).map_or(Value::Missing, |m| value::flags(m.header, x));
         /// The questions as the response repeats them.
@@ -101,17 +159,17 @@ gillnet_entry::fields! {
         /// The data of each answer as text.
         "", "dns_answers", StrList, Entry => |r, x| r.response(x).map_or(Value::List(&[]), |m| value::answers(m, x));
         /// Whether a query was seen.
-        "", "dns_request", Bool, Entry => |r, _| Value::Bool(r.query.is_some());
+        "", "dns_request", Bool, Entry => |r, _| Value::Bool(r.dns.query.is_some());
         /// Whether a response was seen.
-        "", "dns_response", Bool, Entry => |r, _| Value::Bool(r.response.is_some());
+        "", "dns_response", Bool, Entry => |r, _| Value::Bool(r.dns.response.is_some());
         /// Bytes of the query's message.
-        "", "dns_request_length", Int, Entry => |r, _| Value::Int(length(&r.query));
+        "", "dns_request_length", Int, Entry => |r, _| Value::Int(length(&r.dns.query));
         /// Bytes of the response's message.
-        "", "dns_response_length", Int, Entry => |r, _| Value::Int(length(&r.response));
+        "", "dns_response_length", Int, Entry => |r, _| Value::Int(length(&r.dns.response));
         /// Bytes of both messages.
-        "", "dns_total_size", Int, Entry => |r, _| Value::Int(length(&r.query) + length(&r.response));
+        "", "dns_total_size", Int, Entry => |r, _| Value::Int(length(&r.dns.query) + length(&r.dns.response));
         /// The response's message, for [`paired_response`]; without a name, so that nobody else sees it.
-        "", "", Bytes, Entry => |r, x| match (&r.query, &r.response) {
+        "", "", Bytes, Entry => |r, x| match (&r.dns.query, &r.dns.response) {
             (Some(_), Some(response)) => Value::Bytes(response.part.get(x)),
             _ => Value::Missing,
         };
@@ -143,10 +201,6 @@ fn rcode_text<'a>(rcode: u16, ctx: &Ctx<'a>) -> &'a str {
     codes::rcode(rcode).unwrap_or_else(|| ctx.format(format_args!("RCODE{rcode}")))
 }
 
-fn code<'a>(message: Message<'a>, ctx: &Ctx<'a>) -> Value<'a> {
-    Value::Str(rcode_text(message.rcode(), ctx))
-}
-
 /// Records of a section of a query, which has them rarely: left out where there are none.
 fn some_records<'a>(message: Option<Message<'a>>, section: Section, ctx: &Ctx<'a>) -> Value<'a> {
     match message {
@@ -158,32 +212,13 @@ fn some_records<'a>(message: Option<Message<'a>>, section: Section, ctx: &Ctx<'a
 }
 
 fn each_question<'a>(
-    record: &'a Dns,
+    record: &View<'a>,
     ctx: &Ctx<'a>,
     of: impl Fn(Question<'a>) -> &'a str,
 ) -> Value<'a> {
     match record.asking(ctx) {
         Some(message) => Value::List(ctx.list(message.questions().map(|q| Value::Str(of(q))))),
         None => Value::List(&[]),
-    }
-}
-
-impl Dns {
-    fn query<'a>(&'a self, ctx: &Ctx<'a>) -> Option<Message<'a>> {
-        self.query.as_ref()?.message(ctx)
-    }
-
-    fn response<'a>(&'a self, ctx: &Ctx<'a>) -> Option<Message<'a>> {
-        self.response.as_ref()?.message(ctx)
-    }
-
-    /// The message with the questions: the query, else the response, which repeats them.
-    fn asking<'a>(&'a self, ctx: &Ctx<'a>) -> Option<Message<'a>> {
-        self.query(ctx).or_else(|| self.response(ctx))
-    }
-
-    fn question<'a>(&'a self, ctx: &Ctx<'a>) -> Option<Question<'a>> {
-        self.asking(ctx)?.questions().next()
     }
 }
 
@@ -197,28 +232,21 @@ impl Record for Dns {
     }
 
     fn get<'a>(&'a self, field: u16, ctx: &Ctx<'a>) -> Value<'a> {
-        get(self, field, ctx)
+        get(&View::new(self), field, ctx)
     }
 
-    fn row<'a>(&'a self, ctx: &Ctx<'a>, show: &mut dyn FnMut(Value<'a>)) -> Shown<'a> {
-        columns(self, ctx, show);
-        self.shown(ctx)
+    fn row<'a>(&'a self, ctx: &Ctx<'a>, row: &mut dyn Row) -> Shown<'a> {
+        let view = View::new(self);
+        columns(&view, ctx, row);
+        view.shown(ctx)
     }
 
     fn shown<'a>(&'a self, ctx: &Ctx<'a>) -> Shown<'a> {
-        let question = self.question(ctx);
-        let rcode = self.response(ctx).map(Message::rcode);
-        Shown {
-            summary: question.map_or("", |question| question.name.text(ctx)),
-            method: question.map_or("", |question| value::type_name(ctx, question.kind)),
-            status: rcode.map_or("", |rcode| rcode_text(rcode, ctx)),
-            code: rcode.map(i64::from),
-            ok: rcode.is_none_or(|rcode| rcode == 0),
-        }
+        View::new(self).shown(ctx)
     }
 
     fn write_json<'a>(&'a self, ctx: &Ctx<'a>, members: &mut Members<'_>) {
-        write::<0, { usize::MAX }>(self, ctx, members);
+        write::<0, { usize::MAX }>(&View::new(self), ctx, members);
     }
 
     fn detach(&self, store: &dyn Bytes, limit: usize) -> Box<dyn Record> {
@@ -229,24 +257,20 @@ impl Record for Dns {
     }
 
     fn summary<'a>(&'a self, ctx: &Ctx<'a>) -> &'a str {
-        self.question(ctx)
-            .map_or("", |question| question.name.text(ctx))
+        self.shown(ctx).summary
     }
 
     fn method<'a>(&'a self, ctx: &Ctx<'a>) -> &'a str {
-        self.question(ctx)
-            .map_or("", |question| value::type_name(ctx, question.kind))
+        self.shown(ctx).method
     }
 
     fn status<'a>(&'a self, ctx: &Ctx<'a>) -> (&'a str, Option<i64>) {
-        match self.response(ctx).map(Message::rcode) {
-            Some(rcode) => (rcode_text(rcode, ctx), Some(rcode.into())),
-            None => ("", None),
-        }
+        let shown = self.shown(ctx);
+        (shown.status, shown.code)
     }
 
     fn ok(&self, ctx: &Ctx<'_>) -> bool {
-        self.response(ctx)
-            .is_none_or(|message| message.rcode() == 0)
+        let rcode = View::new(self).rcode(ctx);
+        rcode.is_none_or(|rcode| rcode == 0)
     }
 }

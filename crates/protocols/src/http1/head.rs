@@ -3,6 +3,7 @@
 //! Only what decides where the message ends is looked at here; all other header lines are read when someone asks.
 
 use super::lines::Newlines;
+use crate::ascii;
 
 /// Longest method that is taken for one, in bytes.
 const MAX_METHOD: usize = 32;
@@ -199,15 +200,12 @@ pub(super) fn is_named(data: &[u8], from: usize, name: &[u8]) -> bool {
     colon
         && data
             .get(from..end)
-            .is_some_and(|head| head.eq_ignore_ascii_case(name))
+            .is_some_and(|head| ascii::is(head, name))
 }
 
-/// The value of a header line, if its name is the given one (lower case).
+/// The value of a header line whose name [`is_named`] found.
 #[inline]
 pub(super) fn value<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    if !is_named(line, 0, name) {
-        return None;
-    }
     let rest = line.get(name.len()..)?.trim_ascii_start();
     Some(rest.strip_prefix(b":")?.trim_ascii())
 }

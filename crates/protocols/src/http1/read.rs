@@ -89,7 +89,8 @@ const USUAL: [&[u8]; 4] = [
 pub(super) struct Read<'a> {
     pub(super) message: &'a Message,
     pub(super) head: &'a [u8],
-    /// Its target as text, once someone wanted it: several fields have it.
+    /// Its method and its target as text, once someone wanted them: several fields have them.
+    method: OnceCell<&'a str>,
     target: OnceCell<&'a str>,
     /// The headers of [`USUAL`], where all of them were wanted.
     usual: OnceCell<[Option<&'a [u8]>; USUAL.len()]>,
@@ -104,6 +105,7 @@ impl<'a> Read<'a> {
         Read {
             message,
             head: message.head.get(ctx),
+            method: OnceCell::new(),
             target: OnceCell::new(),
             usual: OnceCell::new(),
             lines: OnceCell::new(),
@@ -118,6 +120,10 @@ impl<'a> Read<'a> {
             }
             StartLine::Response { .. } => &[],
         }
+    }
+
+    pub(super) fn method_text(&self, ctx: &Ctx<'a>) -> &'a str {
+        self.method.get_or_init(|| ctx.text(self.method()))
     }
 
     /// Where the target stands in the head.
@@ -193,12 +199,17 @@ impl<'a> Read<'a> {
     }
 
     /// The value of the first header with this name (lower case), empty where there is none.
+    #[inline(always)] // for most callers it is known what is usual
     pub(super) fn header(&self, name: &[u8]) -> &'a [u8] {
         if let Some(usual) = self.usual.get()
             && let Some(at) = USUAL.iter().position(|usual| *usual == name)
         {
             return usual[at].unwrap_or_default();
         }
+        self.look_up(name)
+    }
+
+    fn look_up(&self, name: &[u8]) -> &'a [u8] {
         let value = match self.lines.get() {
             Some(lines) => self
                 .find(lines, name)

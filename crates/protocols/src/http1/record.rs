@@ -8,7 +8,7 @@ use super::read::{Read, View};
 use super::text as values;
 use crate::{gql, grpc, http2};
 use gillnet_entry::json::{self, Members};
-use gillnet_entry::{Bytes, Ctx, ProtocolInfo, Record, Schema, Shown, Value};
+use gillnet_entry::{Bytes, Ctx, ProtocolInfo, Record, Row, Schema, Shown, Value};
 
 /// What an exchange of HTTP is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,7 +39,7 @@ gillnet_entry::fields! {
         /// The request; null where only the response was seen.
         "request", "", Any, Entry => |h, _| absent(&h.http.request);
         /// Method of the request.
-        "request.method", "method", Str, Entry => |h, x| h.request(x, |r| Value::Str(x.text(r.method()))), json |h, x, out| h.request(x, |r| r.write_method(out));
+        "request.method", "method", Str, Entry => |h, x| h.request(x, |r| Value::Str(r.method_text(x))), json |h, x, out| h.request(x, |r| r.write_method(out));
         /// Target of the request as it stands on the wire: path and query.
         "request.url", "url", Str, Entry => |h, x| h.request(x, |r| Value::Str(r.target_text(x))), json |h, x, out| h.request(x, |r| r.write_target(out));
         /// Target of the request as it stands on the wire.
@@ -233,15 +233,15 @@ impl Record for Http {
         get(&View::new(self), field, ctx)
     }
 
-    fn row<'a>(&'a self, ctx: &Ctx<'a>, show: &mut dyn FnMut(Value<'a>)) -> Shown<'a> {
+    fn row<'a>(&'a self, ctx: &Ctx<'a>, row: &mut dyn Row) -> Shown<'a> {
         let view = View::new(self);
         view.posted(ctx, Read::look_up_usual);
         view.response(ctx, Read::look_up_usual);
-        columns(&view, ctx, show);
+        columns(&view, ctx, row);
         let (status, code) = self.status(ctx);
         Shown {
             summary: view.request(ctx, |r| r.target_text(ctx)),
-            method: view.request(ctx, |r| ctx.text(r.method())),
+            method: view.request(ctx, |r| r.method_text(ctx)),
             status,
             code,
             ok: self.ok(ctx),

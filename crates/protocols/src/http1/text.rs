@@ -267,7 +267,7 @@ impl<'a> Iterator for Headers<'a> {
 /// Text of a header's value; where it is folded over lines, each fold becomes a space (RFC 9112 §5.2).
 pub(super) fn unfold<'a>(value: &'a [u8], ctx: &Ctx<'a>) -> &'a str {
     let text = ctx.text(value);
-    if text.contains('\n') {
+    if memchr::memchr(b'\n', value).is_some() {
         unfold_text(text, ctx)
     } else {
         text

@@ -169,7 +169,7 @@ impl ActiveLog {
         };
         let mut rest = self.pending.as_slice();
         while let Some((record, behind)) = record::split(rest) {
-            if let Some(Record::Frame { stream, .. }) = record::decode(record) {
+            if let Some((stream, _)) = record::frame(record) {
                 *out.lost.entry(stream).or_default() += 1;
             }
             rest = behind;

@@ -554,17 +554,18 @@ impl Index {
         while let Some((offset, bytes)) = records.next() {
             // without compression it is a part of the work
             pace.went(bytes.len() / part);
+            if let Some((stream, frame)) = record::frame(bytes) {
+                let of = index.stream(stream);
+                of.add(&frame, offset);
+                if let Some(reader) = &mut reader {
+                    reader.frame(stream, of.since, &frame, offset + FRAME_HEAD);
+                }
+                index.interface(frame.iface, frame.link);
+                index.totals.add(frame.ts);
+                continue;
+            }
             match record::decode(bytes) {
                 Some(Record::Head(head)) => index.head = Some(*head),
-                Some(Record::Frame { stream, frame }) => {
-                    let of = index.stream(stream);
-                    of.add(&frame, offset);
-                    if let Some(reader) = &mut reader {
-                        reader.frame(stream, of.since, &frame, offset + FRAME_HEAD);
-                    }
-                    index.interface(frame.iface, frame.link);
-                    index.totals.add(frame.ts);
-                }
                 Some(Record::Stream { start, continued }) => {
                     index.ends.extend(start.ends);
                     let stream = index.stream(start.number);
@@ -580,7 +581,7 @@ impl Index {
                     stream.holes.push((stream.frames.len(), packets));
                 }
                 Some(Record::End(stream)) => index.stream(stream).ended = true,
-                None => {}
+                Some(Record::Frame { .. }) | None => {}
             }
         }
         index.cut = records.rest.len() as u64;
@@ -672,8 +673,21 @@ impl Index {
         let Some(mut cut) = Cut::of(head.payload) else {
             return object.finish();
         };
+        // frames stand in the log as they came: memory is asked for before the next ones are wanted
+        let mut next = self.streams.iter().flat_map(|stream| &stream.frames);
+        let mut far = next.clone();
+        next.by_ref().take(NEAR).for_each(drop);
+        far.by_ref().take(FAR).for_each(drop);
         for stream in &self.streams {
             for (at, place) in stream.frames.iter().enumerate() {
+                if let Some(far) = far.next().and_then(|far| log.get(*far..)) {
+                    prefetch(far, 0);
+                }
+                if let Some(next) = next.next().and_then(|next| log.get(*next..)) {
+                    let len = record::record_len(next).unwrap_or_default();
+                    let lines = (CACHE_LINE..len.min(MOST_AHEAD)).step_by(CACHE_LINE);
+                    lines.for_each(|line| prefetch(next, line));
+                }
                 let (bytes, _) = log
                     .get(*place..)
                     .and_then(record::split)
@@ -695,7 +709,7 @@ impl Index {
         bytes: &[u8],
         cut: &mut Cut,
     ) -> io::Result<()> {
-        let Some(Record::Frame { frame, .. }) = record::decode(bytes) else {
+        let Some((_, frame)) = record::frame(bytes) else {
             return Err(io::Error::other("the log changed while it was sealed"));
         };
         if let Some(beginning) = stream.beginning(at, frame.ts) {
@@ -781,6 +795,11 @@ pub(super) fn head(log: &[u8]) -> Option<LogHead> {
 /// So far ahead of what is read of a log memory is asked for, a cache line at a time.
 const AHEAD: usize = 1024;
 const CACHE_LINE: usize = 64;
+/// Where frames are read stream by stream, the start of one is asked for so many frames ahead, and then, by its length, so
+/// many bytes of it, at most: behind these the processor has seen where it goes.
+const FAR: usize = 5;
+const NEAR: usize = 2;
+const MOST_AHEAD: usize = 2048;
 
 /// Reads a log from its start.
 struct LogReader<'a> {
