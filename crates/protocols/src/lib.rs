@@ -84,9 +84,19 @@ pub fn index(name: &str) -> Option<u8> {
 
 /// The index in [`REGISTRY`] of the protocol with this field table.
 pub fn index_of(schema: &'static Schema) -> Option<u8> {
-    let at = REGISTRY
+    // side by side, as every entry asks
+    static SCHEMAS: [&Schema; REGISTRY.len()] = {
+        let mut schemas = [REGISTRY[0].schema; REGISTRY.len()];
+        let mut at = 0;
+        while at < schemas.len() {
+            schemas[at] = REGISTRY[at].schema;
+            at += 1;
+        }
+        schemas
+    };
+    let at = SCHEMAS
         .iter()
-        .position(|p| std::ptr::eq(p.schema, schema))?;
+        .position(|known| std::ptr::eq(*known, schema))?;
     u8::try_from(at).ok()
 }
 

@@ -20,6 +20,40 @@ pub(super) struct Head {
     pub(super) coding: Coding,
     /// The [`letter`] of each header name: most look-ups of headers that are not there end here.
     pub(super) letters: u32,
+    pub(super) noted: Noted,
+}
+
+/// Where those lines stand whose names begin with the letters of names that are looked up most: to find one, not all lines
+/// must be walked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Noted {
+    /// The place behind the last one is where a line is put that does not count.
+    at: [u16; Self::MOST + 1],
+    count: u8,
+}
+
+impl Noted {
+    const MOST: usize = 7;
+    const LETTERS: u32 = letter(b'c') | letter(b'l') | letter(b't');
+
+    /// Whether lines with this name (lower case) are among them.
+    pub(super) const fn has(name: &[u8]) -> bool {
+        matches!(name, [first, ..] if Self::LETTERS & letter(*first) != 0)
+    }
+
+    /// A header line begins. Without a branch: what it begins with can't be foretold.
+    #[inline(always)]
+    fn line(&mut self, from: usize, first: u8) {
+        let counts = Self::LETTERS & letter(first) != 0;
+        self.at[usize::from(self.count).min(Self::MOST)] = u16::try_from(from).unwrap_or(u16::MAX);
+        self.count = self.count.saturating_add(u8::from(counts));
+    }
+
+    /// Where they begin in the head; `None` where they are too many, or stand too far behind.
+    pub(super) fn lines(&self) -> Option<&[u16]> {
+        let lines = self.at.get(..usize::from(self.count));
+        lines.filter(|lines| lines.len() <= Self::MOST && lines.last() != Some(&u16::MAX))
+    }
 }
 
 /// The first line: what it says, and where in the head.
@@ -89,16 +123,18 @@ pub(super) fn parse(data: &[u8], last: bool) -> Parsed {
         length: Length::None,
         coding: Coding::None,
         letters: 0,
+        noted: Noted::default(),
     };
-    let (mut line, mut letters) = (end + 1, 0);
+    let (mut line, mut letters, mut noted) = (end + 1, 0, Noted::default());
     loop {
         match data.get(line) {
-            Some(b'\n') => return head.end(line + 1, letters),
+            Some(b'\n') => return head.end(line + 1, letters, noted),
             Some(b'\r') if data.get(line + 1) == Some(&b'\n') => {
-                return head.end(line + 2, letters);
+                return head.end(line + 2, letters, noted);
             }
             Some(first) => {
                 letters |= letter(*first);
+                noted.line(line, *first);
                 match first | 0x20 {
                     b'c' if is_named(data, line, b"content-length") => {
                         head.content_length(line_at(data, line))
@@ -117,7 +153,7 @@ pub(super) fn parse(data: &[u8], last: bool) -> Parsed {
         }
     }
     if last {
-        head.end(data.len(), letters)
+        head.end(data.len(), letters, noted)
     } else {
         Parsed::More
     }
@@ -125,10 +161,11 @@ pub(super) fn parse(data: &[u8], last: bool) -> Parsed {
 
 impl Head {
     #[inline]
-    fn end(self, len: usize, letters: u32) -> Parsed {
+    fn end(self, len: usize, letters: u32, noted: Noted) -> Parsed {
         Parsed::Head(Head {
             len,
             letters,
+            noted,
             ..self
         })
     }
@@ -172,8 +209,8 @@ pub(super) fn may_have(letters: u32, name: &[u8]) -> bool {
 
 /// The bit of a first letter in [`Head::letters`].
 #[inline]
-pub(super) fn letter(first: u8) -> u32 {
-    1u32.wrapping_shl(u32::from(first))
+pub(super) const fn letter(first: u8) -> u32 {
+    1u32.wrapping_shl(first as u32)
 }
 
 /// The line that starts at `from`, without its end; nothing where it has none.

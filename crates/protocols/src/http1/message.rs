@@ -1,6 +1,6 @@
 //! One message: where its head and body stand. Nothing of it is copied while it stands in the byte store.
 
-use super::head::{Coding, Head, Length, Parsed, StartLine, parse};
+use super::head::{Coding, Head, Length, Noted, Parsed, StartLine, parse};
 use crate::{EntrySink, Feed, Limits};
 use gillnet_entry::drops::Reason;
 use gillnet_entry::{Bytes, Fault, FaultKind, Nothing, Part, Span};
@@ -30,6 +30,7 @@ pub(super) struct Message {
     missing: u32,
     /// See [`Head::letters`].
     pub(super) letters: u32,
+    pub(super) noted: Noted,
     /// What the method means for the response.
     pub(super) verb: Verb,
     /// Its end has come.
@@ -90,6 +91,7 @@ impl Message {
             overhead: saturate(head.len as u64),
             missing: 0,
             letters: head.letters,
+            noted: head.noted,
             verb,
             complete: false,
             early: false,

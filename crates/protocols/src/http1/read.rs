@@ -1,7 +1,7 @@
 //! An exchange while its fields are read: each head is looked up once, however many of them there are.
 
 use super::body::{self, Body};
-use super::head::{StartLine, may_have};
+use super::head::{Noted, StartLine, may_have};
 use super::message::Message;
 use super::record::Http;
 use super::text::{self, Headers, Line};
@@ -84,6 +84,14 @@ const USUAL: [&[u8]; 4] = [
     b"transfer-encoding",
     b"location",
 ];
+
+const _: () = {
+    let mut at = 0;
+    while at < USUAL.len() {
+        assert!(Noted::has(USUAL[at]));
+        at += 1;
+    }
+};
 
 /// A message with the bytes of its head.
 pub(super) struct Read<'a> {
@@ -186,10 +194,23 @@ impl<'a> Read<'a> {
         true
     }
 
-    /// Looks up all of [`USUAL`] at once.
+    /// Looks up all of [`USUAL`] at once, where it is known which lines are worth it.
     pub(super) fn look_up_usual(&self) {
-        self.usual
-            .get_or_init(|| Headers::new(self.head).find_each(self.message.letters, &USUAL));
+        let Some(lines) = self.message.noted.lines() else {
+            return;
+        };
+        self.usual.get_or_init(|| {
+            let mut values = [None; USUAL.len()];
+            for from in lines.iter().map(|line| usize::from(*line)) {
+                let first = self.head.get(from).map_or(0, |first| first | 0x20);
+                for (name, value) in USUAL.iter().zip(&mut values) {
+                    if name.first() == Some(&first) && value.is_none() {
+                        *value = Headers::from(self.head, from).named(name);
+                    }
+                }
+            }
+            values
+        });
     }
 
     /// Where the header lines stand.
@@ -320,4 +341,41 @@ fn path(target: &[u8]) -> &[u8] {
     memchr::memchr(b'/', rest)
         .and_then(|at| rest.get(at..))
         .unwrap_or(b"/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gillnet_entry::{Bump, Nothing};
+
+    #[test]
+    fn several_headers_are_found_as_each_alone() {
+        let many = "Cookie: a\r\n".repeat(8);
+        let far = format!("X: {}\r\n", "x".repeat(70_000));
+        for lines in [
+            "Content-Type: a\r\nLocation: b\r\ncontent-type: c\r\nTransfer-Encoding : gzip\r\n",
+            "Server: x\r\nCONTENT-ENCODING:\r\ncontent-encoding: br\r\nLast-Modified: x\r\n",
+            "location: a\r\n\tb\r\n c\r\nContent-Length: 0\r\nConte\r\n",
+            "Content-Type\r\n Content-Type: folded\r\nContent-Types: a\r\n",
+            "",
+            &format!("{many}Location: behind many\r\nContent-Type: x\r\n"),
+            &format!("Location: a\r\n{far}Content-Type: far behind\r\n"),
+        ] {
+            let head = format!("HTTP/1.1 200 OK\r\n{lines}\r\n");
+            let message = Message::decoded(head.clone().into_bytes()).unwrap();
+            let arena = Bump::new();
+            let ctx = Ctx {
+                store: &Nothing,
+                arena: &arena,
+            };
+            let read = Read::new(&message, &ctx);
+            read.look_up_usual();
+            let is_far = lines.starts_with(&many) || lines.len() > 70_000;
+            assert_eq!(read.usual.get().is_none(), is_far, "{lines:.200}");
+            for name in USUAL {
+                let alone = Headers::new(head.as_bytes()).find(u32::MAX, name);
+                assert_eq!(read.header(name), alone.unwrap_or_default(), "{lines:.200}");
+            }
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! What stands in heads, targets and cookies, read when someone asks for it.
 
-use super::head::{is_named, letter, may_have, value};
+use super::head::{is_named, may_have, value};
 use super::lines::Newlines;
 use gillnet_entry::{Ctx, Value};
 use std::ops::Range;
@@ -39,6 +39,15 @@ impl<'a> Headers<'a> {
         Headers {
             head,
             newlines,
+            from,
+        }
+    }
+
+    /// The lines from this place on, where one begins.
+    pub(super) fn from(head: &'a [u8], from: usize) -> Self {
+        Headers {
+            head,
+            newlines: Newlines::new(head, from),
             from,
         }
     }
@@ -111,45 +120,13 @@ impl<'a> Headers<'a> {
         lines.into_bump_slice()
     }
 
-    /// The values of the first lines with each of these names (lower case), in one walk.
-    pub(super) fn find_each<const N: usize>(
-        mut self,
-        letters: u32,
-        names: &[&[u8]; N],
-    ) -> [Option<&'a [u8]>; N] {
-        let mut values = [None; N];
-        let mut wanted = 0_usize;
-        for (at, name) in names.iter().enumerate() {
-            wanted |= usize::from(may_have(letters, name)) << at;
+    /// The value of the line that is next, if it has this name (lower case).
+    pub(super) fn named(&mut self, name: &[u8]) -> Option<&'a [u8]> {
+        if !is_named(self.head, self.from, name) {
+            return None;
         }
-        let first_letters = names.iter().filter_map(|name| name.first());
-        let first_letters = first_letters.fold(0, |all, first| all | letter(*first));
-        while wanted != 0 {
-            let first = self.head.get(self.from).map_or(0, |first| first | 0x20);
-            let mut here = None;
-            if letter(first) & first_letters != 0 {
-                here = names.iter().enumerate().find(|(at, name)| {
-                    wanted >> at & 1 != 0
-                        && name.first() == Some(&first)
-                        && is_named(self.head, self.from, name)
-                });
-            }
-            let Some((at, name)) = here else {
-                match self.newlines.next() {
-                    Some(end) => self.from = end + 1,
-                    None => break,
-                }
-                continue;
-            };
-            let Some((line, _)) = self.next_line() else {
-                break;
-            };
-            if let Some(found) = self.head.get(line).and_then(|line| value(line, name)) {
-                values[at] = Some(found);
-                wanted &= !(1 << at);
-            }
-        }
-        values
+        let (line, _) = self.next_line()?;
+        value(self.head.get(line)?, name)
     }
 
     /// The value of the first line with this name (lower case), whose first letter must be among those of the head.
@@ -587,19 +564,6 @@ mod tests {
 
     const HEAD: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nX-A: 1\r\nno colon\r\nx-a:2 \r\nFolded: one\r\n  two\r\n\tthree\r\n\
         Set-Cookie: s=1; Path=/\r\nSet-Cookie: t=2\r\nset-cookie: s=3; HttpOnly\r\n: nameless\r\n\r\n";
-
-    #[test]
-    fn several_headers_are_found_as_each_alone() {
-        let names: [&[u8]; 4] = [b"set-cookie", b"host", b"folded", b"x-a"];
-        let cut = "GET / HTTP/1.1\r\nHost\r\nfolded : a\r\nHOST:\r\nhost: b\r\n x\r\nSet-Cooki";
-        for head in [HEAD, cut.as_bytes(), b"", b"x", b"GET / HTTP/1.1\n"] {
-            let each = Headers::new(head).find_each(u32::MAX, &names);
-            let alone = names.map(|name| Headers::new(head).find(u32::MAX, name));
-            assert_eq!(each, alone);
-        }
-        let found = Headers::new(HEAD).find_each(u32::MAX, &names);
-        assert!(found.iter().all(Option::is_some));
-    }
 
     #[test]
     fn headers_keep_their_spelling_and_are_joined() {
