@@ -27,32 +27,32 @@ pub(super) struct Head {
 /// must be walked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Noted {
-    /// The place behind the last one is where a line is put that does not count.
-    at: [u16; Self::MOST + 1],
-    count: u8,
+    at: [u16; Self::MOST],
+    /// How many there are, also where there is no room.
+    count: u16,
 }
 
 impl Noted {
-    const MOST: usize = 7;
-    const LETTERS: u32 = letter(b'c') | letter(b'l') | letter(b't');
+    const MOST: usize = 8;
 
     /// Whether lines with this name (lower case) are among them.
     pub(super) const fn has(name: &[u8]) -> bool {
-        matches!(name, [first, ..] if Self::LETTERS & letter(*first) != 0)
+        matches!(name, [b'c' | b'l' | b't', ..])
     }
 
-    /// A header line begins. Without a branch: what it begins with can't be foretold.
+    /// Such a line begins.
     #[inline(always)]
-    fn line(&mut self, from: usize, first: u8) {
-        let counts = Self::LETTERS & letter(first) != 0;
-        self.at[usize::from(self.count).min(Self::MOST)] = u16::try_from(from).unwrap_or(u16::MAX);
-        self.count = self.count.saturating_add(u8::from(counts));
+    #[allow(clippy::cast_possible_truncation)] // none of a head that is longer is asked for
+    fn line(&mut self, from: usize) {
+        if let Some(at) = self.at.get_mut(usize::from(self.count)) {
+            *at = from as u16;
+        }
+        self.count = self.count.saturating_add(1);
     }
 
-    /// Where they begin in the head; `None` where they are too many, or stand too far behind.
+    /// Where they begin in the head; `None` where they are too many, or one may stand too far behind.
     pub(super) fn lines(&self) -> Option<&[u16]> {
-        let lines = self.at.get(..usize::from(self.count));
-        lines.filter(|lines| lines.len() <= Self::MOST && lines.last() != Some(&u16::MAX))
+        self.at.get(..usize::from(self.count))
     }
 }
 
@@ -134,14 +134,20 @@ pub(super) fn parse(data: &[u8], last: bool) -> Parsed {
             }
             Some(first) => {
                 letters |= letter(*first);
-                noted.line(line, *first);
                 match first | 0x20 {
-                    b'c' if is_named(data, line, b"content-length") => {
-                        head.content_length(line_at(data, line))
+                    b'c' => {
+                        noted.line(line);
+                        if is_named(data, line, b"content-length") {
+                            head.content_length(line_at(data, line));
+                        }
                     }
-                    b't' if is_named(data, line, b"transfer-encoding") => {
-                        head.transfer_encoding(line_at(data, line))
+                    b't' => {
+                        noted.line(line);
+                        if is_named(data, line, b"transfer-encoding") {
+                            head.transfer_encoding(line_at(data, line));
+                        }
                     }
+                    b'l' => noted.line(line),
                     _ => {}
                 }
             }
@@ -161,7 +167,10 @@ pub(super) fn parse(data: &[u8], last: bool) -> Parsed {
 
 impl Head {
     #[inline]
-    fn end(self, len: usize, letters: u32, noted: Noted) -> Parsed {
+    fn end(self, len: usize, letters: u32, mut noted: Noted) -> Parsed {
+        if len > usize::from(u16::MAX) {
+            noted.count = u16::MAX;
+        }
         Parsed::Head(Head {
             len,
             letters,
