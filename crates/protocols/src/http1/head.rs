@@ -125,29 +125,29 @@ pub(super) fn parse(data: &[u8], last: bool) -> Parsed {
         letters: 0,
         noted: Noted::default(),
     };
-    let (mut line, mut letters, mut noted) = (end + 1, 0, Noted::default());
+    let (mut line, mut letters) = (end + 1, 0);
     loop {
         match data.get(line) {
-            Some(b'\n') => return head.end(line + 1, letters, noted),
+            Some(b'\n') => return head.end(line + 1, letters),
             Some(b'\r') if data.get(line + 1) == Some(&b'\n') => {
-                return head.end(line + 2, letters, noted);
+                return head.end(line + 2, letters);
             }
             Some(first) => {
                 letters |= letter(*first);
                 match first | 0x20 {
                     b'c' => {
-                        noted.line(line);
+                        head.noted.line(line);
                         if is_named(data, line, b"content-length") {
                             head.content_length(line_at(data, line));
                         }
                     }
                     b't' => {
-                        noted.line(line);
+                        head.noted.line(line);
                         if is_named(data, line, b"transfer-encoding") {
                             head.transfer_encoding(line_at(data, line));
                         }
                     }
-                    b'l' => noted.line(line),
+                    b'l' => head.noted.line(line),
                     _ => {}
                 }
             }
@@ -159,7 +159,7 @@ pub(super) fn parse(data: &[u8], last: bool) -> Parsed {
         }
     }
     if last {
-        head.end(data.len(), letters, noted)
+        head.end(data.len(), letters)
     } else {
         Parsed::More
     }
@@ -167,14 +167,13 @@ pub(super) fn parse(data: &[u8], last: bool) -> Parsed {
 
 impl Head {
     #[inline]
-    fn end(self, len: usize, letters: u32, mut noted: Noted) -> Parsed {
+    fn end(mut self, len: usize, letters: u32) -> Parsed {
         if len > usize::from(u16::MAX) {
-            noted.count = u16::MAX;
+            self.noted.count = u16::MAX;
         }
         Parsed::Head(Head {
             len,
             letters,
-            noted,
             ..self
         })
     }

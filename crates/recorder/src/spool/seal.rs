@@ -674,10 +674,8 @@ impl Index {
             return object.finish();
         };
         // frames stand in the log as they came: memory is asked for before the next ones are wanted
-        let mut next = self.streams.iter().flat_map(|stream| &stream.frames);
-        let mut far = next.clone();
-        next.by_ref().take(NEAR).for_each(drop);
-        far.by_ref().take(FAR).for_each(drop);
+        let places = || self.streams.iter().flat_map(|stream| &stream.frames);
+        let (mut next, mut far) = (places().skip(NEAR), places().skip(FAR));
         for stream in &self.streams {
             for (at, place) in stream.frames.iter().enumerate() {
                 if let Some(far) = far.next().and_then(|far| log.get(*far..)) {
