@@ -4,12 +4,12 @@ use crate::config::Config;
 use gillnet_bucket::{Destination, endpoint};
 use gillnet_capture::OwnSockets;
 use gillnet_pipeline::OwnCheck;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
 
 /// The port of buckets that have no address of their own.
 const HTTPS: u16 = 443;
 
-/// A check for flows of a process that listens on these addresses, uploads to these rules' destinations, and has scripts
+/// A check for TCP flows of a process that listens on these addresses, uploads to these rules' destinations, and has scripts
 /// that call vendors, some at addresses of their own.
 pub fn check(
     listens: Vec<SocketAddr>,
@@ -52,9 +52,15 @@ pub fn check(
     }))
 }
 
-/// Whether an end is where this process listens.
+/// Whether an end is where this process listens: at any address, that is one of this host's. Elsewhere the same port is
+/// anybody's, a client's most of all.
 fn is_at(own: &SocketAddr, end: &SocketAddr) -> bool {
-    own.port() == end.port() && (own.ip().is_unspecified() || own.ip().to_canonical() == end.ip())
+    own.port() == end.port()
+        && if own.ip().is_unspecified() {
+            UdpSocket::bind((end.ip(), 0)).is_ok()
+        } else {
+            own.ip().to_canonical() == end.ip()
+        }
 }
 
 /// The addresses of a URL, or of a host with or without a port.
@@ -78,4 +84,25 @@ fn addresses(url: &str) -> Vec<SocketAddr> {
         .to_socket_addrs()
         .map(Iterator::collect)
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_at;
+
+    #[test]
+    fn a_client_elsewhere_may_have_the_port_that_is_listened_on() {
+        for (own, end, wanted) in [
+            ("127.0.0.1:49100", "127.0.0.1:49100", true),
+            ("0.0.0.0:49100", "127.0.0.1:49100", true),
+            ("[::]:49100", "127.0.0.1:49100", true),
+            ("0.0.0.0:49100", "192.0.2.7:49100", false),
+            ("[::]:49100", "[2001:db8::7]:49100", false),
+            ("0.0.0.0:49100", "127.0.0.1:49101", false),
+            ("127.0.0.1:49100", "127.0.0.2:49100", false),
+        ] {
+            let [own, ends] = [own, end].map(|at| at.parse().unwrap());
+            assert_eq!(is_at(&own, &ends), wanted, "{own} {end}");
+        }
+    }
 }

@@ -25,7 +25,7 @@ pub enum Keep {
     Ring(Ring),
 }
 
-/// Says of a new flow, by its ends, whether it is Gillnet's own.
+/// Says of a new TCP flow, by its ends, whether it is Gillnet's own.
 pub type OwnCheck = Box<dyn FnMut(&[(IpAddr, u16); 2]) -> bool + Send>;
 
 /// Gives a stream's number, and the time since when its recording is whole, where something before is missing.
@@ -486,7 +486,8 @@ impl Streams {
             flow::Transport::Udp => Transport::Udp,
         };
         if touch.new {
-            let is_own = own.as_mut().is_some_and(|is_own| is_own(&ends));
+            let is_tcp = transport == Transport::Tcp;
+            let is_own = is_tcp && own.as_mut().is_some_and(|is_own| is_own(&ends));
             flow.flags = if is_own { OWN } else { 0 };
             flow.last_pos = NO_POS;
         }
