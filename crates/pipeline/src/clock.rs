@@ -7,12 +7,16 @@ pub(crate) struct PacketClock {
     /// Until then nothing times out: what waits began before a jump.
     settled: i64,
     looked: i64,
+    /// Whether silence passes by ticks, as on a live source.
+    ticks: bool,
 }
 
 /// A step ahead that is no step of traffic.
 const AHEAD: i64 = 600_000_000_000;
 /// A step back that is no disorder of packets.
 const BACK: i64 = -1_000_000_000;
+/// A step of silence, where no ticks tell of it.
+const PAUSE: i64 = 10_000_000_000;
 /// Time between two looks at what waits. They are at its multiples.
 const LOOK: i64 = 1_000_000_000;
 
@@ -23,7 +27,26 @@ impl PacketClock {
             now: i64::MIN,
             settled: i64::MIN,
             looked: i64::MIN,
+            ticks: false,
         }
+    }
+
+    /// Silence passes by ticks from now on: a step far ahead is a clock that jumped.
+    pub(crate) fn has_ticks(&mut self) {
+        self.ticks = true;
+    }
+
+    /// The moments up to a packet at `ts` that ticks would tell of, had they been kept with the packets: what times out in
+    /// silence does so before the packet, as it did where they were captured. In a long silence, most of it is one step.
+    #[inline]
+    pub(crate) fn pauses(&self, ts: i64) -> Option<impl Iterator<Item = i64> + use<>> {
+        let from = self.now;
+        if ts.saturating_sub(from) <= PAUSE || self.ticks || from == i64::MIN {
+            return None;
+        }
+        let pauses = (1..=AHEAD / PAUSE).map(move |nth| from.saturating_add(nth * PAUSE));
+        let pauses = pauses.take_while(move |moment| *moment < ts);
+        Some(pauses.chain(std::iter::once(ts)))
     }
 
     /// Takes the time of a packet or tick. After a jump nothing times out for `patience`, which is as long as anything
@@ -91,6 +114,26 @@ mod tests {
             clock.advance(clock.now() + 21 * SECOND, 120 * SECOND);
             assert_eq!(clock.due(), Some(clock.now()));
         }
+    }
+
+    #[test]
+    fn silence_passes_in_steps_where_no_ticks_come() {
+        let mut clock = PacketClock::new();
+        let pauses =
+            |clock: &PacketClock, ts: i64| clock.pauses(ts * SECOND).map(|all| all.count());
+        assert_eq!(pauses(&clock, 1_000), None, "the first packet");
+        clock.advance(1_000 * SECOND, 120 * SECOND);
+        for (ts, wanted) in [
+            (999, None),
+            (1_010, None),
+            (1_011, Some(2)),
+            (1_200, Some(20)),
+        ] {
+            assert_eq!(pauses(&clock, ts), wanted, "{ts}");
+        }
+        assert_eq!(pauses(&clock, 1_000_000), Some(61));
+        clock.has_ticks();
+        assert_eq!(pauses(&clock, 1_000_000), None);
     }
 
     #[test]

@@ -168,6 +168,8 @@ pub struct Shard {
     /// Frames taken.
     seen: u64,
     clock: PacketClock,
+    /// Jumps that the flow table took silence for.
+    silences: u64,
 }
 
 impl Shard {
@@ -222,6 +224,7 @@ impl Shard {
             raw: config.raw,
             seen: 0,
             clock: PacketClock::new(),
+            silences: 0,
         }
     }
 
@@ -235,6 +238,9 @@ impl Shard {
             && !raw.frame(frame)
         {
             counters.drops.add(Reason::RawQueue, 1);
+        }
+        if let Some(pauses) = self.clock.pauses(frame.ts) {
+            self.be_silent(pauses);
         }
         self.clock
             .advance(frame.ts, self.streams.config.limits.timeout);
@@ -315,6 +321,21 @@ impl Shard {
 
     /// Wall-clock time on a silent source.
     pub fn tick(&mut self, now: i64) {
+        self.clock.has_ticks();
+        self.pass(now);
+    }
+
+    /// Silence that no ticks told of: however long it was, no clock jumped.
+    #[cold]
+    fn be_silent(&mut self, pauses: impl Iterator<Item = i64>) {
+        let jumps = self.flows.clock_jumps();
+        pauses.for_each(|moment| self.pass(moment));
+        self.silences += self.flows.clock_jumps() - jumps;
+    }
+
+    /// Time passes without a packet.
+    #[cold]
+    fn pass(&mut self, now: i64) {
         self.decoder.tick(now);
         self.flows.tick(now, &self.store, &mut self.streams);
         self.clock.advance(now, self.streams.config.limits.timeout);
@@ -420,7 +441,7 @@ impl Shard {
         drops.set(Reason::Overwritten, flow.overwritten_bytes);
         drops.set(Reason::Reorder, flow.reorder_cuts);
         drops.set(Reason::FlowTable, flow.evicted);
-        drops.set(Reason::ClockJump, self.flows.clock_jumps());
+        drops.set(Reason::ClockJump, self.flows.clock_jumps() - self.silences);
         if let Some(raw) = &mut self.raw {
             raw.flush(counters.newest, source.kernel_dropped);
             drops.set(Reason::RawDisk, raw.lost());
