@@ -38,7 +38,6 @@ impl PacketClock {
 
     /// The moments up to a packet at `ts` that ticks would tell of, had they been kept with the packets: what times out in
     /// silence does so before the packet, as it did where they were captured. In a long silence, most of it is one step.
-    #[inline]
     pub(crate) fn pauses(&self, ts: i64) -> Option<impl Iterator<Item = i64> + use<>> {
         let from = self.now;
         if ts.saturating_sub(from) <= PAUSE || self.ticks || from == i64::MIN {
@@ -49,9 +48,19 @@ impl PacketClock {
         Some(pauses.chain(std::iter::once(ts)))
     }
 
+    /// Takes the time of a packet that follows soon on the one before; `false` where it does not, and is to be taken by
+    /// [`PacketClock::advance`].
+    #[inline]
+    pub(crate) fn goes_on(&mut self, ts: i64) -> bool {
+        let goes_on = ts.wrapping_sub(self.now).cast_unsigned() <= PAUSE.cast_unsigned();
+        if goes_on {
+            self.now = ts;
+        }
+        goes_on
+    }
+
     /// Takes the time of a packet or tick. After a jump nothing times out for `patience`, which is as long as anything
     /// waits.
-    #[inline]
     pub(crate) fn advance(&mut self, ts: i64, patience: i64) {
         let step = ts.saturating_sub(self.now);
         if (0..=AHEAD).contains(&step) {
@@ -132,6 +141,10 @@ mod tests {
             assert_eq!(pauses(&clock, ts), wanted, "{ts}");
         }
         assert_eq!(pauses(&clock, 1_000_000), Some(61));
+        for (ts, wanted) in [(999, false), (1_011, false), (1_010, true), (1_010, true)] {
+            assert_eq!(clock.goes_on(ts * SECOND), wanted, "{ts}");
+        }
+        assert!(!PacketClock::new().goes_on(0) && clock.now() == 1_010 * SECOND);
         clock.has_ticks();
         assert_eq!(pauses(&clock, 1_000_000), None);
     }

@@ -239,11 +239,9 @@ impl Shard {
         {
             counters.drops.add(Reason::RawQueue, 1);
         }
-        if let Some(pauses) = self.clock.pauses(frame.ts) {
-            self.be_silent(pauses);
+        if !self.clock.goes_on(frame.ts) {
+            self.step(frame.ts);
         }
-        self.clock
-            .advance(frame.ts, self.streams.config.limits.timeout);
         // borrowed, not moved out: the copy would wait for the stores before it
         let decoded = self.decoder.decode(frame);
         if self.streams.outlet.plan.sees_packets() {
@@ -325,12 +323,16 @@ impl Shard {
         self.pass(now);
     }
 
-    /// Silence that no ticks told of: however long it was, no clock jumped.
+    /// A frame that does not follow soon on the one before. However long the silence was that no ticks told of, no clock
+    /// jumped.
     #[cold]
-    fn be_silent(&mut self, pauses: impl Iterator<Item = i64>) {
-        let jumps = self.flows.clock_jumps();
-        pauses.for_each(|moment| self.pass(moment));
-        self.silences += self.flows.clock_jumps() - jumps;
+    fn step(&mut self, ts: i64) {
+        if let Some(pauses) = self.clock.pauses(ts) {
+            let jumps = self.flows.clock_jumps();
+            pauses.for_each(|moment| self.pass(moment));
+            self.silences += self.flows.clock_jumps() - jumps;
+        }
+        self.clock.advance(ts, self.streams.config.limits.timeout);
     }
 
     /// Time passes without a packet.

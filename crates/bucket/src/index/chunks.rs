@@ -23,6 +23,7 @@ use parquet::schema::types::ColumnDescPtr;
 
 use super::PAGE_ROWS;
 use super::deltas::put_deltas;
+use super::packed::Cells;
 use super::values::{Distinct, NONE};
 
 /// Bytes of a text that bounds of pages and columns keep.
@@ -92,7 +93,10 @@ pub(super) trait Dictionary {
 
     /// Values one behind the other.
     fn put_all(&self, ids: Ids<'_>, out: &mut Vec<u8>) -> Result<()> {
-        ids.iter().try_for_each(|id| self.put(id, out))
+        match ids {
+            Ids::Each(ids) => ids.iter().try_for_each(|id| self.put(*id, out)),
+            Ids::Same(id, rows) => (0..rows).try_for_each(|_| self.put(id, out)),
+        }
     }
 
     fn is_less(&self, id: u32, than: u32) -> bool;
@@ -106,18 +110,15 @@ pub(super) trait Dictionary {
     fn note(&self, id: u32, bloom: &mut Sbbf);
 }
 
-/// Texts, by their numbers among the distinct ones.
-pub(super) struct Texts<'d> {
-    pub(super) of: &'d Distinct,
-    pub(super) numbers: &'d [u32],
-}
+/// Texts.
+pub(super) struct Texts<'d>(pub(super) Vec<&'d [u8]>);
 
 /// Integers.
 pub(super) struct Ints<'d>(pub(super) &'d [i64]);
 
 impl Texts<'_> {
     fn get(&self, id: u32) -> &[u8] {
-        self.of.get(self.numbers[id as usize])
+        self.0[id as usize]
     }
 }
 
@@ -127,7 +128,7 @@ impl Dictionary for Texts<'_> {
     }
 
     fn len(&self) -> usize {
-        self.numbers.len()
+        self.0.len()
     }
 
     fn put(&self, id: u32, out: &mut Vec<u8>) -> Result<()> {
@@ -190,7 +191,10 @@ impl Dictionary for Ints<'_> {
     const ENCODING: Encoding = Encoding::DELTA_BINARY_PACKED;
 
     fn put_all(&self, ids: Ids<'_>, out: &mut Vec<u8>) -> Result<()> {
-        let ints: Vec<_> = ids.iter().map(|id| self.get(id)).collect();
+        let ints: Vec<_> = match ids {
+            Ids::Each(ids) => ids.iter().map(|id| self.get(*id)).collect(),
+            Ids::Same(id, rows) => vec![self.get(id); rows],
+        };
         put_deltas(out, &ints);
         Ok(())
     }
@@ -277,16 +281,6 @@ impl<'r> Ids<'r> {
         }
     }
 
-    fn iter(self) -> impl Iterator<Item = u32> {
-        let (each, same) = match self {
-            Self::Each(ids) => (ids, None),
-            Self::Same(id, rows) => (&[][..], Some((id, rows))),
-        };
-        let same = same.into_iter();
-        let same = same.flat_map(|(id, rows)| std::iter::repeat_n(id, rows));
-        each.iter().copied().chain(same)
-    }
-
     /// The rows of each page.
     fn pages(self) -> impl Iterator<Item = Ids<'r>> {
         let rows = self.len();
@@ -320,67 +314,57 @@ pub(super) struct Numbering {
 }
 
 impl Numbering {
-    /// Of numbers below `all` the places, and by place the number.
+    /// Of the numbers of texts the places, and by place the text.
     #[allow(clippy::cast_possible_truncation)] // a row group has few rows
-    pub(super) fn texts(
+    #[allow(clippy::cast_sign_loss)] // what is no number has no place
+    pub(super) fn texts<'d>(
         &mut self,
-        numbers: impl Iterator<Item = u32>,
-        all: usize,
+        numbers: &Cells,
+        of: &'d Distinct,
         ids: &mut Vec<u32>,
-        dictionary: &mut Vec<u32>,
-    ) {
-        ids.clear();
-        dictionary.clear();
+    ) -> Vec<&'d [u8]> {
+        let mut dictionary = Vec::new();
         self.next_chunk();
-        if self.places.len() < all {
-            self.places.resize(all, (0, 0));
+        if self.places.len() < of.len() {
+            self.places.resize(of.len(), (0, 0));
         }
-        ids.extend(numbers.map(|number| {
-            let Some((chunk, id)) = self.places.get_mut(number as usize) else {
+        let (places, current) = (&mut *self.places, self.chunk);
+        numbers.map_into(ids, |number| {
+            let place = number.and_then(|number| places.get_mut(number as usize));
+            let (Some((chunk, id)), Some(number)) = (place, number) else {
                 return NONE;
             };
-            if *chunk != self.chunk {
-                (*chunk, *id) = (self.chunk, dictionary.len() as u32);
-                dictionary.push(number);
+            if *chunk != current {
+                (*chunk, *id) = (current, dictionary.len() as u32);
+                dictionary.push(of.get(number as u32));
             }
             *id
-        }));
+        });
+        dictionary
     }
 
     /// Of integers the places, each having one of its own, and by place the integer.
     #[allow(clippy::cast_possible_truncation)]
-    pub(super) fn each(
-        ints: impl Iterator<Item = Option<i64>>,
-        ids: &mut Vec<u32>,
-        dictionary: &mut Vec<i64>,
-    ) {
-        ids.clear();
+    pub(super) fn each(ints: &Cells, ids: &mut Vec<u32>, dictionary: &mut Vec<i64>) {
         dictionary.clear();
-        ids.extend(ints.map(|int| {
-            let Some(int) = int else {
-                return NONE;
-            };
-            dictionary.push(int);
-            dictionary.len() as u32 - 1
-        }));
+        dictionary.extend(ints.filled());
+        let mut next = 0..;
+        ints.map_into(ids, |int| match int {
+            Some(_) => next.next().unwrap_or(NONE),
+            None => NONE,
+        });
     }
 
     /// Of integers the places, and by place the integer.
     #[allow(clippy::cast_possible_truncation)]
-    pub(super) fn ints(
-        &mut self,
-        ints: impl Iterator<Item = Option<i64>>,
-        ids: &mut Vec<u32>,
-        dictionary: &mut Vec<i64>,
-    ) {
-        ids.clear();
+    pub(super) fn ints(&mut self, ints: &Cells, ids: &mut Vec<u32>, dictionary: &mut Vec<i64>) {
         dictionary.clear();
         self.by_value.clear();
         self.next_chunk();
         if self.places.len() < SMALL_INTS {
             self.places.resize(SMALL_INTS, (0, 0));
         }
-        ids.extend(ints.map(|int| {
+        ints.map_into(ids, |int| {
             let Some(int) = int else {
                 return NONE;
             };
@@ -397,7 +381,7 @@ impl Numbering {
                 }
                 None => *self.by_value.entry(int).or_insert_with(new),
             }
-        }));
+        });
     }
 
     /// No number has a place.
@@ -429,8 +413,7 @@ impl Span {
         let (least, greatest) = self.0.get_or_insert((id, id));
         if of.is_less(id, *least) {
             *least = id;
-        }
-        if of.is_less(*greatest, id) {
+        } else if of.is_less(*greatest, id) {
             *greatest = id;
         }
     }
@@ -706,24 +689,28 @@ fn cut(text: &[u8]) -> &[u8] {
 
 /// Numbers below 2^`width` as runs of equal ones and as bits, whichever is shorter.
 fn put_hybrid(out: &mut Vec<u8>, values: &[u32], width: u32) {
-    let run = |from: usize, most: usize| {
-        let rest = values[from..].iter().take(most);
-        rest.take_while(|value| **value == values[from]).count()
+    let is_run = |eight: &[u32; 8]| {
+        let differ = eight.iter().fold(0, |differ, n| differ | (n ^ eight[0]));
+        differ == 0
     };
-    let mut at = 0;
-    while at < values.len() {
-        let equal = run(at, usize::MAX);
+    let mut rest = values;
+    while let Some(first) = rest.first() {
+        let equal = rest.iter().take_while(|value| *value == first).count();
         if equal >= 8 {
-            put_run(out, equal, values[at], width);
-            at += equal;
+            put_run(out, equal, *first, width);
+            rest = &rest[equal..];
             continue;
         }
-        let begin = at;
         // in groups of eight, up to a run
-        while at < values.len() && run(at, 8) < 8 {
-            at = (at + 8).min(values.len());
-        }
-        put_packed(out, &values[begin..at], width);
+        let (eights, _) = rest.as_chunks();
+        let packed = eights.iter().take_while(|eight| !is_run(eight)).count();
+        let packed = if packed == eights.len() {
+            rest.len()
+        } else {
+            packed * 8
+        };
+        put_packed(out, &rest[..packed], width);
+        rest = &rest[packed..];
     }
 }
 
@@ -735,14 +722,35 @@ fn put_run(out: &mut Vec<u8>, len: usize, value: u32, width: u32) {
 
 /// Groups of eight, the last one filled up with zeros.
 fn put_packed(out: &mut Vec<u8>, values: &[u32], width: u32) {
-    let groups = values.len().div_ceil(8);
+    let (eights, rest) = values.as_chunks();
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    let last = Some(last).filter(|_| !rest.is_empty());
+    let groups = eights.len() + usize::from(last.is_some());
     put_varint(out, (groups as u64) << 1 | 1);
-    put_bits(
-        out,
-        values.iter().map(|value| u64::from(*value)),
-        width,
-        groups * 8,
-    );
+    let eights = eights.iter().chain(&last);
+    if width > 16 {
+        let values = eights.flatten().map(|value| u64::from(*value));
+        put_bits(out, values, width, groups * 8);
+        return;
+    }
+    // a group has at most 128 bits: it is written as so many, and what is too much is written over
+    let (mut at, size) = (out.len(), width as usize);
+    let end = at + groups * size;
+    out.resize(end + size_of::<u128>(), 0);
+    for eight in eights {
+        let four = |four: &[u32]| {
+            let four = four.iter().rev();
+            four.fold(0, |bits, value| bits << width | u64::from(*value))
+        };
+        let (low, high) = eight.split_at(4);
+        let bits = u128::from(four(low)) | u128::from(four(high)) << (4 * width);
+        if let Some(to) = out[at..].first_chunk_mut() {
+            *to = bits.to_le_bytes();
+        }
+        at += size;
+    }
+    out.truncate(end);
 }
 
 /// The low `width` bits of each value, the first in the lowest; as if there were `all` of them, a multiple of eight.

@@ -111,10 +111,10 @@ macro_rules! columns {
 
         /// Shows the values of those that are not shared, in their order; for each row, so without detours.
         #[inline(always)]
-        pub(crate) fn each_unshared<'a>(row: &Row<'_, 'a>, mut show: impl FnMut(Value<'a>)) {
+        pub(crate) fn show_unshared(row: &Row<'_, '_>, to: &mut impl gillnet_entry::Row) {
             $(if !columns!(@shared $($mark)*) {
                 let $row = row;
-                show($value);
+                gillnet_entry::show_value(to, $value);
             })*
         }
     };

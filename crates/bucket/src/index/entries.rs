@@ -13,7 +13,7 @@ use gillnet_entry::{End, Entry, Name, ProtocolInfo, Transport, show_value};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::metadata::PageIndexPolicy;
 
-use super::columns::{BASE, Base, Own, Row, Type, each_unshared, own};
+use super::columns::{BASE, Base, Own, Row, Type, own, show_unshared};
 use super::table::{Column, Heading, Part, Table};
 use super::values::{Columns, RowWriter};
 use super::{Batches, Error, Footer, FooterOf, Opened};
@@ -217,7 +217,7 @@ impl EntriesWriter {
         let shown = entry.record.row(&entry.ctx, &mut own);
         let row = Row { entry, shown };
         let mut base = rows.from(0);
-        each_unshared(&row, |value| show_value(&mut base, value));
+        show_unshared(&row, &mut base);
         sharers.push(parties.number(&row));
     }
 

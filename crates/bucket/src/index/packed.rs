@@ -5,13 +5,16 @@ use std::ops::Range;
 
 /// Rows of a block: a bit each says which have a value.
 pub(super) const BLOCK: usize = 64;
+/// Bytes of values that are asked for at a time.
+const PIECE: usize = 4 << 10;
 
 /// 64-bit values, each of which may be missing.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Packed {
     blocks: Vec<Block>,
-    /// The low bytes of each block's rows, `width` of them each.
-    low: Vec<u8>,
+    /// The low bytes of each block's rows, `width` of them each. In pieces that never grow, so that nothing is copied and no
+    /// room is doubled.
+    low: Vec<Vec<u8>>,
     /// The rows behind the last block; fewer than it takes.
     rest: Vec<Option<i64>>,
 }
@@ -23,8 +26,9 @@ struct Block {
     filled: u64,
     /// The bits above the low bytes, which all values share.
     high: i64,
-    /// Where its part of [`Packed::low`] begins.
-    at: usize,
+    /// The piece of [`Packed::low`] that it is in, and where it begins there.
+    piece: u32,
+    at: u32,
     width: Width,
 }
 
@@ -80,6 +84,18 @@ impl Cells {
         let there = self.there.iter().copied().chain(std::iter::repeat(true));
         let rows = self.values.iter().zip(there);
         rows.map(|(value, there)| there.then_some(*value))
+    }
+
+    /// What `of` makes of each row, in place of what `out` has.
+    #[inline]
+    pub(super) fn map_into(&self, out: &mut Vec<u32>, mut of: impl FnMut(Option<i64>) -> u32) {
+        out.clear();
+        if self.there.is_empty() {
+            out.extend(self.values.iter().map(|value| of(Some(*value))));
+        } else {
+            let rows = self.values.iter().zip(&self.there);
+            out.extend(rows.map(|(value, there)| of(there.then_some(*value))));
+        }
     }
 
     #[inline]
@@ -169,6 +185,7 @@ impl Packed {
             self.blocks.push(Block {
                 filled,
                 high: 0,
+                piece: 0,
                 at: 0,
                 width: Width::None,
             });
@@ -183,28 +200,53 @@ impl Packed {
         }
         let differ = cells.iter().fold(0, |differ, cell| differ | (cell ^ first));
         let (width, low) = Width::of(differ.cast_unsigned());
-        self.blocks.push(Block {
-            filled,
-            high: first & !low.cast_signed(),
-            at: self.low.len(),
-            width,
-        });
-        match width {
-            Width::None => {}
+        let (piece, at) = match width {
+            Width::None => (0, 0),
             Width::One => self.put_low(cells, |[a, ..]| [a]),
             Width::Two => self.put_low(cells, |[a, b, ..]| [a, b]),
             Width::Four => self.put_low(cells, |[a, b, c, d, ..]| [a, b, c, d]),
             Width::Eight => self.put_low(cells, |all| all),
-        }
+        };
+        self.blocks.push(Block {
+            filled,
+            high: first & !low.cast_signed(),
+            piece,
+            at,
+            width,
+        });
     }
 
+    /// Puts the low bytes of a block's cells away; the piece, and the place in it.
     #[inline]
-    fn put_low<const N: usize>(&mut self, cells: &[i64; BLOCK], low: impl Fn([u8; 8]) -> [u8; N]) {
+    #[allow(clippy::cast_possible_truncation)] // a piece is small, and they are few
+    fn put_low<const N: usize>(
+        &mut self,
+        cells: &[i64; BLOCK],
+        low: impl Fn([u8; 8]) -> [u8; N],
+    ) -> (u32, u32) {
         let mut bytes = [[0; N]; BLOCK];
         for (to, cell) in bytes.iter_mut().zip(cells) {
             *to = low(cell.to_le_bytes());
         }
-        self.low.extend_from_slice(bytes.as_flattened());
+        let bytes = bytes.as_flattened();
+        let room = |piece: &Vec<u8>| piece.capacity() - piece.len() >= bytes.len();
+        if !self.low.last().is_some_and(room) {
+            self.low.push(Vec::with_capacity(PIECE));
+        }
+        let number = self.low.len() as u32 - 1;
+        let Some(piece) = self.low.last_mut() else {
+            return (0, 0); // there is one
+        };
+        let at = piece.len() as u32;
+        piece.extend_from_slice(bytes);
+        (number, at)
+    }
+
+    /// The low bytes of a block from this row on.
+    fn low_of(&self, block: &Block, row: usize, width: usize) -> &[u8] {
+        let piece = self.low.get(block.piece as usize);
+        let part = piece.and_then(|piece| piece.get(block.at as usize + row * width..));
+        part.unwrap_or_default()
     }
 
     /// The value that all rows have, or that they have none, where that is so.
@@ -230,7 +272,7 @@ impl Packed {
         if !block.has(row) {
             return None;
         }
-        let part = self.low.get(block.at..).unwrap_or_default();
+        let part = self.low_of(block, 0, 0);
         let low = match block.width {
             Width::None => None,
             Width::One => part.get(row).map(|byte| i64::from(*byte)),
@@ -248,9 +290,8 @@ impl Packed {
             let here = at % BLOCK..BLOCK.min(rows.end - at + at % BLOCK);
             at += here.len();
             let low = |width: usize| {
-                let from = block.at + here.start * width;
-                let low = self.low.get(from..from + here.len() * width);
-                low.unwrap_or_default()
+                let low = self.low_of(block, here.start, width);
+                low.get(..here.len() * width).unwrap_or_default()
             };
             let rows = here.clone();
             match block.width {
@@ -326,7 +367,7 @@ mod tests {
             assert_eq!(one_by_one, all[rows.clone()], "{rows:?}");
         }
         assert!(
-            packed.low.len() < 2 * 64 * 8 + 64 * (1 + 2 + 8),
+            packed.low.iter().map(Vec::len).sum::<usize>() < 2 * 64 * 8 + 64 * (1 + 2 + 8),
             "small ones are small"
         );
     }

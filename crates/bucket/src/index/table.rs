@@ -252,7 +252,6 @@ struct ColumnWriter {
     ids: Vec<u32>,
     /// The same, of what rows share.
     of_shared: Vec<u32>,
-    texts: Vec<u32>,
     ints: Vec<i64>,
     /// Values of a column.
     cells: Cells,
@@ -272,7 +271,6 @@ impl ColumnWriter {
             numbering: Numbering::default(),
             ids: Vec::new(),
             of_shared: Vec::new(),
-            texts: Vec::new(),
             ints: Vec::new(),
             cells: Cells::default(),
             all: Cells::default(),
@@ -309,16 +307,7 @@ impl ColumnWriter {
         let chunk = match values.of {
             Kept::Text => {
                 rows.of(values, is_shared, cells, all);
-                let numbers = cells
-                    .iter()
-                    .map(|number| number.and_then(|n| n.try_into().ok()));
-                let numbers = numbers.map(|number| number.unwrap_or(NONE));
-                self.numbering
-                    .texts(numbers, distinct.len(), &mut self.ids, &mut self.texts);
-                let texts = Texts {
-                    of: distinct,
-                    numbers: &self.texts,
-                };
+                let texts = Texts(self.numbering.texts(cells, distinct, &mut self.ids));
                 let ids = each(&mut self.ids, &mut self.of_shared, rows, is_shared);
                 self.encoder.chunk(column, ids, &texts, *looked_up)?
             }
@@ -326,9 +315,9 @@ impl ColumnWriter {
                 rows.of(values, is_shared, cells, all);
                 let (ids, ints) = (&mut self.ids, &mut self.ints);
                 if !is_shared && hardly_repeat(cells) {
-                    Numbering::each(cells.iter(), ids, ints);
+                    Numbering::each(cells, ids, ints);
                 } else {
-                    self.numbering.ints(cells.iter(), ids, ints);
+                    self.numbering.ints(cells, ids, ints);
                 }
                 let ids = each(ids, &mut self.of_shared, rows, is_shared);
                 self.encoder

@@ -154,8 +154,9 @@ impl Mark {
         let eight = |eight: Option<&[u8; 8]>| eight.map_or(0, |eight| u64::from_le_bytes(*eight));
         let len = text.len();
         let ends = match text {
-            [] => [0, 0],
-            [first, .., last] if len < 4 => {
+            _ if len >= 8 => [eight(text.first_chunk()), eight(text.last_chunk())],
+            _ if len >= 4 => [four(text.first_chunk()), four(text.last_chunk())],
+            [first, .., last] => {
                 let between = text[len / 2];
                 [
                     u64::from_le_bytes([*first, between, *last, 0, 0, 0, 0, 0]),
@@ -163,8 +164,7 @@ impl Mark {
                 ]
             }
             [one] => [(*one).into(), 0],
-            _ if len < 8 => [four(text.first_chunk()), four(text.last_chunk())],
-            _ => [eight(text.first_chunk()), eight(text.last_chunk())],
+            [] => [0, 0],
         };
         Self { ends, len }
     }
@@ -260,7 +260,7 @@ impl Distinct {
     }
 
     /// Whether a text is one that was met.
-    #[inline]
+    #[inline(always)]
     fn is(&self, met: &Met, mark: &Mark, text: &[u8]) -> bool {
         met.mark == *mark && (text.len() <= Mark::WHOLE || self.get(met.number()) == text)
     }
@@ -441,7 +441,7 @@ impl Row for Cursor<'_> {
         self.columns.next();
     }
 
-    #[inline]
+    #[inline(always)]
     fn int(&mut self, n: i64) {
         self.put(Kept::Int, n);
     }
@@ -451,7 +451,7 @@ impl Row for Cursor<'_> {
         self.put(Kept::Double, n.to_bits().cast_signed());
     }
 
-    #[inline]
+    #[inline(always)]
     fn bool(&mut self, is: bool) {
         self.put(Kept::Bool, is.into());
     }

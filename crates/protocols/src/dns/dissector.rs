@@ -93,20 +93,20 @@ impl Waiting {
     }
 }
 
-/// A number for a question that is the same for equal questions, whatever the case of their letters.
+/// A number for a message's first question that is the same for equal questions, whatever the case of their letters.
 fn fingerprint(question: Question<'_>) -> u64 {
     let mut hasher = foldhash::fast::FixedState::default().build_hasher();
-    for label in question.name.labels() {
-        let (eights, rest) = label.as_chunks();
-        for eight in eights {
-            hasher.write_u64(lower(u64::from_le_bytes(*eight)));
-        }
-        // with its length, so that no label is another's beginning
-        let rest = rest
-            .iter()
-            .fold(0, |rest, byte| rest << 8 | u64::from(*byte));
-        hasher.write_u64(lower(rest) << 8 | label.len() as u64);
+    // before the first question there is nothing that its name could point to
+    let name = question.name.plain().unwrap_or_default();
+    // the bytes that give lengths are no letters
+    let (eights, rest) = name.as_chunks();
+    for eight in eights {
+        hasher.write_u64(lower(u64::from_le_bytes(*eight)));
     }
+    let rest = rest
+        .iter()
+        .fold(0, |rest, byte| rest << 8 | u64::from(*byte));
+    hasher.write_u64(lower(rest));
     hasher.write_u32(u32::from(question.kind) << 16 | u32::from(question.class));
     hasher.finish()
 }

@@ -192,10 +192,28 @@ impl<'m> Name<'m> {
     /// A name that can be read to its end, and where the bytes behind it begin.
     pub(super) fn read(bytes: &'m [u8], at: usize) -> Option<(Name<'m>, usize)> {
         let name = Name { bytes, at };
+        if let Some(plain) = name.plain() {
+            return Some((name, at + plain.len()));
+        }
         let mut labels = name.labels();
         labels.by_ref().for_each(drop);
         // what stands behind a name follows its first pointer, or else its root label
         labels.whole().then_some((name, labels.behind?))
+    }
+
+    /// Its bytes, with those that give lengths and the root, where it stands in one piece, as most do.
+    #[inline]
+    pub(super) fn plain(self) -> Option<&'m [u8]> {
+        let bytes = self.bytes.get(self.at..)?;
+        let mut len = 0;
+        loop {
+            match bytes.get(len)? {
+                0 => break,
+                label @ 1..=63 => len += usize::from(*label) + 1,
+                _ => return None,
+            }
+        }
+        bytes.get(..=len).filter(|name| name.len() <= NAME_LIMIT)
     }
 
     pub(super) fn labels(self) -> Labels<'m> {

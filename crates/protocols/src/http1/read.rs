@@ -5,6 +5,7 @@ use super::head::{Noted, StartLine, may_have};
 use super::message::Message;
 use super::record::Http;
 use super::text::{self, Headers, Line};
+use crate::ascii;
 use gillnet_entry::{Ctx, json};
 use std::cell::OnceCell;
 use std::ops::Range;
@@ -91,6 +92,23 @@ const _: () = {
         assert!(Noted::has(USUAL[at]));
         at += 1;
     }
+};
+
+/// How the names of [`USUAL`] begin: their first eight letters, and the next one, 0 where there is none.
+const BEGIN: [(u64, u8); USUAL.len()] = {
+    let mut begin = [(0, 0); USUAL.len()];
+    let mut at = 0;
+    while at < USUAL.len() {
+        let Some((eight, rest)) = USUAL[at].split_first_chunk() else {
+            panic!("a shorter name");
+        };
+        begin[at].0 = u64::from_le_bytes(*eight);
+        if let Some(ninth) = rest.first() {
+            begin[at].1 = *ninth;
+        }
+        at += 1;
+    }
+    begin
 };
 
 /// A message with the bytes of its head.
@@ -202,9 +220,15 @@ impl<'a> Read<'a> {
         self.usual.get_or_init(|| {
             let mut values = [None; USUAL.len()];
             for from in lines.iter().map(|line| usize::from(*line)) {
-                let first = self.head.get(from).map_or(0, |first| first | 0x20);
-                for (name, value) in USUAL.iter().zip(&mut values) {
-                    if name.first() == Some(&first) && value.is_none() {
+                let line = self.head.get(from..).unwrap_or_default();
+                let Some(eight) = line.first_chunk() else {
+                    continue; // too short for any of them
+                };
+                let eight = ascii::lower(u64::from_le_bytes(*eight));
+                let ninth = line.get(8).map_or(0, |ninth| ninth | 0x20);
+                for ((name, begin), value) in USUAL.iter().zip(BEGIN).zip(&mut values) {
+                    let is_like = begin.0 == eight && (begin.1 == 0 || begin.1 == ninth);
+                    if is_like && value.is_none() {
                         *value = Headers::from(self.head, from).named(name);
                     }
                 }
