@@ -62,7 +62,7 @@ def test_the_index_says_what_the_packets_say(host, web, dns, recorder, gillnet, 
             assert count(part, f"{transport}.port == {port}") == packets_there, (stream, transport, port)
 
 
-def dns(port, response):
+def lookup(port, response):
     """A name that is asked for or, as a response, not known."""
     name = b"\4shop\7example\0" + struct.pack(">HH", 1, 1)
     message = struct.pack(">HHHHHH", 1, 0x8183 if response else 0x0100, 1, 0, 0, 0) + name
@@ -78,9 +78,9 @@ def test_what_waits_times_out_in_silence(gillnet, tmp_path, silence):
     """As it does where a recorder captures, which does not wait for the next packet to see that time goes by."""
     capture, config = tmp_path / "capture.pcap", tmp_path / "gillnet.yaml"
     slow, quick = exchange(20_001, "/slow"), exchange(20_002, "/quick")
-    frames = [*[(0, frame) for frame in slow[:3]], (0, dns(1111, False)),
-              *[(silence, frame) for frame in quick], (silence, dns(2222, False)), (silence, dns(2222, True)),
-              *[(silence + 1, frame) for frame in slow[3:]], (silence + 1, dns(1111, True))]
+    frames = [*[(0, frame) for frame in slow[:3]], (0, lookup(1111, False)),
+              *[(silence, frame) for frame in quick], (silence, lookup(2222, False)), (silence, lookup(2222, True)),
+              *[(silence + 1, frame) for frame in slow[3:]], (silence + 1, lookup(1111, True))]
     records = [struct.pack("<IIII", 1_795_000_000 + seconds, 0, len(frame), len(frame)) + frame for seconds, frame in frames]
     capture.write_bytes(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1) + b"".join(records))
     places = [capture]

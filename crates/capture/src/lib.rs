@@ -24,7 +24,7 @@ pub use error::Error;
 pub use filter::{FrameFilter, check_filter};
 pub use frame::{Event, Frame, Interface, LinkType, NO_POS, PacketDirection, Source, SourceStats};
 pub use mem::{no_huge_pages, prefetch};
-pub use own::OwnSockets;
+pub use own::{OwnSockets, is_of_this_host};
 pub use sources::expand::{ArchiveMember, Input, expand};
 pub use sources::live::{LiveConfig, LiveSource, open_live};
 pub use sources::{open_files, open_merged};

@@ -65,12 +65,18 @@ impl OwnSockets {
     fn listens(&self, at: SocketAddr) -> bool {
         let port = at.port();
         let anywhere = |ip: IpAddr| self.listeners.contains(&SocketAddr::new(ip, port));
-        // a socket of IPv6 without an address takes IPv4 too; whose address it is the kernel knows
+        // a socket of IPv6 without an address takes IPv4 too
         self.listeners.contains(&at)
             || (anywhere(Ipv6Addr::UNSPECIFIED.into())
                 || at.is_ipv4() && anywhere(Ipv4Addr::UNSPECIFIED.into()))
-                && UdpSocket::bind((at.ip(), 0)).is_ok()
+                && is_of_this_host(at.ip())
     }
+}
+
+/// Whether an address is one of this host's: the kernel knows.
+#[must_use]
+pub fn is_of_this_host(ip: IpAddr) -> bool {
+    UdpSocket::bind((ip, 0)).is_ok()
 }
 
 /// An IPv4 address as such, also where it came as one of IPv6.

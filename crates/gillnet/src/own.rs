@@ -2,9 +2,9 @@
 
 use crate::config::Config;
 use gillnet_bucket::{Destination, endpoint};
-use gillnet_capture::OwnSockets;
+use gillnet_capture::{OwnSockets, is_of_this_host};
 use gillnet_pipeline::OwnCheck;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
 /// The port of buckets that have no address of their own.
 const HTTPS: u16 = 443;
@@ -57,7 +57,7 @@ pub fn check(
 fn is_at(own: &SocketAddr, end: &SocketAddr) -> bool {
     own.port() == end.port()
         && if own.ip().is_unspecified() {
-            UdpSocket::bind((end.ip(), 0)).is_ok()
+            is_of_this_host(end.ip())
         } else {
             own.ip().to_canonical() == end.ip()
         }

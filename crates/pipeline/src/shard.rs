@@ -327,12 +327,13 @@ impl Shard {
     /// jumped.
     #[cold]
     fn step(&mut self, ts: i64) {
-        if let Some(pauses) = self.clock.pauses(ts) {
-            let jumps = self.flows.clock_jumps();
-            pauses.for_each(|moment| self.pass(moment));
-            self.silences += self.flows.clock_jumps() - jumps;
-        }
-        self.clock.advance(ts, self.streams.config.limits.timeout);
+        let Some(pauses) = self.clock.pauses(ts) else {
+            self.clock.advance(ts, self.streams.config.limits.timeout);
+            return;
+        };
+        let jumps = self.flows.clock_jumps();
+        pauses.for_each(|moment| self.pass(moment));
+        self.silences += self.flows.clock_jumps() - jumps;
     }
 
     /// Time passes without a packet.

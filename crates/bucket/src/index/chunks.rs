@@ -316,7 +316,6 @@ pub(super) struct Numbering {
 impl Numbering {
     /// Of the numbers of texts the places, and by place the text.
     #[allow(clippy::cast_possible_truncation)] // a row group has few rows
-    #[allow(clippy::cast_sign_loss)] // what is no number has no place
     pub(super) fn texts<'d>(
         &mut self,
         numbers: &Cells,
@@ -330,13 +329,14 @@ impl Numbering {
         }
         let (places, current) = (&mut *self.places, self.chunk);
         numbers.map_into(ids, |number| {
-            let place = number.and_then(|number| places.get_mut(number as usize));
-            let (Some((chunk, id)), Some(number)) = (place, number) else {
+            let number = number.and_then(|number| u32::try_from(number).ok());
+            let number = number.unwrap_or(NONE);
+            let Some((chunk, id)) = places.get_mut(number as usize) else {
                 return NONE;
             };
             if *chunk != current {
                 (*chunk, *id) = (current, dictionary.len() as u32);
-                dictionary.push(of.get(number as u32));
+                dictionary.push(of.get(number));
             }
             *id
         });
@@ -722,35 +722,14 @@ fn put_run(out: &mut Vec<u8>, len: usize, value: u32, width: u32) {
 
 /// Groups of eight, the last one filled up with zeros.
 fn put_packed(out: &mut Vec<u8>, values: &[u32], width: u32) {
-    let (eights, rest) = values.as_chunks();
-    let mut last = [0; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    let last = Some(last).filter(|_| !rest.is_empty());
-    let groups = eights.len() + usize::from(last.is_some());
+    let groups = values.len().div_ceil(8);
     put_varint(out, (groups as u64) << 1 | 1);
-    let eights = eights.iter().chain(&last);
-    if width > 16 {
-        let values = eights.flatten().map(|value| u64::from(*value));
-        put_bits(out, values, width, groups * 8);
-        return;
-    }
-    // a group has at most 128 bits: it is written as so many, and what is too much is written over
-    let (mut at, size) = (out.len(), width as usize);
-    let end = at + groups * size;
-    out.resize(end + size_of::<u128>(), 0);
-    for eight in eights {
-        let four = |four: &[u32]| {
-            let four = four.iter().rev();
-            four.fold(0, |bits, value| bits << width | u64::from(*value))
-        };
-        let (low, high) = eight.split_at(4);
-        let bits = u128::from(four(low)) | u128::from(four(high)) << (4 * width);
-        if let Some(to) = out[at..].first_chunk_mut() {
-            *to = bits.to_le_bytes();
-        }
-        at += size;
-    }
-    out.truncate(end);
+    put_bits(
+        out,
+        values.iter().map(|value| u64::from(*value)),
+        width,
+        groups * 8,
+    );
 }
 
 /// The low `width` bits of each value, the first in the lowest; as if there were `all` of them, a multiple of eight.

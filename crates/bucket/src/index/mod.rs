@@ -16,6 +16,7 @@ mod figures;
 mod footer;
 mod opened;
 mod packed;
+mod pieces;
 mod prune;
 mod query;
 mod remote;

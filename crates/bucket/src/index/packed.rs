@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use super::pieces::{At, Pieces};
+
 /// Rows of a block: a bit each says which have a value.
 pub(super) const BLOCK: usize = 64;
 /// Bytes of values that are asked for at a time.
@@ -12,9 +14,8 @@ const PIECE: usize = 4 << 10;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Packed {
     blocks: Vec<Block>,
-    /// The low bytes of each block's rows, `width` of them each. In pieces that never grow, so that nothing is copied and no
-    /// room is doubled.
-    low: Vec<Vec<u8>>,
+    /// The low bytes of each block's rows, `width` of them each.
+    low: Pieces<PIECE>,
     /// The rows behind the last block; fewer than it takes.
     rest: Vec<Option<i64>>,
 }
@@ -26,9 +27,8 @@ struct Block {
     filled: u64,
     /// The bits above the low bytes, which all values share.
     high: i64,
-    /// The piece of [`Packed::low`] that it is in, and where it begins there.
-    piece: u32,
-    at: u32,
+    /// Where its part of [`Packed::low`] begins.
+    at: At,
     width: Width,
 }
 
@@ -185,8 +185,7 @@ impl Packed {
             self.blocks.push(Block {
                 filled,
                 high: 0,
-                piece: 0,
-                at: 0,
+                at: At::default(),
                 width: Width::None,
             });
             return;
@@ -200,8 +199,8 @@ impl Packed {
         }
         let differ = cells.iter().fold(0, |differ, cell| differ | (cell ^ first));
         let (width, low) = Width::of(differ.cast_unsigned());
-        let (piece, at) = match width {
-            Width::None => (0, 0),
+        let at = match width {
+            Width::None => At::default(),
             Width::One => self.put_low(cells, |[a, ..]| [a]),
             Width::Two => self.put_low(cells, |[a, b, ..]| [a, b]),
             Width::Four => self.put_low(cells, |[a, b, c, d, ..]| [a, b, c, d]),
@@ -210,43 +209,22 @@ impl Packed {
         self.blocks.push(Block {
             filled,
             high: first & !low.cast_signed(),
-            piece,
             at,
             width,
         });
     }
 
-    /// Puts the low bytes of a block's cells away; the piece, and the place in it.
     #[inline]
-    #[allow(clippy::cast_possible_truncation)] // a piece is small, and they are few
     fn put_low<const N: usize>(
         &mut self,
         cells: &[i64; BLOCK],
         low: impl Fn([u8; 8]) -> [u8; N],
-    ) -> (u32, u32) {
+    ) -> At {
         let mut bytes = [[0; N]; BLOCK];
         for (to, cell) in bytes.iter_mut().zip(cells) {
             *to = low(cell.to_le_bytes());
         }
-        let bytes = bytes.as_flattened();
-        let room = |piece: &Vec<u8>| piece.capacity() - piece.len() >= bytes.len();
-        if !self.low.last().is_some_and(room) {
-            self.low.push(Vec::with_capacity(PIECE));
-        }
-        let number = self.low.len() as u32 - 1;
-        let Some(piece) = self.low.last_mut() else {
-            return (0, 0); // there is one
-        };
-        let at = piece.len() as u32;
-        piece.extend_from_slice(bytes);
-        (number, at)
-    }
-
-    /// The low bytes of a block from this row on.
-    fn low_of(&self, block: &Block, row: usize, width: usize) -> &[u8] {
-        let piece = self.low.get(block.piece as usize);
-        let part = piece.and_then(|piece| piece.get(block.at as usize + row * width..));
-        part.unwrap_or_default()
+        self.low.add(bytes.as_flattened())
     }
 
     /// The value that all rows have, or that they have none, where that is so.
@@ -272,7 +250,7 @@ impl Packed {
         if !block.has(row) {
             return None;
         }
-        let part = self.low_of(block, 0, 0);
+        let part = self.low.from(block.at);
         let low = match block.width {
             Width::None => None,
             Width::One => part.get(row).map(|byte| i64::from(*byte)),
@@ -290,8 +268,9 @@ impl Packed {
             let here = at % BLOCK..BLOCK.min(rows.end - at + at % BLOCK);
             at += here.len();
             let low = |width: usize| {
-                let low = self.low_of(block, here.start, width);
-                low.get(..here.len() * width).unwrap_or_default()
+                let low = self.low.from(block.at);
+                let low = low.get(here.start * width..here.end * width);
+                low.unwrap_or_default()
             };
             let rows = here.clone();
             match block.width {
@@ -367,7 +346,7 @@ mod tests {
             assert_eq!(one_by_one, all[rows.clone()], "{rows:?}");
         }
         assert!(
-            packed.low.iter().map(Vec::len).sum::<usize>() < 2 * 64 * 8 + 64 * (1 + 2 + 8),
+            packed.low.len() < 2 * 64 * 8 + 64 * (1 + 2 + 8),
             "small ones are small"
         );
     }

@@ -12,6 +12,7 @@ use hashbrown::HashTable;
 
 use super::columns::Type;
 use super::packed::{BLOCK, Packed};
+use super::pieces::{At, Pieces};
 
 /// The number of a text that is not there.
 pub(super) const NONE: u32 = u32::MAX;
@@ -102,8 +103,8 @@ impl New {
 /// Texts by number; most of them stand here once.
 #[derive(Clone, Debug)]
 pub(super) struct Distinct {
-    /// What they are made of: pieces that never grow, so that nothing is copied and no room is doubled.
-    pieces: Vec<Vec<u8>>,
+    /// What they are made of.
+    bytes: Pieces<PIECE>,
     places: Vec<Place>,
     /// Their numbers, each with its hash.
     known: HashTable<(u32, u32)>,
@@ -181,15 +182,14 @@ impl Mark {
 /// Where a text is.
 #[derive(Clone, Copy, Debug)]
 struct Place {
-    piece: u32,
-    at: u32,
+    at: At,
     len: u32,
 }
 
 impl Default for Distinct {
     fn default() -> Self {
         Self {
-            pieces: Vec::new(),
+            bytes: Pieces::default(),
             places: Vec::new(),
             known: HashTable::new(),
             hash: RandomState::default(),
@@ -218,8 +218,8 @@ impl Distinct {
     /// A text by its number, which was given here.
     #[inline]
     pub(super) fn get(&self, number: u32) -> &[u8] {
-        let Place { piece, at, len } = self.places[number as usize];
-        &self.pieces[piece as usize][at as usize..][..len as usize]
+        let Place { at, len } = self.places[number as usize];
+        &self.bytes.from(at)[..len as usize]
     }
 
     /// The number of a text of the row that is added, whose column had `before` last.
@@ -283,22 +283,8 @@ impl Distinct {
     #[allow(clippy::cast_possible_truncation)] // a file has far fewer rows, and texts of less than 4 GiB
     fn add(&mut self, new: &[u8]) -> u32 {
         let number = self.places.len() as u32;
-        let room = |piece: &&mut Vec<u8>| piece.capacity() - piece.len() >= new.len();
-        let at = match self.pieces.last_mut().filter(room) {
-            Some(piece) => {
-                piece.extend_from_slice(new);
-                piece.len() - new.len()
-            }
-            None => {
-                let mut piece = Vec::with_capacity(new.len().max(PIECE));
-                piece.extend_from_slice(new);
-                self.pieces.push(piece);
-                0
-            }
-        };
         self.places.push(Place {
-            piece: self.pieces.len() as u32 - 1,
-            at: at as u32,
+            at: self.bytes.add(new),
             len: new.len() as u32,
         });
         number
