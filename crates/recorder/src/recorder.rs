@@ -1,6 +1,6 @@
 //! The threads: one writes, one seals, one a destination uploads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -64,8 +64,13 @@ pub struct Left {
 
 impl Left {
     fn of(inventory: &Inventory) -> Self {
+        let held = inventory.held.iter().map(|held| &held.key);
+        let written = inventory.rest.written.iter().map(|(key, _)| key);
+        // of each the entries that still wait for something
+        let rests: BTreeSet<_> = held.chain(written).collect();
+        let objects = inventory.closed.len() + inventory.objects.len() + rests.len();
         Self {
-            objects: (inventory.closed.len() + inventory.objects.len()) as u64,
+            objects: objects as u64,
             bytes: inventory.bytes,
         }
     }

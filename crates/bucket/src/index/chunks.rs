@@ -193,7 +193,8 @@ impl Dictionary for Ints<'_> {
     fn put_all(&self, ids: Ids<'_>, out: &mut Vec<u8>) -> Result<()> {
         let ints: Vec<_> = match ids {
             Ids::Each(ids) => ids.iter().map(|id| self.get(*id)).collect(),
-            Ids::Same(id, rows) => vec![self.get(id); rows],
+            // there may be none, and then no id either
+            Ids::Same(id, rows) => (0..rows).map(|_| self.get(id)).collect(),
         };
         put_deltas(out, &ints);
         Ok(())

@@ -442,7 +442,8 @@ mod tests {
 
     #[test]
     fn integers_are_read_as_they_were() {
-        let by_row: [fn(i64) -> Option<i64>; 8] = [
+        const GROUP: i64 = GROUP_ROWS as i64;
+        let by_row: [fn(i64) -> Option<i64>; 12] = [
             |row| Some(row * 1_000 + row % 7),
             |row| Some(-row),
             |row| (row % 3 > 0).then_some(row * row),
@@ -457,8 +458,13 @@ mod tests {
             |row| Some(row % 5),
             |row| (row % 2 == 0).then_some(7),
             |_| None,
+            // none, or always the same, in a whole row group
+            |row| (row < GROUP).then_some(row),
+            |row| (row >= GROUP).then_some(row),
+            |row| (row < 9).then_some(row % 3),
+            |row| Some(if row < GROUP { 7 } else { row }),
         ];
-        for len in [0, 1, 127, 128, 129, 300, 1_025, 5_000] {
+        for len in [0, 1, 127, 128, 129, 300, 1_025, 5_000, GROUP + 300] {
             for four in by_row.chunks(4) {
                 let row = |row| std::array::from_fn(|column| four[column](row));
                 let rows: Rows = (0..len).map(row).collect();

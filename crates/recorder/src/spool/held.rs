@@ -8,13 +8,13 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, TryLockError};
 
 use gillnet_bucket::packets::Totals;
 
 use super::inventory::{Closed, Held, Inventory, Rest};
-use super::seal::{Index, Pace, Sealing, head, readable};
+use super::seal::{Index, Pace, Sealing, head, readable, tried};
 use super::sealed::{LAP, Sidecar};
 use super::{RETRY_MAX, RETRY_MIN, Spool, backoff};
 use crate::dissect::{Dissector, Key};
@@ -179,17 +179,17 @@ impl Spool {
     /// Removes held logs. `false` where there was none.
     fn let_go(&self, state: &mut Inventory, which: impl Fn(&Held) -> bool) -> bool {
         let (mut any, mut failed) = (false, false);
-        for held in std::mem::take(&mut state.held) {
-            let goes = which(&held) && !failed;
+        let bytes = &mut state.bytes;
+        state.held.retain(|held| {
+            let goes = which(held) && !failed;
             // one that stays must not be without those behind it
             failed |= goes && self.remove_gone(&held.path).is_err();
             if goes && !failed {
-                state.bytes = state.bytes.saturating_sub(held.bytes);
+                *bytes = bytes.saturating_sub(held.bytes);
                 any = true;
-            } else {
-                state.held.push(held);
             }
-        }
+            !goes || failed
+        });
         any
     }
 
@@ -212,8 +212,10 @@ impl Spool {
     /// What nothing more comes of, and of which entries may wait: all of earlier runs, and of this one in the end.
     fn ended(&self, state: &Inventory, dissector: &Dissector) -> BTreeSet<Key> {
         let held = state.held.iter().map(|held| &held.key);
+        let written = state.rest.written.iter().map(|(key, _)| key);
         let ended = |key: &&Key| key.0 != self.config.run || self.is_hurried();
-        held.chain(dissector.keys())
+        held.chain(written)
+            .chain(dissector.keys())
             .filter(ended)
             .cloned()
             .collect()
@@ -221,11 +223,14 @@ impl Spool {
 
     /// Whether entries may still wait that are to be sealed.
     pub(super) fn has_rest(&self, state: &Inventory) -> bool {
-        // in use: not yet
         self.dissector.as_ref().is_some_and(|dissector| {
-            dissector
-                .try_lock()
-                .map_or(true, |dissector| !self.ended(state, &dissector).is_empty())
+            let dissector = match dissector.try_lock() {
+                Ok(dissector) => dissector,
+                Err(TryLockError::Poisoned(panicked)) => panicked.into_inner(),
+                // in use: not yet
+                Err(TryLockError::WouldBlock) => return true,
+            };
+            !self.ended(state, &dissector).is_empty()
         })
     }
 
@@ -247,7 +252,7 @@ impl Spool {
             state.sealing = true;
             key
         };
-        let sealed = self.seal_rest_of(&key);
+        let sealed = tried(|| self.seal_rest_of(&key));
         let mut state = lock(&self.state);
         state.sealing = false;
         match sealed {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -41,6 +42,17 @@ const PATIENCE: u64 = 10 * SECOND;
 /// A log that failed so often is sealed out of its turn, whatever that does to entries.
 const OUT_OF_TURN: u32 = 8;
 
+/// A try whose panic is an error: the log stays and is told of, and others are sealed. What a panic leaves half done is what
+/// an error leaves: files are written anew, and entries are read anew.
+pub(super) fn tried<T>(seal: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let panicked = |_| {
+        Err(io::Error::other(
+            "a fault of Gillnet: it panicked; the log says where",
+        ))
+    };
+    catch_unwind(AssertUnwindSafe(seal)).unwrap_or_else(panicked)
+}
+
 /// What [`Spool::seal_next`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sealing {
@@ -74,7 +86,7 @@ impl Spool {
             state.sealing = true;
             (at, closed)
         };
-        let result = self.seal(&mut closed, idle);
+        let result = tried(|| self.seal(&mut closed, idle));
         let mut state = lock(&self.state);
         state.sealing = false;
         match result {

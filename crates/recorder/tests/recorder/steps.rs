@@ -911,3 +911,53 @@ fn an_answer_that_was_in_an_open_log_is_one_entry_with_a_request_that_was_sealed
         ]
     );
 }
+
+#[test]
+fn a_panic_while_sealing_is_a_try_that_failed() {
+    let seal = |desk: &Desk, panic_in: &mut Option<u32>| {
+        desk.world.state().panic_in = *panic_in;
+        let mut failed = 0;
+        loop {
+            match desk.spool.seal_next(Some(&desk.idle)) {
+                Sealing::Done => {}
+                Sealing::Failed => {
+                    failed += 1;
+                    desk.world.state().advance(60 * SECOND);
+                }
+                Sealing::Nothing | Sealing::Until(_) => break,
+            }
+        }
+        *panic_in = desk.world.state().panic_in.take();
+        failed
+    };
+    for step in 0.. {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("spool")).unwrap();
+        let world = World::new(0);
+        let mut desk = Desk::indexing(&world, dir.path(), 7);
+        let mut talk = Talk::new(1);
+        desk.begin(desk.id("a"), 1, None);
+        // an answer, and a request that waits until its run has ended
+        say(&mut desk, &mut talk, 6);
+        desk.writer.close_all();
+        let mut panic_in = Some(step);
+        let mut failed = seal(&desk, &mut panic_in);
+        drop(desk);
+        let mut desk = Desk::indexing(&world, dir.path(), 8);
+        failed += seal(&desk, &mut panic_in);
+        desk.upload();
+        let mut entries = desk.entries();
+        entries.sort_unstable();
+        let wanted = [
+            (7, 1, Some(3), Some(200)),
+            (7, (1 << 40) + 1, Some(5), None),
+        ];
+        assert_eq!(entries, wanted, "a panic at step {step}");
+        assert!(desk.spool.is_empty(), "step {step}");
+        assert_eq!(failed, u32::from(panic_in.is_none()), "step {step}");
+        if panic_in.is_some() {
+            assert!(step > 30, "sealing has steps: {step}");
+            break;
+        }
+    }
+}

@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind as Io, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use gillnet_bucket::layout::{FORMAT_KEY, ObjectName, Part};
@@ -106,6 +106,8 @@ pub(crate) struct State {
     /// Steps until the process dies.
     pub(crate) crash_in: Option<u32>,
     pub(crate) crashed: bool,
+    /// Steps on the disk until one panics.
+    pub(crate) panic_in: Option<u32>,
     /// How often an operation of the disk fails.
     pub(crate) io_faults: f64,
     /// Bytes that fit on the disk.
@@ -133,6 +135,7 @@ impl World {
             mono: 0,
             crash_in: None,
             crashed: false,
+            panic_in: None,
             io_faults: 0.0,
             capacity: u64::MAX,
             readable: true,
@@ -147,7 +150,7 @@ impl World {
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -180,6 +183,10 @@ impl State {
     /// A step on the disk: it may fail besides.
     fn disk(&mut self) -> io::Result<()> {
         self.lives()?;
+        self.panic_in = self.panic_in.map(|left| left.wrapping_sub(1));
+        if self.panic_in.take_if(|left| *left == u32::MAX).is_some() {
+            panic!("a fault of the process");
+        }
         if self.chance(self.io_faults) {
             self.events.add("disk error");
             return Err(io::Error::other("input/output error"));
