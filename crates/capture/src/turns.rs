@@ -4,6 +4,8 @@
 
 #![allow(unsafe_code)]
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
@@ -34,6 +36,46 @@ pub fn give_way() {
 /// Letting others in is not always enough, as the system keeps a thread that worked less than they did.
 pub fn pause() {
     thread::sleep(Duration::from_micros(1));
+}
+
+/// Whether threads of the host wait for a processor (`/proc/loadavg`, proc_loadavg(5)).
+#[derive(Debug)]
+pub struct Waiting {
+    /// `None` where it can't be told, or where what this process has of the host's processors is bounded: who takes much of
+    /// that keeps the process's own threads waiting.
+    load: Option<File>,
+    processors: usize,
+}
+
+impl Waiting {
+    /// Opens what is asked.
+    #[must_use]
+    pub fn on_this_host() -> Self {
+        // SAFETY: it only returns a number.
+        let processors = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) };
+        let processors = usize::try_from(processors).unwrap_or_default();
+        let has_all = thread::available_parallelism().is_ok_and(|own| own.get() >= processors);
+        let load = has_all.then(|| File::open("/proc/loadavg").ok()).flatten();
+        Self { load, processors }
+    }
+
+    /// Whether more threads than there are processors want to run just now. Where that can't be told, they do.
+    #[must_use]
+    pub fn some(&self) -> bool {
+        let mut text = [0; 64];
+        let len = self
+            .load
+            .as_ref()
+            .and_then(|load| load.read_at(&mut text, 0).ok());
+        let running = len.and_then(|len| running(text.get(..len)?));
+        running.is_none_or(|running| running > self.processors)
+    }
+}
+
+/// How many threads want to run: of three loads, `2/345` and the last process, the 2.
+fn running(load: &[u8]) -> Option<usize> {
+    let threads = str::from_utf8(load).ok()?.split(' ').nth(3)?;
+    threads.split('/').next()?.parse().ok()
 }
 
 /// A thread that calculates in time that nobody else wants (`SCHED_IDLE`). On a busy host its work may take as long as it
@@ -107,6 +149,7 @@ fn change(how: impl FnOnce(&mut libc::sched_attr)) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     /// How nice the calling thread is.
     fn nice() -> i32 {
@@ -133,6 +176,31 @@ mod tests {
         .unwrap();
         assert_eq!((letting, giving), (before, NICE.max(before)));
         assert_eq!(nice(), before);
+    }
+
+    #[test]
+    fn threads_that_run_are_more_than_processors_where_some_wait() {
+        assert_eq!(running(b"0.31 0.21 0.15 12/345 7010\n"), Some(12));
+        for other in ["", "0.31 0.21 0.15", "0.31 0.21 0.15 x/345 7"] {
+            assert_eq!(running(other.as_bytes()), None, "{other}");
+        }
+        let host = Waiting::on_this_host();
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..=host.processors {
+                scope.spawn(|| {
+                    while !over.load(Ordering::Relaxed) {
+                        std::hint::spin_loop();
+                    }
+                });
+            }
+            while !host.some() {
+                pause();
+            }
+            over.store(true, Ordering::Relaxed);
+        });
+        let none = Waiting { load: None, ..host };
+        assert!(none.some());
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use gillnet_capture::turns::Waiting;
+
 /// Nanoseconds in a second.
 pub(crate) const SECOND: u64 = 1_000_000_000;
 /// Nanoseconds in an hour.
@@ -14,17 +16,23 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> i64;
     /// Nanoseconds since some moment; never goes back.
     fn monotonic(&self) -> u64;
-    /// Waits so many nanoseconds.
+    /// Waits so many nanoseconds, where others could do with the time.
     fn rest(&self, time: u64);
 }
 
 /// The machine's own clocks.
 #[derive(Debug)]
-pub struct SystemClock(Instant);
+pub struct SystemClock {
+    since: Instant,
+    others: Waiting,
+}
 
 impl Default for SystemClock {
     fn default() -> Self {
-        Self(Instant::now())
+        Self {
+            since: Instant::now(),
+            others: Waiting::on_this_host(),
+        }
     }
 }
 
@@ -37,10 +45,12 @@ impl Clock for SystemClock {
     }
 
     fn monotonic(&self) -> u64 {
-        u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
     fn rest(&self, time: u64) {
-        thread::sleep(Duration::from_nanos(time));
+        if self.others.some() {
+            thread::sleep(Duration::from_nanos(time));
+        }
     }
 }

@@ -323,7 +323,7 @@ impl Numbering {
         of: &'d Distinct,
         ids: &mut Vec<u32>,
     ) -> Vec<&'d [u8]> {
-        let mut dictionary = Vec::new();
+        let mut dictionary = Vec::with_capacity(numbers.len().min(of.len()));
         self.next_chunk();
         if self.places.len() < of.len() {
             self.places.resize(of.len(), (0, 0));

@@ -30,7 +30,7 @@ use crate::record::{self, FRAME_HEAD, Frame, LogHead, Record, RecordedName, Stre
 use crate::status::Fault;
 
 /// Sealing is a long calculation beside those for whom the host is there: after so many bytes of frames, about a tenth of
-/// a millisecond of it, it rests.
+/// a millisecond of it, it rests where they wait. Not elsewhere: behind a rest it finds caches that others have filled.
 const STRETCH: usize = 32 << 10;
 /// So many times as long as it worked.
 const REST: u64 = 2;
