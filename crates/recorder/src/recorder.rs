@@ -64,10 +64,7 @@ pub struct Left {
 
 impl Left {
     fn of(inventory: &Inventory) -> Self {
-        let held = inventory.held.iter().map(|held| &held.key);
-        let written = inventory.rest.written.iter().map(|(key, _)| key);
-        // of each the entries that still wait for something
-        let rests: BTreeSet<_> = held.chain(written).collect();
+        let rests: BTreeSet<_> = inventory.rests().collect();
         let objects = inventory.closed.len() + inventory.objects.len() + rests.len();
         Self {
             objects: objects as u64,

@@ -193,8 +193,7 @@ impl Dictionary for Ints<'_> {
     fn put_all(&self, ids: Ids<'_>, out: &mut Vec<u8>) -> Result<()> {
         let ints: Vec<_> = match ids {
             Ids::Each(ids) => ids.iter().map(|id| self.get(*id)).collect(),
-            // there may be none, and then no id either
-            Ids::Same(id, rows) => (0..rows).map(|_| self.get(id)).collect(),
+            Ids::Same(id, rows) => vec![self.get(id); rows],
         };
         put_deltas(out, &ints);
         Ok(())
@@ -558,7 +557,8 @@ impl Encoder {
                 self.filled.extend(filled);
                 Ids::Each(&self.filled)
             }
-            Ids::Same(id, rows) => Ids::Same(id, rows - nulls),
+            Ids::Same(NONE, _) => Ids::Each(&[]),
+            same @ Ids::Same(..) => same,
         };
         let mut values = Vec::new();
         if repeats {
@@ -566,7 +566,6 @@ impl Encoder {
             values.push(u8::try_from(width).unwrap_or(u8::MAX));
             match filled {
                 Ids::Each(ids) => put_hybrid(&mut values, ids, width),
-                Ids::Same(_, 0) => {}
                 Ids::Same(id, rows) => put_run(&mut values, rows, id, width),
             }
         } else {

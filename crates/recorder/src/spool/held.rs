@@ -211,10 +211,9 @@ impl Spool {
 
     /// What nothing more comes of, and of which entries may wait: all of earlier runs, and of this one in the end.
     fn ended(&self, state: &Inventory, dissector: &Dissector) -> BTreeSet<Key> {
-        let held = state.held.iter().map(|held| &held.key);
-        let written = state.rest.written.iter().map(|(key, _)| key);
         let ended = |key: &&Key| key.0 != self.config.run || self.is_hurried();
-        held.chain(written)
+        state
+            .rests()
             .chain(dissector.keys())
             .filter(ended)
             .cloned()

@@ -123,6 +123,12 @@ impl Inventory {
         }
     }
 
+    /// Of what entries may still wait to be sealed: held logs, and what is written of them but not taken in yet.
+    pub(crate) fn rests(&self) -> impl Iterator<Item = &Key> {
+        let held = self.held.iter().map(|held| &held.key);
+        held.chain(self.rest.written.iter().map(|(key, _)| key))
+    }
+
     /// Bytes of what is to be sealed or uploaded.
     pub(crate) fn waiting(&self) -> u64 {
         let logs = self.closed.iter().map(|log| log.bytes);

@@ -237,7 +237,7 @@ impl Desk {
         packets.collect()
     }
 
-    /// The entries in the bucket: run and number of their file, what was asked for, and the answer.
+    /// The entries in the bucket, sorted: run and number of their file, what was asked for, and the answer.
     fn entries(&self) -> Vec<(u64, u64, Option<u64>, Option<i64>)> {
         let objects = self.world.state().buckets[DESTINATION].objects.clone();
         let files = objects.iter().filter_map(|(key, bytes)| {
@@ -248,7 +248,9 @@ impl Desk {
             let row = move |row: index::Row| (name.run, name.seq, row.request, row.status);
             rows.into_iter().map(row)
         });
-        rows.collect()
+        let mut rows: Vec<_> = rows.collect();
+        rows.sort_unstable();
+        rows
     }
 
     fn names_of(&self, name: &ObjectName) -> String {
@@ -831,6 +833,16 @@ fn anothers_object_under_our_name_is_left_and_ours_gets_a_new_one() {
     assert_eq!(desk.writer.status().rules[0].counters.conflicts, 1);
 }
 
+/// Run 7 of a process that indexes, in a new folder, and a connection of which it keeps the stream.
+fn talking() -> (tempfile::TempDir, Arc<World>, Desk, Talk) {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("spool")).unwrap();
+    let world = World::new(0);
+    let mut desk = Desk::indexing(&world, dir.path(), 7);
+    desk.begin(desk.id("a"), 1, None);
+    (dir, world, desk, Talk::new(1))
+}
+
 /// Hands in the next frames of a connection.
 fn say(desk: &mut Desk, talk: &mut Talk, frames: u64) {
     let bit = desk.id("a").bit();
@@ -852,12 +864,7 @@ fn say(desk: &mut Desk, talk: &mut Talk, frames: u64) {
 
 #[test]
 fn what_waited_when_a_process_died_is_an_entry_of_its_run() {
-    let dir = tempfile::tempdir().unwrap();
-    std::fs::create_dir(dir.path().join("spool")).unwrap();
-    let world = World::new(0);
-    let mut desk = Desk::indexing(&world, dir.path(), 7);
-    let mut talk = Talk::new(1);
-    desk.begin(desk.id("a"), 1, None);
+    let (dir, world, mut desk, mut talk) = talking();
     // a request and its answer, and a request that waits in a log that is in the bucket
     say(&mut desk, &mut talk, 6);
     desk.flush();
@@ -870,10 +877,8 @@ fn what_waited_when_a_process_died_is_an_entry_of_its_run() {
     desk.frame(bit, 2, 60);
     desk.flush();
     let behind = (1 << 40) + 1;
-    let mut entries = desk.entries();
-    entries.sort_unstable();
     assert_eq!(
-        entries,
+        desk.entries(),
         [(7, 1, Some(3), Some(200)), (7, behind, Some(5), None)]
     );
     assert!(desk.spool.is_empty());
@@ -888,12 +893,7 @@ fn what_waited_when_a_process_died_is_an_entry_of_its_run() {
 
 #[test]
 fn an_answer_that_was_in_an_open_log_is_one_entry_with_a_request_that_was_sealed() {
-    let dir = tempfile::tempdir().unwrap();
-    std::fs::create_dir(dir.path().join("spool")).unwrap();
-    let world = World::new(0);
-    let mut desk = Desk::indexing(&world, dir.path(), 7);
-    let mut talk = Talk::new(1);
-    desk.begin(desk.id("a"), 1, None);
+    let (dir, world, mut desk, mut talk) = talking();
     say(&mut desk, &mut talk, 4);
     desk.flush();
     assert_eq!(desk.entries(), []);
@@ -901,10 +901,8 @@ fn an_answer_that_was_in_an_open_log_is_one_entry_with_a_request_that_was_sealed
     drop(desk);
     let mut desk = Desk::indexing(&world, dir.path(), 8);
     desk.upload();
-    let mut entries = desk.entries();
-    entries.sort_unstable();
     assert_eq!(
-        entries,
+        desk.entries(),
         [
             (7, 2, Some(3), Some(200)),
             (7, (1 << 40) + 2, Some(5), None)
@@ -931,12 +929,7 @@ fn a_panic_while_sealing_is_a_try_that_failed() {
         failed
     };
     for step in 0.. {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir(dir.path().join("spool")).unwrap();
-        let world = World::new(0);
-        let mut desk = Desk::indexing(&world, dir.path(), 7);
-        let mut talk = Talk::new(1);
-        desk.begin(desk.id("a"), 1, None);
+        let (dir, world, mut desk, mut talk) = talking();
         // an answer, and a request that waits until its run has ended
         say(&mut desk, &mut talk, 6);
         desk.writer.close_all();
@@ -946,13 +939,11 @@ fn a_panic_while_sealing_is_a_try_that_failed() {
         let mut desk = Desk::indexing(&world, dir.path(), 8);
         failed += seal(&desk, &mut panic_in);
         desk.upload();
-        let mut entries = desk.entries();
-        entries.sort_unstable();
         let wanted = [
             (7, 1, Some(3), Some(200)),
             (7, (1 << 40) + 1, Some(5), None),
         ];
-        assert_eq!(entries, wanted, "a panic at step {step}");
+        assert_eq!(desk.entries(), wanted, "a panic at step {step}");
         assert!(desk.spool.is_empty(), "step {step}");
         assert_eq!(failed, u32::from(panic_in.is_none()), "step {step}");
         if panic_in.is_some() {

@@ -183,9 +183,9 @@ impl State {
     /// A step on the disk: it may fail besides.
     fn disk(&mut self) -> io::Result<()> {
         self.lives()?;
-        self.panic_in = self.panic_in.map(|left| left.wrapping_sub(1));
-        if self.panic_in.take_if(|left| *left == u32::MAX).is_some() {
-            panic!("a fault of the process");
+        if let Some(left) = self.panic_in {
+            self.panic_in = left.checked_sub(1);
+            assert!(self.panic_in.is_some(), "a fault of the process");
         }
         if self.chance(self.io_faults) {
             self.events.add("disk error");
