@@ -42,26 +42,26 @@ def listens(port):
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def low_port():
-    """A free port whose neighbour 10000 above, where SeaweedFS has another door, is free as well."""
-    while True:
-        port = random.randrange(20_000, 40_000)
-        if not listens(port) and not listens(port + 10_000):
-            return port
+def low_ports(count):
+    """So many free ports whose neighbours 10000 above, where SeaweedFS has other doors, are free as well. All are below
+    those that the kernel gives to whoever connects."""
+    ports = random.sample(range(10_000, 22_000), 10 * count)
+    return [port for port in ports if not listens(port) and not listens(port + 10_000)][:count]
 
 
-def wait_for(what, there, seconds=60):
+def wait_for(what, there, process, log, seconds=60):
     end = time.monotonic() + seconds
     while not there():
-        if time.monotonic() > end:
-            sys.exit(f"waited in vain for {what}")
+        if process.poll() is not None or time.monotonic() > end:
+            said = log.read_text(errors="replace")[-4000:]
+            sys.exit(f"waited in vain for {what}, which {'runs' if process.poll() is None else 'ended'}:\n{said}")
         time.sleep(0.05)
 
 
-def start(*command):
+def start(log, *command):
     """A process that the kernel ends with this one."""
-    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    return subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "--", *map(str, command)], **quiet)
+    with log.open("wb") as output:
+        return subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "--", *map(str, command)], stdin=subprocess.DEVNULL, stdout=output, stderr=output)
 
 
 def installed(path):
@@ -74,16 +74,19 @@ def s3(folder, port, buckets):
     config.write_text(json.dumps({"identities": [
         {"name": key.lower(), "credentials": [{"accessKey": key, "secretKey": SECRET}], "actions": rights(actions)}
         for key, actions in S3_KEYS.items()]}))
-    port = port or low_port()
-    process = start(installed("venv/bin/weed"), "server", "-ip", "127.0.0.1", "-ip.bind", "127.0.0.1", "-dir", folder, "-master.volumeSizeLimitMB", 16,
-                    "-volume.max", 200, "-filer", "-s3", f"-master.port={low_port()}", f"-volume.port={low_port()}", f"-filer.port={low_port()}",
-                    f"-s3.port={port}", "-s3.config", config)
+    master, volume, filer, free = low_ports(4)
+    port = port or free
+    log = folder / "seaweedfs.log"
+    # catalogues, whose ports are the same for all, are off
+    process = start(log, installed("venv/bin/weed"), "server", "-ip", "127.0.0.1", "-ip.bind", "127.0.0.1", "-dir", folder,
+                    "-master.volumeSizeLimitMB", 16, "-volume.max", 200, "-filer", "-s3", f"-master.port={master}", f"-volume.port={volume}",
+                    f"-filer.port={filer}", f"-s3.port={port}", "-s3.config", config, "-s3.port.iceberg=0", "-s3.port.lance=0")
     url = f"http://127.0.0.1:{port}"
-    wait_for("SeaweedFS", lambda: listens(port))
+    wait_for("SeaweedFS", lambda: listens(port), process, log)
     for bucket in buckets:
         # it listens before it can store anything
-        wait_for(f"the bucket {bucket}", lambda: s3_ask("PUT", f"{url}/{bucket}") in (200, 409))
-        wait_for("SeaweedFS to store", lambda: s3_ask("PUT", f"{url}/{bucket}/probe", b"x") == 200)
+        wait_for(f"the bucket {bucket}", lambda: s3_ask("PUT", f"{url}/{bucket}") in (200, 409), process, log)
+        wait_for("SeaweedFS to store", lambda: s3_ask("PUT", f"{url}/{bucket}/probe", b"x") == 200, process, log)
         s3_ask("DELETE", f"{url}/{bucket}/probe")
     return process, url
 
@@ -115,9 +118,10 @@ def azure(folder, port, containers):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-    process = start(installed("node_modules/.bin/azurite-blob"), "--blobHost", "127.0.0.1", "--blobPort", port, "--silent", "--disableTelemetry",
+    log = folder / "azurite.log"
+    process = start(log, installed("node_modules/.bin/azurite-blob"), "--blobHost", "127.0.0.1", "--blobPort", port, "--silent", "--disableTelemetry",
                     "--skipApiVersionCheck", "--location", folder)
-    wait_for("Azurite", lambda: listens(port))
+    wait_for("Azurite", lambda: listens(port), process, log)
     url = f"http://127.0.0.1:{port}/{ACCOUNT}"
     for container in containers:
         make_container(url, container)
