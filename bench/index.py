@@ -36,13 +36,19 @@ class Worker:
         self.watch.start()
 
     def look(self):
-        """Notes what each thread took so far (proc_pid_schedstat(5)), as long as there are any."""
-        process = pathlib.Path("/proc", str(self.process.pid))
-        while "\nState:\tZ" not in (process / "status").read_text():
-            for thread in (process / "task").iterdir():
+        """Notes what each of these threads took so far (proc_pid_schedstat(5)), as long as there are any. It looks often, so
+        that it misses little at their end, and at no others: looking takes time as well, and caches."""
+        tasks = pathlib.Path("/proc", str(self.process.pid), "task")
+        known, looks = {}, 0
+        while os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            if looks % 20 == 0:
+                for thread in set(os.listdir(tasks)) - known.keys():
+                    with contextlib.suppress(OSError):
+                        known[thread] = (tasks / thread / "comm").read_text().strip()
+            looks += 1
+            for thread in (thread for thread, name in known.items() if name in THREADS):
                 with contextlib.suppress(OSError):
-                    taken = int((thread / "schedstat").read_text().split()[0])
-                    self.threads[thread.name] = (thread / "comm").read_text().strip(), taken / 1e9
+                    self.threads[thread] = int((tasks / thread / "schedstat").read_text().split()[0]) / 1e9
             time.sleep(0.01)
 
     def spent(self):
@@ -52,7 +58,7 @@ class Worker:
         self.process.returncode = os.waitstatus_to_exitcode(status)
         if self.process.returncode:
             raise SystemExit("the worker failed")
-        return usage.ru_utime + usage.ru_stime, sum(taken for name, taken in self.threads.values() if name in THREADS)
+        return usage.ru_utime + usage.ru_stime, sum(self.threads.values())
 
     def recorded(self):
         """Entries in the bucket, and bytes of its parts."""

@@ -31,7 +31,7 @@ const BOUND: usize = 64;
 /// Rows from which on it is asked whether values repeat.
 const FEW: usize = 128;
 /// Integers from 0 to below this one are found without hashing.
-const SMALL_INTS: usize = 1 << 16;
+const SMALL_INTS: usize = 1 << 13;
 /// Bytes below which compressing is not tried.
 const SMALL: usize = 24;
 /// How often a bloom filter says "perhaps" of what is not there.

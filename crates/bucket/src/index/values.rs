@@ -16,7 +16,7 @@ use super::pieces::{At, Pieces};
 
 /// The number of a text that is not there.
 pub(super) const NONE: u32 = u32::MAX;
-/// So many texts of a row are remembered by where they stand.
+/// So many long texts of a row are remembered by where they stand.
 const RECENT: usize = 4;
 /// So many of earlier rows by what they are.
 const LATELY: usize = 128;
@@ -111,7 +111,7 @@ pub(super) struct Distinct {
     hash: RandomState,
     /// Some texts that were met lately: most columns have few that take turns.
     lately: Vec<Met>,
-    /// Texts that are in the row that is added: where they stand, and their numbers.
+    /// Long texts that are in the row that is added: where they stand, and their numbers.
     recent: [((usize, usize), u32); RECENT],
     recent_count: usize,
 }
@@ -230,32 +230,44 @@ impl Distinct {
         if self.is(before, &mark, text) {
             return before.number();
         }
+        let number = self.look_up(text, mark, new);
+        *before = Met {
+            mark,
+            number: number.into(),
+        };
+        number
+    }
+
+    /// The number of a text that its column did not have last.
+    #[inline(never)] // so that what is most often has few registers to save
+    fn look_up(&mut self, text: &[u8], mark: Mark, new: &mut New) -> u32 {
+        // a long one that comes again in its row is known by where it stands, before it has to be compared
+        let at = (text.as_ptr() as usize, text.len());
+        let is_long = text.len() > Mark::WHOLE;
+        if is_long && let Some((_, number)) = self.recent.iter().find(|(known, _)| *known == at) {
+            return *number;
+        }
         let slot = mark.mixed() % LATELY;
         let lately = self.lately[slot];
         if self.is(&lately, &mark, text) {
-            *before = lately;
             return lately.number();
         }
-        let at = (text.as_ptr() as usize, text.len());
-        let here = self.recent.iter().find(|(known, _)| *known == at);
-        let number = here.map(|(_, number)| *number);
-        let number = number.unwrap_or_else(|| {
-            if new.is_rule() {
-                return self.add(text);
-            }
+        let number = if new.is_rule() {
+            self.add(text)
+        } else {
             let known = self.len();
             let number = self.number(text);
             new.count(self.len() > known);
             number
-        });
-        self.recent[self.recent_count % RECENT] = (at, number);
-        self.recent_count += 1;
-        let met = Met {
+        };
+        if is_long {
+            self.recent[self.recent_count % RECENT] = (at, number);
+            self.recent_count += 1;
+        }
+        self.lately[slot] = Met {
             mark,
             number: number.into(),
         };
-        *before = met;
-        self.lately[slot] = met;
         number
     }
 

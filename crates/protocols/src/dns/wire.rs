@@ -150,7 +150,8 @@ impl<'m> Message<'m> {
             return None;
         }
         let mut at = questions.at;
-        for left in self.header.counts.into_iter().take(section).skip(1) {
+        let counts = self.header.counts.into_iter().take(section).skip(1);
+        for left in counts.filter(|count| *count > 0) {
             let mut records = Records {
                 bytes: self.bytes,
                 at,
@@ -229,6 +230,9 @@ impl<'m> Name<'m> {
 
     /// As [`fmt::Display`] has it; without detours where no character is escaped.
     pub(super) fn text<'a>(self, ctx: &Ctx<'a>) -> &'a str {
+        if let Some(text) = self.plain_text(ctx) {
+            return text;
+        }
         let mut text = [b'.'; NAME_LIMIT];
         let mut len = 0;
         for label in self.labels() {
@@ -241,6 +245,25 @@ impl<'m> Name<'m> {
         }
         let text = text.get(..len.max(2) - 1).unwrap_or_default();
         ctx.text(ctx.copy(text))
+    }
+
+    /// The text of a name that stands in one piece, where no character is escaped.
+    fn plain_text<'a>(self, ctx: &Ctx<'a>) -> Option<&'a str> {
+        let [first, labels @ .., 0] = self.plain()? else {
+            return None; // the root
+        };
+        let text = ctx.arena.alloc_slice_copy(labels);
+        let (mut begin, mut end) = (0, usize::from(*first));
+        let mut plain = true;
+        loop {
+            let label = text.get(begin..end)?;
+            plain &= label.iter().fold(true, |all, byte| all & is_plain(byte));
+            let Some(length) = text.get_mut(end) else {
+                return plain.then(|| ctx.text(text));
+            };
+            begin = end + 1;
+            end = begin + usize::from(std::mem::replace(length, b'.'));
+        }
     }
 
     /// Equal without regard to ASCII case (RFC 4343).

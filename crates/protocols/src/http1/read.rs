@@ -201,9 +201,13 @@ impl<'a> Read<'a> {
     }
 
     pub(super) fn reason(&self) -> &'a [u8] {
-        let end = memchr::memchr(b'\n', self.head).unwrap_or(self.head.len());
-        let line = self.head.get(..end).unwrap_or_default();
-        let mut words = line.splitn(3, |b| *b == b' ').skip(2);
+        // where the version and the three digits have one space behind them each, as is usual, it begins there
+        if let Some((start, rest)) = self.head.split_first_chunk::<13>()
+            && let [.., b' ', b'1'..=b'9', b'0'..=b'9', b'0'..=b'9', b' '] = start
+        {
+            return line(rest).trim_ascii();
+        }
+        let mut words = line(self.head).splitn(3, |b| *b == b' ').skip(2);
         words.next().unwrap_or_default().trim_ascii()
     }
 
@@ -226,11 +230,12 @@ impl<'a> Read<'a> {
                 };
                 let eight = ascii::lower(u64::from_le_bytes(*eight));
                 let ninth = line.get(8).map_or(0, |ninth| ninth | 0x20);
-                for ((name, begin), value) in USUAL.iter().zip(BEGIN).zip(&mut values) {
-                    let is_like = begin.0 == eight && (begin.1 == 0 || begin.1 == ninth);
-                    if is_like && value.is_none() {
-                        *value = Headers::from(self.head, from).named(name);
-                    }
+                let is_like =
+                    |begin: &(u64, u8)| begin.0 == eight && (begin.1 == 0 || begin.1 == ninth);
+                if let Some(at) = BEGIN.iter().position(is_like)
+                    && values[at].is_none()
+                {
+                    values[at] = Headers::from(self.head, from).named(USUAL[at]);
                 }
             }
             values
@@ -349,6 +354,12 @@ impl<'a> Read<'a> {
             body.bytes.len() as u64
         }
     }
+}
+
+/// The first line of what stands there.
+fn line(bytes: &[u8]) -> &[u8] {
+    let end = memchr::memchr(b'\n', bytes).unwrap_or(bytes.len());
+    bytes.get(..end).unwrap_or_default()
 }
 
 /// The path of a target in any of its forms (RFC 9112 §3.2).

@@ -243,6 +243,9 @@ impl<'a> Iterator for Headers<'a> {
 
 /// Text of a header's value; where it is folded over lines, each fold becomes a space (RFC 9112 §5.2).
 pub(super) fn unfold<'a>(value: &'a [u8], ctx: &Ctx<'a>) -> &'a str {
+    if value.is_empty() {
+        return "";
+    }
     let text = ctx.text(value);
     if memchr::memchr(b'\n', value).is_some() {
         unfold_text(text, ctx)
