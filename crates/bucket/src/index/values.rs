@@ -139,6 +139,12 @@ impl Met {
         number: NONE as u64,
     };
 
+    /// Whether a text is this one, and too short for its mark to leave a doubt.
+    #[inline]
+    fn is_short(&self, text: &[u8]) -> bool {
+        text.len() <= Mark::WHOLE && self.mark == Mark::of(text)
+    }
+
     #[allow(clippy::cast_possible_truncation)] // it was one
     fn number(&self) -> u32 {
         self.number as u32
@@ -223,10 +229,9 @@ impl Distinct {
     }
 
     /// The number of a text of the row that is added, whose column had `before` last.
-    #[inline]
+    #[inline(never)] // so that what is most often, a short text that was there before, has no registers to save
     fn number_in_row(&mut self, text: &[u8], before: &mut Met, new: &mut New) -> u32 {
         let mark = Mark::of(text);
-        // most often it is the one before
         if self.is(before, &mark, text) {
             return before.number();
         }
@@ -239,7 +244,6 @@ impl Distinct {
     }
 
     /// The number of a text that its column did not have last.
-    #[inline(never)] // so that what is most often has few registers to save
     fn look_up(&mut self, text: &[u8], mark: Mark, new: &mut New) -> u32 {
         // a long one that comes again in its row is known by where it stands, before it has to be compared
         let at = (text.as_ptr() as usize, text.len());
@@ -460,10 +464,13 @@ impl Row for Cursor<'_> {
             && waiting.of == Kept::Text
             && let Some(to) = waiting.cells.get_mut(self.row)
         {
-            let (last, new) = (&mut waiting.last, &mut waiting.new);
-            let number = self.texts.number_in_row(text.as_bytes(), last, new);
             waiting.filled |= 1 << self.row;
-            *to = number.into();
+            let (last, new) = (&mut waiting.last, &mut waiting.new);
+            *to = if last.is_short(text.as_bytes()) {
+                last.number.cast_signed()
+            } else {
+                self.texts.number_in_row(text.as_bytes(), last, new).into()
+            };
         }
     }
 }
