@@ -2,7 +2,7 @@
 
 use crate::clock::PacketClock;
 use crate::found::{Found, Place};
-use crate::outlet::{About, Emitter, Outlet};
+use crate::outlet::{About, Emitter, Outlet, StoreBytes};
 use crate::{Board, Consumer, FrameSink, FrameTap, Matched, PacketSeen, Plan, StreamRecorder};
 use gillnet_capture::{Frame, FrameHeader, Interface, NO_POS, Ring, SourceStats, Store};
 use gillnet_entry::drops::Reason;
@@ -151,6 +151,8 @@ struct Streams {
     /// What `numbers` said of the flow that opens now.
     truncated_before: Option<i64>,
     config: Config,
+    /// The outlet has one of its own: both are used at once.
+    store: Store,
     outlet: Outlet,
 }
 
@@ -209,6 +211,7 @@ impl Shard {
             left: false,
             truncated_before: None,
             config: dissect,
+            store: store.clone(),
             outlet,
         };
         streams.follow_plan();
@@ -636,14 +639,13 @@ impl Streams {
 
     /// The stream of a flow, and the way out of it.
     #[inline]
-    fn stream(&mut self, flow: u32) -> Option<(&mut Stream, &Config, Store, Emitter<'_>)> {
+    fn stream(&mut self, flow: u32) -> Option<(&mut Stream, &Config, &Store, Emitter<'_>)> {
         let slot = *self.slots.get(flow as usize)?;
         let State { about, stream, .. } = &mut **self.states.get_mut(slot as usize)?.as_mut()?;
-        let store = self.outlet.store.clone();
         Some((
             stream,
             &self.config,
-            store,
+            &self.store,
             Emitter {
                 about,
                 outlet: &mut self.outlet,
@@ -702,7 +704,7 @@ impl StreamSink for Streams {
             return;
         };
         let before = stream.possible();
-        stream.chunk(chunk, &crate::outlet::StoreBytes(&store), config, &mut out);
+        stream.chunk(chunk, &StoreBytes(store), config, &mut out);
         let now = stream.possible();
         if now != before && !out.outlet.plan.stands(out.about.possible, now) {
             // with the flow's next frame it is asked who wants what it turned out to be
