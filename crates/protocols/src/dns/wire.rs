@@ -594,8 +594,12 @@ mod tests {
             b"\x03 a \0".to_vec(),
             // as long as a name may be
             [long.repeat(3), vec![61; 1], vec![b'b'; 61], vec![0]].concat(),
-            // and one that is cut short
+            // a length that is the number of a dot
+            [b"\x01a\x2e", [b'b'; 46].as_slice(), b"\x01c\0"].concat(),
+            // one that is cut short
             b"\x03www\x07exam".to_vec(),
+            // and one that goes on elsewhere
+            b"\x01a\xc0\x0c\0\0\0\0\0\0\0\0\x03com\0".to_vec(),
         ] {
             let (name, arena) = (
                 Name {

@@ -94,6 +94,10 @@ const _: () = {
     }
 };
 
+/// Where the status begins in a status line, or blanks before it, and its digits.
+const STATUS: usize = b"HTTP/1.1 ".len();
+const DIGITS: usize = 3;
+
 /// How the names of [`USUAL`] begin: their first eight letters, and the next one, 0 where there is none.
 const BEGIN: [(u64, u8); USUAL.len()] = {
     let mut begin = [(0, 0); USUAL.len()];
@@ -200,15 +204,12 @@ impl<'a> Read<'a> {
         true
     }
 
+    /// What stands behind the version, blanks and the three digits of a status line.
     pub(super) fn reason(&self) -> &'a [u8] {
-        // where the version and the three digits have one space behind them each, as is usual, it begins there
-        if let Some((start, rest)) = self.head.split_first_chunk::<13>()
-            && let [.., b' ', b'1'..=b'9', b'0'..=b'9', b'0'..=b'9', b' '] = start
-        {
-            return line(rest).trim_ascii();
-        }
-        let mut words = line(self.head).splitn(3, |b| *b == b' ').skip(2);
-        words.next().unwrap_or_default().trim_ascii()
+        let end = memchr::memchr(b'\n', self.head).unwrap_or(self.head.len());
+        let status = self.head.get(STATUS..end).unwrap_or_default();
+        let behind = status.trim_ascii_start().get(DIGITS..);
+        behind.unwrap_or_default().trim_ascii()
     }
 
     pub(super) fn write_method(&self, out: &mut Vec<u8>) -> bool {
@@ -356,12 +357,6 @@ impl<'a> Read<'a> {
     }
 }
 
-/// The first line of what stands there.
-fn line(bytes: &[u8]) -> &[u8] {
-    let end = memchr::memchr(b'\n', bytes).unwrap_or(bytes.len());
-    bytes.get(..end).unwrap_or_default()
-}
-
 /// The path of a target in any of its forms (RFC 9112 §3.2).
 fn path(target: &[u8]) -> &[u8] {
     let end = memchr::memchr2(b'?', b'#', target).unwrap_or(target.len());
@@ -382,6 +377,29 @@ fn path(target: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
     use gillnet_entry::{Bump, Nothing};
+
+    #[test]
+    fn a_reason_is_what_stands_behind_the_status() {
+        for (line, reason) in [
+            ("HTTP/1.1 200 OK", "OK"),
+            ("HTTP/1.0 404  Not Found ", "Not Found"),
+            ("HTTP/1.1  301 Moved\tPermanently", "Moved\tPermanently"),
+            ("HTTP/1.1 500", ""),
+            ("HTTP/1.1 204 ", ""),
+        ] {
+            for end in ["\r\n", "\n"] {
+                let head = format!("{line}{end}Server: 200 x{end}{end}");
+                let message = Message::decoded(head.into_bytes()).unwrap();
+                let arena = Bump::new();
+                let ctx = Ctx {
+                    store: &Nothing,
+                    arena: &arena,
+                };
+                let read = Read::new(&message, &ctx);
+                assert_eq!(read.reason(), reason.as_bytes(), "{line}");
+            }
+        }
+    }
 
     #[test]
     fn several_headers_are_found_as_each_alone() {
