@@ -18,7 +18,7 @@ use gillnet_capture::{
 };
 use gillnet_entry::Origin;
 use gillnet_kfl::{Filter, Recordings as Asks};
-use gillnet_pipeline::Numbers;
+use gillnet_pipeline::{FrameNumber, Numbers};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -508,13 +508,13 @@ fn recorded(group: Group) -> anyhow::Result<Reading> {
         tracing::warn!("names of the recording: {error}");
         Vec::new()
     });
-    let current = Arc::new(Mutex::new((0, None)));
+    let current = FrameNumber::default();
     let source = Box::new(Tagged {
         inner: group.into_source()?,
-        current: Arc::clone(&current),
+        current: current.clone(),
         data: Vec::new(),
     });
-    let numbers = has_numbers.then(|| Numbers::WithFrames(Box::new(move || *lock(&current))));
+    let numbers = has_numbers.then(|| Numbers::WithFrames(current));
     Ok(Reading {
         source,
         origin,
@@ -601,7 +601,7 @@ impl Source for Unplaced {
 /// Tells the stream of the frame that it gives, to whoever numbers streams.
 struct Tagged {
     inner: Box<dyn RecordedSource>,
-    current: Arc<Mutex<(u64, Option<i64>)>>,
+    current: FrameNumber,
     data: Vec<u8>,
 }
 
@@ -624,7 +624,7 @@ impl Source for Tagged {
         };
         if let Some(stream) = self.inner.stream() {
             let since = self.inner.missing().map(|missing| missing.before);
-            *lock(&self.current) = (stream.number, since);
+            self.current.tell(stream.number, since);
         }
         Ok(Event::Frame(Frame {
             data: &self.data,

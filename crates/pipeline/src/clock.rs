@@ -6,7 +6,8 @@ pub(crate) struct PacketClock {
     now: i64,
     /// Until then nothing times out: what waits began before a jump.
     settled: i64,
-    looked: i64,
+    /// When to look at what waits.
+    look: i64,
     /// Whether silence passes by ticks, as on a live source.
     ticks: bool,
 }
@@ -26,7 +27,7 @@ impl PacketClock {
         PacketClock {
             now: i64::MIN,
             settled: i64::MIN,
-            looked: i64::MIN,
+            look: i64::MIN.saturating_add(LOOK),
             ticks: false,
         }
     }
@@ -68,10 +69,10 @@ impl PacketClock {
         } else if self.now == i64::MIN {
             // nothing waits yet
             self.now = ts;
-            self.looked = ts.div_euclid(LOOK).saturating_mul(LOOK);
+            self.look = behind(ts);
         } else if !(BACK..=AHEAD).contains(&step) {
             self.now = ts;
-            self.looked = ts.div_euclid(LOOK).saturating_mul(LOOK);
+            self.look = behind(ts);
             self.settled = ts.saturating_add(patience);
         }
     }
@@ -85,12 +86,17 @@ impl PacketClock {
     /// depends on the time of a packet alone, and not on which others came before it, or how many.
     #[inline]
     pub(crate) fn due(&mut self) -> Option<i64> {
-        if self.now.saturating_sub(self.looked) < LOOK || self.now < self.settled {
+        if self.now < self.look || self.now < self.settled {
             return None;
         }
-        self.looked = self.now.div_euclid(LOOK).saturating_mul(LOOK);
-        Some(self.looked)
+        self.look = behind(self.now);
+        Some(self.look.saturating_sub(LOOK))
     }
+}
+
+/// The next time to look behind a moment.
+fn behind(moment: i64) -> i64 {
+    (moment.div_euclid(LOOK) + 1).saturating_mul(LOOK)
 }
 
 #[cfg(test)]
@@ -157,7 +163,7 @@ mod tests {
                 clock.advance(*ts, 0);
                 clock.due()
             });
-            looks.last().flatten().or(Some(clock.looked))
+            looks.last().flatten().or(Some(clock.look - LOOK))
         };
         let last = 130 * SECOND + SECOND / 4;
         let alone = moment(&[last]);

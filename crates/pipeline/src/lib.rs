@@ -7,6 +7,7 @@
 mod clock;
 mod counters;
 mod found;
+mod numbers;
 mod outlet;
 mod plan;
 mod run;
@@ -14,7 +15,8 @@ mod shard;
 mod sink;
 
 pub use counters::{Board, Counters};
+pub use numbers::{FrameNumber, Number, Numbers};
 pub use plan::{Plan, Want};
 pub use run::{Control, Ended, run};
-pub use shard::{Keep, Number, Numbers, OwnCheck, Shard, ShardConfig};
+pub use shard::{Keep, OwnCheck, Shard, ShardConfig};
 pub use sink::{Consumer, FrameSink, FrameTap, Matched, PacketSeen, StreamRecorder, StreamStart};

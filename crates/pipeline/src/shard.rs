@@ -2,6 +2,7 @@
 
 use crate::clock::PacketClock;
 use crate::found::{Found, Place};
+use crate::numbers::Numbers;
 use crate::outlet::{About, Emitter, Outlet, StoreBytes};
 use crate::{Board, Consumer, FrameSink, FrameTap, Matched, PacketSeen, Plan, StreamRecorder};
 use gillnet_capture::{Frame, FrameHeader, Interface, NO_POS, Ring, SourceStats, Store};
@@ -27,17 +28,6 @@ pub enum Keep {
 
 /// Says of a new TCP flow, by its ends, whether it is Gillnet's own.
 pub type OwnCheck = Box<dyn FnMut(&[(IpAddr, u16); 2]) -> bool + Send>;
-
-/// Gives a stream's number, and the time since when its recording is whole, where something before is missing.
-pub type Number = Box<dyn FnMut() -> (u64, Option<i64>) + Send>;
-
-/// Where streams have their numbers from.
-pub enum Numbers {
-    /// Each that opens is given the next.
-    Given(Number),
-    /// A frame comes with that of its stream: it is what frames were told apart by when they were recorded.
-    WithFrames(Number),
-}
 
 /// What a shard is made of.
 pub struct ShardConfig {
@@ -269,8 +259,8 @@ impl Shard {
         let mut touch = self
             .flows
             .touch(packet, frame.ts, &self.store, &mut self.streams);
-        if let Numbers::WithFrames(number) = &mut self.streams.numbers
-            && number().0 > self.flows.get(touch.flow).stream
+        if let Numbers::WithFrames(number) = &self.streams.numbers
+            && number.stream() > self.flows.get(touch.flow).stream
         {
             // another connection on the same ports, though nothing else says so
             touch =
@@ -727,8 +717,7 @@ impl StreamSink for Streams {
 
 impl FlowSink for Streams {
     fn number(&mut self) -> u64 {
-        let (Numbers::Given(number) | Numbers::WithFrames(number)) = &mut self.numbers;
-        let (number, truncated_before) = number();
+        let (number, truncated_before) = self.numbers.give();
         self.truncated_before = truncated_before;
         number
     }

@@ -23,9 +23,14 @@ pub(crate) fn is(bytes: &[u8], name: &[u8]) -> bool {
     let (Some(last), Some(last_of_name)) = (bytes.last_chunk(), name.last_chunk()) else {
         return bytes.eq_ignore_ascii_case(name);
     };
-    let mut eights = bytes.as_chunks().0.iter().zip(name.as_chunks().0);
+    if !same(last, last_of_name) {
+        return false;
+    }
     // the last eight overlap those before them
-    same(last, last_of_name) && eights.all(|(bytes, name)| same(bytes, name))
+    match (bytes.as_chunks().0, name.as_chunks().0) {
+        ([bytes], [name]) => same(bytes, name),
+        (bytes, name) => (bytes.iter().zip(name)).all(|(bytes, name)| same(bytes, name)),
+    }
 }
 
 #[cfg(test)]

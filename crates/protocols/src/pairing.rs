@@ -218,7 +218,10 @@ impl<K: Hash + Eq + Copy, T> ById<K, T> {
         limits: &Limits,
         out: &mut dyn EntrySink,
     ) -> Option<(i64, T)> {
-        let before = self.remove(id);
+        let mut before = None;
+        if self.first.as_ref().is_some_and(|(key, _, _)| *key == id) {
+            before = self.first.take().map(|(_, since, item)| (since, item));
+        }
         if self.is_empty() {
             self.first = Some((id, since, item));
             return before;
@@ -230,7 +233,9 @@ impl<K: Hash + Eq + Copy, T> ById<K, T> {
                 next: 0,
             })
         });
-        rest.items.insert(id, (rest.next, since, item));
+        if let Some((_, since, item)) = rest.items.insert(id, (rest.next, since, item)) {
+            before = Some((since, item));
+        }
         rest.order.push_back((rest.next, id));
         rest.next += 1;
         rest.tidy();

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use gillnet_bucket::index::{Entries, EntriesWriter};
@@ -12,15 +11,15 @@ use gillnet_capture::{Lend, Lent};
 use gillnet_entry::{Entry, Origin};
 use gillnet_kfl::{Env, Options, compile};
 use gillnet_names::Names;
-use gillnet_pipeline::{Consumer, Keep, Matched, Numbers, Plan, Shard, ShardConfig, Want};
+use gillnet_pipeline::{
+    Consumer, FrameNumber, Keep, Matched, Numbers, Plan, Shard, ShardConfig, Want,
+};
 
 use crate::queue::lock;
 use crate::record::{Frame, LogHead};
 
 /// So many bytes of earlier logs bodies and heads can still be read from: more than two ends of a stream may hold back.
 const LOOKS_BACK: u64 = 32 << 20;
-/// In place of a time: there is none.
-const NEVER: i64 = i64::MIN;
 
 /// What entries are read with.
 #[derive(Clone)]
@@ -142,8 +141,8 @@ pub(crate) struct Reader {
     rows: Arc<Mutex<ByHourSoFar>>,
     /// Of the log that was read last.
     head: LogHead,
-    /// The stream of the frame that is read, and since when it is whole.
-    stream: Arc<(AtomicU64, AtomicI64)>,
+    /// The stream of the frame that is read.
+    stream: FrameNumber,
     /// The streams that run, each with the turn of the log that it began in.
     began: HashMap<u64, u64>,
 }
@@ -160,18 +159,11 @@ impl Reader {
         };
         let logs = Logs::default();
         let rows = Arc::<Mutex<ByHourSoFar>>::default();
-        let stream: Arc<(AtomicU64, AtomicI64)> = Arc::default();
-        let numbers = Arc::clone(&stream);
+        let stream = FrameNumber::default();
         let shard = Shard::new(ShardConfig {
             origin: Arc::clone(&with.origin),
             learns: with.taught != Some(head.run),
-            numbers: Some(Numbers::WithFrames(Box::new(move || {
-                let since = numbers.1.load(Ordering::Relaxed);
-                (
-                    numbers.0.load(Ordering::Relaxed),
-                    (since != NEVER).then_some(since),
-                )
-            }))),
+            numbers: Some(Numbers::WithFrames(stream.clone())),
             ..ShardConfig::new(
                 Arc::new(Plan::new(vec![want], 1)),
                 Arc::clone(&with.names),
@@ -192,10 +184,7 @@ impl Reader {
     /// Reads the next frame, whose data is at `at` in its log; `since`: when the stream's recording begins, where something
     /// before is missing.
     pub(crate) fn frame(&mut self, stream: u64, since: Option<i64>, frame: &Frame<'_>, at: usize) {
-        self.stream.0.store(stream, Ordering::Relaxed);
-        self.stream
-            .1
-            .store(since.unwrap_or(NEVER), Ordering::Relaxed);
+        self.stream.tell(stream, since);
         let pos = self.logs.begin + at as u64;
         self.shard.frame(&frame.captured(pos));
     }

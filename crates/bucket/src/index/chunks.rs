@@ -81,6 +81,9 @@ impl ColumnChunk {
 
 /// The values of a chunk, each once; rows have their places here.
 pub(super) trait Dictionary {
+    /// What is compared.
+    type Value: Copy + PartialOrd;
+
     fn of(&self) -> Type;
 
     fn len(&self) -> usize;
@@ -88,18 +91,25 @@ pub(super) trait Dictionary {
     /// A value in the plain encoding.
     fn put(&self, id: u32, out: &mut Vec<u8>) -> Result<()>;
 
+    /// Whether pages can refer to it: Parquet has no dictionaries of truth values.
+    const IS_REFERRED_TO: bool = true;
+
     /// How values stand one behind the other where no page refers to them.
     const ENCODING: Encoding = Encoding::PLAIN;
 
     /// Values one behind the other.
     fn put_all(&self, ids: Ids<'_>, out: &mut Vec<u8>) -> Result<()> {
         match ids {
-            Ids::Each(ids) => ids.iter().try_for_each(|id| self.put(*id, out)),
+            Ids::Each(ids, _) => ids.iter().try_for_each(|id| self.put(*id, out)),
             Ids::Same(id, rows) => (0..rows).try_for_each(|_| self.put(id, out)),
         }
     }
 
-    fn is_less(&self, id: u32, than: u32) -> bool;
+    fn get(&self, id: u32) -> Self::Value;
+
+    fn is_less(&self, id: u32, than: u32) -> bool {
+        self.get(id) < self.get(than)
+    }
 
     /// What is not greater than a value, and what not less, and whether they are the value itself.
     fn bounds(&self, id: u32) -> [(Vec<u8>, bool); 2];
@@ -110,19 +120,15 @@ pub(super) trait Dictionary {
     fn note(&self, id: u32, bloom: &mut Sbbf);
 }
 
-/// Texts.
-pub(super) struct Texts<'d>(pub(super) Vec<&'d [u8]>);
+/// Texts, by their numbers.
+pub(super) struct Texts<'d>(pub(super) &'d [u32], pub(super) &'d Distinct);
 
 /// Integers.
 pub(super) struct Ints<'d>(pub(super) &'d [i64]);
 
-impl Texts<'_> {
-    fn get(&self, id: u32) -> &[u8] {
-        self.0[id as usize]
-    }
-}
+impl<'d> Dictionary for Texts<'d> {
+    type Value = &'d [u8];
 
-impl Dictionary for Texts<'_> {
     fn of(&self) -> Type {
         Type::BYTE_ARRAY
     }
@@ -138,8 +144,9 @@ impl Dictionary for Texts<'_> {
         Ok(())
     }
 
-    fn is_less(&self, id: u32, than: u32) -> bool {
-        self.get(id) < self.get(than)
+    #[inline]
+    fn get(&self, id: u32) -> &'d [u8] {
+        self.1.get(self.0[id as usize])
     }
 
     fn bounds(&self, id: u32) -> [(Vec<u8>, bool); 2] {
@@ -168,13 +175,9 @@ impl Dictionary for Texts<'_> {
     }
 }
 
-impl Ints<'_> {
-    fn get(&self, id: u32) -> i64 {
-        self.0[id as usize]
-    }
-}
-
 impl Dictionary for Ints<'_> {
+    type Value = i64;
+
     fn of(&self) -> Type {
         Type::INT64
     }
@@ -191,16 +194,16 @@ impl Dictionary for Ints<'_> {
     const ENCODING: Encoding = Encoding::DELTA_BINARY_PACKED;
 
     fn put_all(&self, ids: Ids<'_>, out: &mut Vec<u8>) -> Result<()> {
-        let ints: Vec<_> = match ids {
-            Ids::Each(ids) => ids.iter().map(|id| self.get(*id)).collect(),
-            Ids::Same(id, rows) => vec![self.get(id); rows],
-        };
-        put_deltas(out, &ints);
+        match ids {
+            Ids::Each(ids, _) => put_deltas(out, ids.iter().map(|id| self.get(*id))),
+            Ids::Same(id, rows) => put_deltas(out, std::iter::repeat_n(self.get(id), rows)),
+        }
         Ok(())
     }
 
-    fn is_less(&self, id: u32, than: u32) -> bool {
-        self.get(id) < self.get(than)
+    #[inline]
+    fn get(&self, id: u32) -> i64 {
+        self.0[id as usize]
     }
 
     fn bounds(&self, id: u32) -> [(Vec<u8>, bool); 2] {
@@ -220,10 +223,65 @@ impl Dictionary for Ints<'_> {
     }
 }
 
+/// Truth values; each is its own place.
+pub(super) struct Bools;
+
+impl Dictionary for Bools {
+    type Value = bool;
+
+    fn of(&self) -> Type {
+        Type::BOOLEAN
+    }
+
+    fn len(&self) -> usize {
+        2
+    }
+
+    const IS_REFERRED_TO: bool = false;
+
+    const ENCODING: Encoding = Encoding::RLE;
+
+    fn put(&self, _: u32, _: &mut Vec<u8>) -> Result<()> {
+        Ok(())
+    }
+
+    fn put_all(&self, ids: Ids<'_>, out: &mut Vec<u8>) -> Result<()> {
+        let len = out.len();
+        out.extend_from_slice(&[0; 4]);
+        match ids {
+            Ids::Each(ids, _) => put_hybrid(out, ids, 1),
+            Ids::Same(id, rows) => put_run(out, rows, id, 1),
+        }
+        let size = count(out.len() - len - 4)?;
+        out[len..len + 4].copy_from_slice(&size.to_le_bytes());
+        Ok(())
+    }
+
+    #[inline]
+    fn get(&self, id: u32) -> bool {
+        id > 0
+    }
+
+    fn bounds(&self, id: u32) -> [(Vec<u8>, bool); 2] {
+        let bytes = || (vec![self.get(id).into()], true);
+        [bytes(), bytes()]
+    }
+
+    fn statistics(&self, span: Option<(u32, u32)>, nulls: u64) -> Statistics {
+        let (least, greatest) = span.unzip();
+        let value = |id: Option<u32>| id.map(|id| self.get(id));
+        Statistics::boolean(value(least), value(greatest), None, Some(nulls), false)
+    }
+
+    fn note(&self, _: u32, _: &mut Sbbf) {}
+}
+
 /// No values of a type.
 pub(super) struct Nothing(pub(super) Type);
 
 impl Dictionary for Nothing {
+    type Value = ();
+
     fn of(&self) -> Type {
         self.0
     }
@@ -236,9 +294,7 @@ impl Dictionary for Nothing {
         Ok(())
     }
 
-    fn is_less(&self, _: u32, _: u32) -> bool {
-        false
-    }
+    fn get(&self, _: u32) {}
 
     fn bounds(&self, _: u32) -> [(Vec<u8>, bool); 2] {
         Default::default()
@@ -257,10 +313,17 @@ impl Dictionary for Nothing {
     fn note(&self, _: u32, _: &mut Sbbf) {}
 }
 
+/// Whether rows can be null.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Nulls {
+    No,
+    Some,
+}
+
 /// The value of each row by its place in a dictionary; [`NONE`] where it is null.
 #[derive(Clone, Copy)]
 pub(super) enum Ids<'r> {
-    Each(&'r [u32]),
+    Each(&'r [u32], Nulls),
     /// The same in so many rows.
     Same(u32, usize),
 }
@@ -268,16 +331,16 @@ pub(super) enum Ids<'r> {
 impl<'r> Ids<'r> {
     fn len(self) -> usize {
         match self {
-            Self::Each(ids) => ids.len(),
+            Self::Each(ids, _) => ids.len(),
             Self::Same(_, rows) => rows,
         }
     }
 
     fn nulls(self) -> usize {
         match self {
-            Self::Each(ids) => ids.iter().filter(|id| **id == NONE).count(),
+            Self::Each(ids, Nulls::Some) => ids.iter().filter(|id| **id == NONE).count(),
             Self::Same(NONE, rows) => rows,
-            Self::Same(..) => 0,
+            Self::Each(_, Nulls::No) | Self::Same(..) => 0,
         }
     }
 
@@ -287,15 +350,11 @@ impl<'r> Ids<'r> {
         (0..rows).step_by(PAGE_ROWS).map(move |from| {
             let until = (from + PAGE_ROWS).min(rows);
             match self {
-                Self::Each(ids) => Self::Each(&ids[from..until]),
+                Self::Each(ids, nulls) => Self::Each(&ids[from..until], nulls),
                 Self::Same(id, _) => Self::Same(id, until - from),
             }
         })
     }
-}
-
-fn encoding_of<D: Dictionary>(_: &D) -> Encoding {
-    D::ENCODING
 }
 
 /// Whether of so many values so few differ that a dictionary is worth it. A page that refers to one must have one.
@@ -314,40 +373,40 @@ pub(super) struct Numbering {
 }
 
 impl Numbering {
-    /// Of the numbers of texts the places, and by place the text.
+    /// Of the numbers of texts the places, and by place the number.
     #[allow(clippy::cast_possible_truncation)] // a row group has few rows
-    pub(super) fn texts<'d>(
+    pub(super) fn texts(
         &mut self,
         numbers: &Cells,
-        of: &'d Distinct,
+        of: &Distinct,
         ids: &mut Vec<u32>,
-    ) -> Vec<&'d [u8]> {
-        let mut dictionary = Vec::with_capacity(numbers.len().min(of.len()));
+        dictionary: &mut Vec<u32>,
+    ) {
+        dictionary.clear();
         self.next_chunk();
         if self.places.len() < of.len() {
             self.places.resize(of.len(), (0, 0));
         }
         let (places, current) = (&mut *self.places, self.chunk);
         numbers.map_into(ids, |number| {
-            let number = number.and_then(|number| u32::try_from(number).ok());
-            let number = number.unwrap_or(NONE);
-            let Some((chunk, id)) = places.get_mut(number as usize) else {
+            let number = number.and_then(|number| usize::try_from(number).ok());
+            let number = number.unwrap_or(usize::MAX);
+            let Some((chunk, id)) = places.get_mut(number) else {
                 return NONE;
             };
             if *chunk != current {
                 (*chunk, *id) = (current, dictionary.len() as u32);
-                dictionary.push(of.get(number));
+                dictionary.push(number as u32);
             }
             *id
         });
-        dictionary
     }
 
     /// Of integers the places, each having one of its own, and by place the integer.
     #[allow(clippy::cast_possible_truncation)]
     pub(super) fn each(ints: &Cells, ids: &mut Vec<u32>, dictionary: &mut Vec<i64>) {
         dictionary.clear();
-        dictionary.extend(ints.filled());
+        ints.filled_into(dictionary);
         let mut next = 0..;
         ints.map_into(ids, |int| match int {
             Some(_) => next.next().unwrap_or(NONE),
@@ -402,20 +461,29 @@ pub(super) struct Encoder {
     seen: Vec<u32>,
     /// Of a page the ids that are not null.
     filled: Vec<u32>,
+    /// What of a page is compressed.
+    values: Vec<u8>,
 }
 
-/// The ids of the least and the greatest value.
-#[derive(Clone, Copy, Default)]
-struct Span(Option<(u32, u32)>);
+/// The least and the greatest value, each with its place.
+struct Span<V>(Option<[(u32, V); 2]>);
 
-impl Span {
-    fn add(&mut self, id: u32, of: &impl Dictionary) {
-        let (least, greatest) = self.0.get_or_insert((id, id));
-        if of.is_less(id, *least) {
-            *least = id;
-        } else if of.is_less(*greatest, id) {
-            *greatest = id;
+impl<V: Copy + PartialOrd> Span<V> {
+    const NOTHING: Self = Self(None);
+
+    #[inline]
+    fn add(&mut self, id: u32, value: V) {
+        let [least, greatest] = self.0.get_or_insert([(id, value); 2]);
+        if value < least.1 {
+            *least = (id, value);
+        } else if value > greatest.1 {
+            *greatest = (id, value);
         }
+    }
+
+    /// The places of the least and the greatest.
+    fn ids(&self) -> Option<(u32, u32)> {
+        self.0.map(|[(least, _), (greatest, _)]| (least, greatest))
     }
 }
 
@@ -426,19 +494,20 @@ impl Encoder {
             level,
             seen: Vec::new(),
             filled: Vec::new(),
+            values: Vec::new(),
         })
     }
 
     /// The chunk of some rows.
-    pub(super) fn chunk(
+    pub(super) fn chunk<D: Dictionary>(
         &mut self,
         column: &ColumnDescPtr,
         rows: Ids<'_>,
-        of: &impl Dictionary,
+        of: &D,
         looked_up: bool,
     ) -> Result<ColumnChunk> {
         let nulls = rows.nulls();
-        let repeats = repeat(rows.len() - nulls, of.len());
+        let repeats = D::IS_REFERRED_TO && repeat(rows.len() - nulls, of.len());
         let mut out = TrackedWrite::new(Vec::new());
         let mut pages = SerializedPageWriter::new(&mut out);
         let (mut packed, mut unpacked) = (0, 0);
@@ -452,7 +521,7 @@ impl Encoder {
         }
         let mut column_index = ColumnIndexBuilder::new(of.of());
         let mut offset_index = OffsetIndexBuilder::new();
-        let (mut data_at, mut whole, mut order) = (None, Span::default(), Order::default());
+        let (mut data_at, mut whole, mut order) = (None, Span::NOTHING, Order::default());
         self.seen.clear();
         self.seen.resize(of.len(), NONE);
         for (number, rows) in (0..).zip(rows.pages()) {
@@ -466,10 +535,10 @@ impl Encoder {
             let size = i32::try_from(written.compressed_size).map_err(|_| too_large())?;
             offset_index.append_offset_and_size(signed(written.offset)?, size);
             let nulls = signed(nulls)?;
-            match self.span(number, rows, of).0 {
+            match self.span(number, rows, of).ids() {
                 Some((least, greatest)) => {
-                    whole.add(least, of);
-                    whole.add(greatest, of);
+                    whole.add(least, of.get(least));
+                    whole.add(greatest, of.get(greatest));
                     order.add(least, greatest, of);
                     let ([(below, _), _], [_, (above, _)]) =
                         (of.bounds(least), of.bounds(greatest));
@@ -493,7 +562,7 @@ impl Encoder {
         // the dictionary is plain, levels are runs
         let encodings = match repeats {
             true => vec![Encoding::PLAIN, Encoding::RLE, Encoding::RLE_DICTIONARY],
-            false => vec![encoding_of(of), Encoding::RLE],
+            false => vec![D::ENCODING, Encoding::RLE],
         };
         let metadata = ColumnChunkMetaData::builder(Arc::clone(column))
             .set_compression(Compression::ZSTD(self.level))
@@ -503,7 +572,7 @@ impl Encoder {
             .set_num_values(signed(rows.len())?)
             .set_data_page_offset(data_at.unwrap_or_default())
             .set_dictionary_page_offset(dictionary_at)
-            .set_statistics(of.statistics(whole.0, nulls as u64))
+            .set_statistics(of.statistics(whole.ids(), nulls as u64))
             .build()?;
         Ok(ColumnChunk {
             close: ColumnCloseResult {
@@ -519,12 +588,13 @@ impl Encoder {
     }
 
     fn dictionary(&mut self, of: &impl Dictionary) -> Result<CompressedPage> {
-        let mut plain = Vec::new();
+        let plain = &mut self.values;
+        plain.clear();
         for id in 0..count(of.len())? {
-            of.put(id, &mut plain)?;
+            of.put(id, plain)?;
         }
         let page = Page::DictionaryPage {
-            buf: self.zstd.compress(&plain)?.into(),
+            buf: self.zstd.compress(plain)?.into(),
             num_values: count(of.len())?,
             encoding: Encoding::PLAIN,
             is_sorted: false,
@@ -533,16 +603,16 @@ impl Encoder {
     }
 
     /// A page of rows.
-    fn page(
+    fn page<D: Dictionary>(
         &mut self,
         rows: Ids<'_>,
         nulls: usize,
-        of: &impl Dictionary,
+        of: &D,
         repeats: bool,
     ) -> Result<CompressedPage> {
         let mut buf = Vec::new();
         match rows {
-            Ids::Each(ids) if nulls > 0 && nulls < ids.len() => {
+            Ids::Each(ids, _) if nulls > 0 && nulls < ids.len() => {
                 let levels = ids.iter().map(|id| u32::from(*id != NONE));
                 put_hybrid(&mut buf, &levels.collect::<Vec<_>>(), 1);
             }
@@ -551,36 +621,37 @@ impl Encoder {
         let levels = buf.len();
         self.filled.clear();
         let filled = match rows {
-            Ids::Each(ids) if nulls == 0 => Ids::Each(ids),
-            Ids::Each(ids) => {
+            Ids::Each(ids, _) if nulls == 0 => Ids::Each(ids, Nulls::No),
+            Ids::Each(ids, _) => {
                 let filled = ids.iter().filter(|id| **id != NONE);
                 self.filled.extend(filled);
-                Ids::Each(&self.filled)
+                Ids::Each(&self.filled, Nulls::No)
             }
-            Ids::Same(NONE, _) => Ids::Each(&[]),
+            Ids::Same(NONE, _) => Ids::Each(&[], Nulls::No),
             same @ Ids::Same(..) => same,
         };
-        let mut values = Vec::new();
+        let values = &mut self.values;
+        values.clear();
         if repeats {
             let width = 32 - count(of.len().saturating_sub(1))?.leading_zeros();
             values.push(u8::try_from(width).unwrap_or(u8::MAX));
             match filled {
-                Ids::Each(ids) => put_hybrid(&mut values, ids, width),
-                Ids::Same(id, rows) => put_run(&mut values, rows, id, width),
+                Ids::Each(ids, _) => put_hybrid(values, ids, width),
+                Ids::Same(id, rows) => put_run(values, rows, id, width),
             }
         } else {
-            of.put_all(filled, &mut values)?;
+            of.put_all(filled, values)?;
         }
         let mut is_compressed = false;
         if values.len() > SMALL {
-            let compressed = self.zstd.compress(&values)?;
+            let compressed = self.zstd.compress(values)?;
             is_compressed = compressed.len() < values.len();
             if is_compressed {
                 buf.extend_from_slice(&compressed);
             }
         }
         if !is_compressed {
-            buf.extend_from_slice(&values);
+            buf.extend_from_slice(values);
         }
         let page = Page::DataPageV2 {
             buf: buf.into(),
@@ -588,7 +659,7 @@ impl Encoder {
             encoding: if repeats {
                 Encoding::RLE_DICTIONARY
             } else {
-                encoding_of(of)
+                D::ENCODING
             },
             num_nulls: count(nulls)?,
             num_rows: count(rows.len())?,
@@ -601,22 +672,22 @@ impl Encoder {
     }
 
     /// The bounds of a page.
-    fn span(&mut self, page: u32, rows: Ids<'_>, of: &impl Dictionary) -> Span {
-        let mut span = Span::default();
+    fn span<D: Dictionary>(&mut self, page: u32, rows: Ids<'_>, of: &D) -> Span<D::Value> {
+        let mut span = Span::NOTHING;
         match rows {
-            Ids::Each(ids) => {
+            Ids::Each(ids, _) => {
                 for id in ids {
                     // a null has no place
                     if let Some(seen) = self.seen.get_mut(*id as usize)
                         && *seen != page
                     {
                         *seen = page;
-                        span.add(*id, of);
+                        span.add(*id, of.get(*id));
                     }
                 }
             }
             Ids::Same(NONE, _) => {}
-            Ids::Same(id, _) => span.add(id, of),
+            Ids::Same(id, _) => span.add(id, of.get(id)),
         }
         span
     }
@@ -740,17 +811,32 @@ pub(super) fn put_bits(
     all: usize,
 ) {
     let end = out.len() + all / 8 * width as usize;
-    let (mut bits, mut filled) = (0_u128, 0);
-    for value in values {
-        bits |= u128::from(value) << filled;
-        filled += width;
-        if filled >= 64 {
-            out.extend_from_slice(&(bits as u64).to_le_bytes());
-            bits >>= 64;
-            filled -= 64;
+    let mut filled = 0;
+    if width <= u32::BITS {
+        let mut bits = 0_u64;
+        for value in values {
+            bits |= value << filled;
+            filled += width;
+            if filled >= u32::BITS {
+                out.extend_from_slice(&(bits as u32).to_le_bytes());
+                bits >>= u32::BITS;
+                filled -= u32::BITS;
+            }
         }
+        out.extend_from_slice(&bits.to_le_bytes());
+    } else {
+        let mut bits = 0_u128;
+        for value in values {
+            bits |= u128::from(value) << filled;
+            filled += width;
+            if filled >= u64::BITS {
+                out.extend_from_slice(&(bits as u64).to_le_bytes());
+                bits >>= u64::BITS;
+                filled -= u64::BITS;
+            }
+        }
+        out.extend_from_slice(&(bits as u64).to_le_bytes());
     }
-    out.extend_from_slice(&(bits as u64).to_le_bytes());
     out.resize(end, 0);
 }
 

@@ -7,24 +7,24 @@ const BLOCK: usize = 128;
 const PART: usize = 32;
 
 /// Appends integers.
-pub(super) fn put_deltas(out: &mut Vec<u8>, ints: &[i64]) {
+pub(super) fn put_deltas(out: &mut Vec<u8>, mut ints: impl ExactSizeIterator<Item = i64>) {
     put_varint(out, BLOCK as u64);
     put_varint(out, (BLOCK / PART) as u64);
     put_varint(out, ints.len() as u64);
-    let Some((first, rest)) = ints.split_first() else {
+    let Some(mut before) = ints.next() else {
         put_varint(out, 0);
         return;
     };
-    put_zigzag(out, *first);
-    let mut before = *first;
-    for block in rest.chunks(BLOCK) {
+    put_zigzag(out, before);
+    while ints.len() > 0 {
         let mut deltas = [0; BLOCK];
-        for (delta, int) in deltas.iter_mut().zip(block) {
+        let deltas = &mut deltas[..ints.len().min(BLOCK)];
+        let mut least = i64::MAX;
+        for (delta, int) in deltas.iter_mut().zip(&mut ints) {
             *delta = int.wrapping_sub(before);
-            before = *int;
+            least = least.min(*delta);
+            before = int;
         }
-        let deltas = &mut deltas[..block.len()];
-        let least = deltas.iter().copied().min().unwrap_or_default();
         put_zigzag(out, least);
         for delta in &mut *deltas {
             *delta = delta.wrapping_sub(least);

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use super::chunks::Nulls;
 use super::pieces::{At, Pieces};
 
 /// Rows of a block: a bit each says which have a value.
@@ -74,9 +75,26 @@ impl Cells {
         self.values.len()
     }
 
+    /// Whether rows can lack a value.
+    pub(super) fn nulls(&self) -> Nulls {
+        match self.there.is_empty() {
+            true => Nulls::No,
+            false => Nulls::Some,
+        }
+    }
+
     /// The values in the order of their rows, without those that are missing.
     pub(super) fn filled(&self) -> impl Iterator<Item = i64> {
         self.iter().flatten()
+    }
+
+    /// Appends [`Cells::filled`].
+    pub(super) fn filled_into(&self, out: &mut Vec<i64>) {
+        if self.nulls() == Nulls::No {
+            out.extend_from_slice(&self.values);
+        } else {
+            out.extend(self.filled());
+        }
     }
 
     #[inline]

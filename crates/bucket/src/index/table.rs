@@ -6,13 +6,13 @@ use std::sync::Arc;
 use arrow_schema::{Field, Schema};
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::basic::{Compression, ZstdLevel};
-use parquet::data_type::{BoolType, DataType, DoubleType};
+use parquet::data_type::DoubleType;
 use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::{ColumnDescPtr, ColumnPath};
 
-use super::chunks::{ColumnChunk, Encoder, Ids, Ints, Nothing, Numbering, Texts};
+use super::chunks::{Bools, ColumnChunk, Encoder, Ids, Ints, Nothing, Nulls, Numbering, Texts};
 use super::columns::Type;
 use super::packed::Cells;
 use super::values::{Columns, Distinct, Kept, NONE, Values};
@@ -253,6 +253,8 @@ struct ColumnWriter {
     /// The same, of what rows share.
     of_shared: Vec<u32>,
     ints: Vec<i64>,
+    /// The numbers of the texts of a chunk.
+    numbers: Vec<u32>,
     /// Values of a column.
     cells: Cells,
     /// The same with those of rows between.
@@ -272,6 +274,7 @@ impl ColumnWriter {
             ids: Vec::new(),
             of_shared: Vec::new(),
             ints: Vec::new(),
+            numbers: Vec::new(),
             cells: Cells::default(),
             all: Cells::default(),
         })
@@ -307,8 +310,11 @@ impl ColumnWriter {
         let chunk = match values.of {
             Kept::Text => {
                 rows.of(values, is_shared, cells, all);
-                let texts = Texts(self.numbering.texts(cells, distinct, &mut self.ids));
-                let ids = each(&mut self.ids, &mut self.of_shared, rows, is_shared);
+                let (ids, numbers) = (&mut self.ids, &mut self.numbers);
+                self.numbering.texts(cells, distinct, ids, numbers);
+                let texts = Texts(numbers, distinct);
+                let ids = (ids, cells.nulls());
+                let ids = each(ids, &mut self.of_shared, rows, is_shared);
                 self.encoder.chunk(column, ids, &texts, *looked_up)?
             }
             Kept::Int => {
@@ -319,18 +325,21 @@ impl ColumnWriter {
                 } else {
                     self.numbering.ints(cells, ids, ints);
                 }
+                let ids = (ids, cells.nulls());
                 let ids = each(ids, &mut self.of_shared, rows, is_shared);
                 self.encoder
                     .chunk(column, ids, &Ints(&self.ints), *looked_up)?
             }
             Kept::Double => {
                 rows.each(values, is_shared, cells, all);
-                let double = |bits: i64| f64::from_bits(bits.cast_unsigned());
-                return write_of::<DoubleType>(cells, double, group);
+                return write_doubles(cells, group);
             }
             Kept::Bool => {
-                rows.each(values, is_shared, cells, all);
-                return write_of::<BoolType>(cells, |is| is != 0, group);
+                rows.of(values, is_shared, cells, all);
+                cells.map_into(&mut self.ids, |is| is.map_or(NONE, |is| u32::from(is != 0)));
+                let ids = (&mut self.ids, cells.nulls());
+                let ids = each(ids, &mut self.of_shared, rows, is_shared);
+                self.encoder.chunk(column, ids, &Bools, *looked_up)?
             }
         };
         known.push((values, is_shared, chunk.clone()));
@@ -340,7 +349,7 @@ impl ColumnWriter {
 
 /// The value's place of each row, where `ids` has it of each row or of each thing that is shared.
 fn each<'i>(
-    ids: &'i mut Vec<u32>,
+    (ids, nulls): (&'i mut Vec<u32>, Nulls),
     of_shared: &mut Vec<u32>,
     rows: &Rows<'_>,
     is_shared: bool,
@@ -363,21 +372,19 @@ fn each<'i>(
         ids.clear();
         ids.extend(rows.sharers.iter().map(|of| of_shared[*of as usize]));
     }
-    Ids::Each(ids)
+    Ids::Each(ids, nulls)
 }
 
-/// Writes the values of rows as the crate does.
-fn write_of<T: DataType>(
-    cells: &Cells,
-    value: impl Fn(i64) -> T::T,
-    group: &mut Group<'_>,
-) -> Result<(), Error> {
+/// Writes numbers as the crate does: hardly a column has any.
+fn write_doubles(cells: &Cells, group: &mut Group<'_>) -> Result<(), Error> {
     let Some(mut out) = group.next_column()? else {
         return Ok(());
     };
     let levels: Vec<_> = cells.iter().map(|cell| i16::from(cell.is_some())).collect();
-    let values: Vec<_> = cells.filled().map(value).collect();
-    out.typed::<T>().write_batch(&values, Some(&levels), None)?;
+    let double = |bits: i64| f64::from_bits(bits.cast_unsigned());
+    let values: Vec<_> = cells.filled().map(double).collect();
+    out.typed::<DoubleType>()
+        .write_batch(&values, Some(&levels), None)?;
     Ok(out.close()?)
 }
 

@@ -273,10 +273,7 @@ impl Work<'_> {
         let mut shard = Shard::new(ShardConfig {
             origin,
             numbers: Some(Numbers::Given(Box::new(move || {
-                let since = match &mut numbers {
-                    Some(Numbers::Given(number) | Numbers::WithFrames(number)) => number().1,
-                    None => None,
-                };
+                let since = numbers.as_mut().and_then(|numbers| numbers.give().1);
                 next += 1;
                 (next - 1, since)
             }))),

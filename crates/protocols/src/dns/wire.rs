@@ -187,12 +187,20 @@ impl<'m> Message<'m> {
 pub(super) struct Name<'m> {
     bytes: &'m [u8],
     at: usize,
+    /// See [`Name::plain`]; empty where it stands in several.
+    plain: &'m [u8],
 }
 
 impl<'m> Name<'m> {
+    #[inline]
+    fn at(bytes: &'m [u8], at: usize) -> Self {
+        let plain = plain(bytes, at).unwrap_or_default();
+        Self { bytes, at, plain }
+    }
+
     /// A name that can be read to its end, and where the bytes behind it begin.
     pub(super) fn read(bytes: &'m [u8], at: usize) -> Option<(Name<'m>, usize)> {
-        let name = Name { bytes, at };
+        let name = Self::at(bytes, at);
         if let Some(plain) = name.plain() {
             return Some((name, at + plain.len()));
         }
@@ -205,16 +213,7 @@ impl<'m> Name<'m> {
     /// Its bytes, with those that give lengths and the root, where it stands in one piece, as most do.
     #[inline]
     pub(super) fn plain(self) -> Option<&'m [u8]> {
-        let bytes = self.bytes.get(self.at..)?;
-        let mut len = 0;
-        loop {
-            match bytes.get(len)? {
-                0 => break,
-                label @ 1..=63 => len += usize::from(*label) + 1,
-                _ => return None,
-            }
-        }
-        bytes.get(..=len).filter(|name| name.len() <= NAME_LIMIT)
+        Some(self.plain).filter(|plain| !plain.is_empty())
     }
 
     pub(super) fn labels(self) -> Labels<'m> {
@@ -277,6 +276,21 @@ impl<'m> Name<'m> {
             }
         }
     }
+}
+
+/// The name that stands here in one piece, its root label included.
+#[inline]
+fn plain(bytes: &[u8], at: usize) -> Option<&[u8]> {
+    let bytes = bytes.get(at..)?;
+    let mut len = 0;
+    loop {
+        match bytes.get(len)? {
+            0 => break,
+            label @ 1..=63 => len += usize::from(*label) + 1,
+            _ => return None,
+        }
+    }
+    bytes.get(..=len).filter(|name| name.len() <= NAME_LIMIT)
 }
 
 /// As `dig` prints it, without the last dot; the root is `.`.
@@ -601,13 +615,7 @@ mod tests {
             // and one that goes on elsewhere
             b"\x01a\xc0\x0c\0\0\0\0\0\0\0\0\x03com\0".to_vec(),
         ] {
-            let (name, arena) = (
-                Name {
-                    bytes: &wire,
-                    at: 0,
-                },
-                Bump::new(),
-            );
+            let (name, arena) = (Name::at(&wire, 0), Bump::new());
             let ctx = Ctx {
                 store: &NoBytes,
                 arena: &arena,

@@ -115,6 +115,9 @@ const BEGIN: [(u64, u8); USUAL.len()] = {
     begin
 };
 
+/// The value of a header, and whether it is folded over lines.
+type Found<'a> = (&'a [u8], bool);
+
 /// A message with the bytes of its head.
 pub(super) struct Read<'a> {
     pub(super) message: &'a Message,
@@ -123,7 +126,7 @@ pub(super) struct Read<'a> {
     method: OnceCell<&'a str>,
     target: OnceCell<&'a str>,
     /// The headers of [`USUAL`], where all of them were wanted.
-    usual: OnceCell<[Option<&'a [u8]>; USUAL.len()]>,
+    usual: OnceCell<[Option<Found<'a>>; USUAL.len()]>,
     /// Where its header lines stand, once someone wanted all of them.
     lines: OnceCell<&'a [Line]>,
     /// Whether its body is not as it came, once someone asked.
@@ -252,12 +255,27 @@ impl<'a> Read<'a> {
     /// The value of the first header with this name (lower case), empty where there is none.
     #[inline(always)] // for most callers it is known what is usual
     pub(super) fn header(&self, name: &[u8]) -> &'a [u8] {
-        if let Some(usual) = self.usual.get()
-            && let Some(at) = USUAL.iter().position(|usual| *usual == name)
-        {
-            return usual[at].unwrap_or_default();
+        match self.known(name) {
+            Some(value) => value.map_or(&[], |(value, _)| value),
+            None => self.look_up(name),
         }
-        self.look_up(name)
+    }
+
+    /// The value of a header as text: each fold becomes a space.
+    #[inline(always)]
+    pub(super) fn header_text(&self, name: &[u8], ctx: &Ctx<'a>) -> &'a str {
+        match self.known(name) {
+            Some(None) => "",
+            Some(Some((value, false))) => ctx.text(value),
+            Some(Some(_)) | None => text::unfold(self.header(name), ctx),
+        }
+    }
+
+    /// A header, if it is known whether there is one.
+    #[inline(always)]
+    fn known(&self, name: &[u8]) -> Option<Option<Found<'a>>> {
+        let at = USUAL.iter().position(|usual| *usual == name)?;
+        Some(self.usual.get()?[at])
     }
 
     fn look_up(&self, name: &[u8]) -> &'a [u8] {

@@ -61,7 +61,7 @@ gillnet_entry::fields! {
         /// Bytes of the request's body as sent, without chunked framing.
         "request.bodySize", "request_body_size", Int, Entry => |h, _| body_size(&h.http.request);
         /// Type of the request's body.
-        "request.postData.mimeType", "", Str, Entry => |h, x| h.posted(x, |r| Value::Str(values::unfold(r.header(b"content-type"), x))), json |h, x, out| h.posted(x, |r| r.write_header(b"content-type", out));
+        "request.postData.mimeType", "", Str, Entry => |h, x| h.posted(x, |r| Value::Str(r.header_text(b"content-type", x))), json |h, x, out| h.posted(x, |r| r.write_header(b"content-type", out));
         /// Fields of a form in the request's body: name, value, fileName, contentType.
         "request.postData.params", "", Any, Entry => |h, x| h.posted(x, |r| form::params(r.header(b"content-type"), r.body(x).bytes, x));
         /// The request's body as text, decoded.
@@ -79,13 +79,13 @@ gillnet_entry::fields! {
         /// Cookies that the response sets.
         "response.cookies", "response.cookies", StrMap, Entry => |h, x| h.response(x, |r| values::set_cookie_map(r.head, r.message.letters, x)), json |h, x, out| h.response(x, |r| r.header(b"set-cookie").is_empty() && pairs::write_constant(b"{}", out));
         /// Where the response redirects to: its Location.
-        "response.redirectURL", "", Str, Entry => |h, x| h.response(x, |r| Value::Str(values::unfold(r.header(b"location"), x))), json |h, x, out| h.response(x, |r| r.write_header(b"location", out));
+        "response.redirectURL", "", Str, Entry => |h, x| h.response(x, |r| Value::Str(r.header_text(b"location", x))), json |h, x, out| h.response(x, |r| r.write_header(b"location", out));
         /// Bytes of the response's head.
         "response.headersSize", "response_headers_size", Int, Entry => |h, _| head_size(&h.http.response);
         /// Bytes of the response's body as sent, without chunked framing.
         "response.bodySize", "response_body_size", Int, Entry => |h, _| body_size(&h.http.response);
         /// Type of the response's body.
-        "response.content.mimeType", "", Str, Entry => |h, x| h.response(x, |r| Value::Str(values::unfold(r.header(b"content-type"), x))), json |h, x, out| h.response(x, |r| r.write_header(b"content-type", out));
+        "response.content.mimeType", "", Str, Entry => |h, x| h.response(x, |r| Value::Str(r.header_text(b"content-type", x))), json |h, x, out| h.response(x, |r| r.write_header(b"content-type", out));
         /// Bytes of the response's body, decoded; as sent, where it was not kept whole.
         "response.content.size", "", Int, Entry => |h, x| h.response(x, |r| int(r.content_size(x)));
         /// How `text` is written: base64.

@@ -120,13 +120,13 @@ impl<'a> Headers<'a> {
         lines.into_bump_slice()
     }
 
-    /// The value of the line that is next, if it has this name (lower case).
-    pub(super) fn named(&mut self, name: &[u8]) -> Option<&'a [u8]> {
+    /// The value of the line that is next, if it has this name (lower case), and whether it is folded over some.
+    pub(super) fn named(&mut self, name: &[u8]) -> Option<(&'a [u8], bool)> {
         if !is_named(self.head, self.from, name) {
             return None;
         }
-        let (line, _) = self.next_line()?;
-        value(self.head.get(line)?, name)
+        let (line, folded) = self.next_line()?;
+        Some((value(self.head.get(line)?, name)?, folded))
     }
 
     /// The value of the first line with this name (lower case), whose first letter must be among those of the head.

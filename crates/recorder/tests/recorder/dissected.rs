@@ -9,7 +9,9 @@ use gillnet_bucket::{Bucket, Group, Recordings};
 use gillnet_capture::{Event, Frame, NO_POS, Ring};
 use gillnet_entry::{Entry, Origin};
 use gillnet_kfl::{Options, compile};
-use gillnet_pipeline::{Consumer, Keep, Matched, Numbers, Plan, Shard, ShardConfig, Want};
+use gillnet_pipeline::{
+    Consumer, FrameNumber, Keep, Matched, Numbers, Plan, Shard, ShardConfig, Want,
+};
 use gillnet_recorder::Dissection;
 
 use crate::index::described;
@@ -170,7 +172,7 @@ impl Chance {
 fn of_packets(group: Group, with: &Dissection) -> (Rows, Chance) {
     let mut last: BTreeMap<i64, i64> = BTreeMap::new();
     let (mut cut, mut silent) = (BTreeSet::new(), BTreeSet::new());
-    let current = Arc::new(Mutex::new((0, None)));
+    let current = FrameNumber::default();
     let writer: Arc<Mutex<EntriesWriter>> = Arc::default();
     let want = Want {
         bit: 0,
@@ -178,12 +180,9 @@ fn of_packets(group: Group, with: &Dissection) -> (Rows, Chance) {
         record: false,
         bodies: false,
     };
-    let numbers = Arc::clone(&current);
     let mut shard = Shard::new(ShardConfig {
         origin: Arc::new(Origin::default()),
-        numbers: Some(Numbers::WithFrames(Box::new(move || {
-            *numbers.lock().unwrap()
-        }))),
+        numbers: Some(Numbers::WithFrames(current.clone())),
         ..ShardConfig::new(
             Arc::new(Plan::new(vec![want], 1)),
             Arc::clone(&with.names),
@@ -210,7 +209,7 @@ fn of_packets(group: Group, with: &Dissection) -> (Rows, Chance) {
         let (direction, wire_len) = (frame.direction, frame.wire_len);
         let stream = source.stream().expect("frames with their streams");
         let since = source.missing().map(|missing| missing.before);
-        *current.lock().unwrap() = (stream.number, since);
+        current.tell(stream.number, since);
         let number = stream.number as i64;
         cut.extend(since.map(|_| number));
         let before = last.insert(number, ts);

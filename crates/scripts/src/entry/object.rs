@@ -576,7 +576,7 @@ fn borrowed<'a, 'js>(cell: &'a JsCell<'js, Data<'js>>) -> Result<Borrow<'a, 'js,
 /// Makes a value that is set ours. The interpreter lends it and frees it itself (quickjs.c, `JS_SetPropertyInternal`);
 /// rquickjs 0.14 hands it on as if it had given it away, so that it would be freed twice. Where that is mended, the
 /// tests of writes find what leaks here.
-#[allow(unsafe_code)] // the one place outside of gillnet-capture
+#[allow(unsafe_code)]
 fn own<'js>(ctx: &Ctx<'js>, value: &Value<'js>) {
     // SAFETY: value and context are alive, and of one runtime; one more reference is the one that dropping `value` gives
     // back.

@@ -331,15 +331,15 @@ impl Decoder {
     ///
     /// # Errors
     /// Says what else the frame is; that is counted here.
-    #[inline(never)]
+    #[inline]
     pub fn decode<'a>(&'a mut self, frame: &Frame<'a>) -> Result<Packet<'a>, Skip> {
         self.counters.frames += 1;
-        // a call, so that the packet is written once, where the caller has it
-        if let Some(packet) = plain(frame) {
-            self.counters.found(&packet);
-            return Ok(packet);
+        // calls, so that the packet is written once, where the caller has it
+        let mut packet = plain(frame, &mut self.counters);
+        if packet.is_err() {
+            packet = self.walk(frame);
         }
-        self.walk(frame)
+        packet
     }
 
     /// Any frame.
@@ -428,43 +428,49 @@ impl Decoder {
     }
 }
 
-/// Nearly all frames in one go: TCP or UDP in one IP packet in an Ethernet frame. Whatever else a frame is, the walk
-/// says.
-#[inline(always)]
-fn plain<'a>(frame: &Frame<'a>) -> Option<Packet<'a>> {
+/// Nearly all frames in one go: TCP or UDP in one IP packet in an Ethernet frame.
+///
+/// # Errors
+/// Of any other frame, whatever it is: that the walk says.
+#[inline(never)]
+fn plain<'a>(frame: &Frame<'a>, counters: &mut DecodeCounters) -> Result<Packet<'a>, Skip> {
+    const OTHER: Skip = Skip::NotIp;
     if frame.link != LinkType::Ethernet {
-        return None;
+        return Err(OTHER);
     }
     let mut span = Span::of(frame.data, frame.wire_len);
-    let (src, dst, transport) = match be16::<12, _>(span.take::<14>().ok()?) {
+    let (src, dst, transport) = match be16::<12, _>(span.take::<14>()?) {
         ethertype::IPV4 => {
-            let head = V4::take(&mut span).ok()?;
+            let head = V4::take(&mut span)?;
             if head.is_fragment() {
-                return None;
+                return Err(OTHER);
             }
             (head.src, head.dst, head.protocol)
         }
         ethertype::IPV6 => {
-            let head = V6::take(&mut span).ok()?;
+            let head = V6::take(&mut span)?;
             (head.src, head.dst, head.next)
         }
-        _ => return None,
+        _ => return Err(OTHER),
     };
     let (sport, dport, l4) = match transport {
         protocol::TCP => {
-            let tcp = transport::Tcp::take(&mut span).ok()?;
+            let tcp = transport::Tcp::take(&mut span)?;
+            counters.tcp += 1;
             (tcp.sport, tcp.dport, L4::Tcp(tcp.head))
         }
         protocol::UDP => {
-            let udp = transport::Udp::take(&mut span).ok()?;
+            let udp = transport::Udp::take(&mut span)?;
             if tunnel::is_port(udp.dport) {
-                return None;
+                return Err(OTHER);
             }
+            counters.udp += 1;
             (udp.sport, udp.dport, L4::Udp)
         }
-        _ => return None,
+        _ => return Err(OTHER),
     };
-    Some(Packet {
+    counters.cut += u64::from(span.wire as usize > span.rest.len());
+    Ok(Packet {
         src,
         dst,
         sport,

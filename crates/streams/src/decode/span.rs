@@ -91,7 +91,5 @@ pub(super) fn bytes_at<const AT: usize, const LEN: usize, const N: usize>(
     bytes: &[u8; N],
 ) -> [u8; LEN] {
     const { assert!(AT + LEN <= N) };
-    let mut here = [0; LEN];
-    here.copy_from_slice(&bytes[AT..AT + LEN]);
-    here
+    bytes[AT..].as_chunks().0[0]
 }

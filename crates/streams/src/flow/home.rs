@@ -123,12 +123,21 @@ impl Udp {
     /// Takes a sighting of a datagram.
     #[inline]
     pub(crate) fn seen(&mut self, dir: Dir, place: Place, coarse: u32) -> Seen {
-        if self.homes.at_home(dir, place, coarse) {
-            let ahead = &mut self.ahead[dir as usize];
-            *ahead = (*ahead - 1).max(Self::BEHIND);
+        if self.at_home(dir, place, coarse) {
             return Seen::First;
         }
         self.elsewhere(dir, place, coarse)
+    }
+
+    /// Takes a sighting of a datagram where it is at the home of its direction.
+    #[inline(always)]
+    pub(crate) fn at_home(&mut self, dir: Dir, place: Place, coarse: u32) -> bool {
+        let here = self.homes.at_home(dir, place, coarse);
+        if here {
+            let ahead = &mut self.ahead[dir as usize];
+            *ahead = (*ahead - 1).max(Self::BEHIND);
+        }
+        here
     }
 
     fn elsewhere(&mut self, dir: Dir, place: Place, coarse: u32) -> Seen {

@@ -277,21 +277,29 @@ impl Flows {
         };
         let hash = self.table.hash(&key, transport);
         let found = self.table.find(hash, &key, transport, &self.slab);
-        if let Some(index) = found
-            && let L4::Tcp(head) = p.l4
-        {
+        if let Some(index) = found {
             // nearly all packets: of an open flow, at home, no new connection, and the flow keeps its place in its list
             let coarse = self.clock.coarse();
             let flow = self.slab.get_mut(index);
             let dir = flow.dir(&key);
-            if let Kind::Tcp(tcp) = &mut flow.kind
-                && flow.class == Class::Tcp
-                && flow.wanted
-                && !head.has(TcpHeader::SYN)
-                && tcp.at_home(dir, p, coarse)
-                && coarse.wrapping_sub(flow.put) < self.tcp_stays
-            {
-                self.counters.tcp_packets += 1;
+            let (stays, count) = match transport {
+                Transport::Tcp => (self.tcp_stays, &mut self.counters.tcp_packets),
+                Transport::Udp => (self.udp_stays, &mut self.counters.udp_packets),
+            };
+            let keeps_place = coarse.wrapping_sub(flow.put) < stays;
+            let goes_on = match (&mut flow.kind, p.l4) {
+                _ if !keeps_place => false,
+                (Kind::Tcp(tcp), L4::Tcp(head)) => {
+                    flow.class == Class::Tcp
+                        && flow.wanted
+                        && !head.has(TcpHeader::SYN)
+                        && tcp.at_home(dir, p, coarse)
+                }
+                (Kind::Udp(udp), L4::Udp) => udp.at_home(dir, p.place, coarse),
+                _ => false,
+            };
+            if goes_on {
+                *count += 1;
                 flow.last_ts = ts;
                 return Touch {
                     flow: index,

@@ -4,8 +4,9 @@ use gillnet_capture::{Event, Frame, Ring, expand, open_files};
 use gillnet_entry::Entry;
 use gillnet_kfl::{Env, Options, compile};
 use gillnet_names::{Names, NamesConfig};
-use gillnet_pipeline::{Consumer, Keep, Matched, Numbers, Plan, Shard, ShardConfig, Want};
-use std::sync::atomic::{AtomicU64, Ordering};
+use gillnet_pipeline::{
+    Consumer, FrameNumber, Keep, Matched, Numbers, Plan, Shard, ShardConfig, Want,
+};
 use std::sync::{Arc, Mutex};
 
 const CAPTURE: &str = concat!(
@@ -27,8 +28,7 @@ impl Consumer for Ids {
 /// Gives a shard each capture with these numbers, so much later, or its last frame alone.
 fn run(turns: &[(u64, i64, bool)]) -> Vec<(u64, u32)> {
     let ids = Arc::<Mutex<Vec<_>>>::default();
-    let number = Arc::new(AtomicU64::new(0));
-    let given = Arc::clone(&number);
+    let number = FrameNumber::default();
     let env = Env::new(&gillnet_protocols::env());
     let want = Want {
         bit: 0,
@@ -37,9 +37,7 @@ fn run(turns: &[(u64, i64, bool)]) -> Vec<(u64, u32)> {
         bodies: false,
     };
     let mut shard = Shard::new(ShardConfig {
-        numbers: Some(Numbers::WithFrames(Box::new(move || {
-            (given.load(Ordering::Relaxed), None)
-        }))),
+        numbers: Some(Numbers::WithFrames(number.clone())),
         ..ShardConfig::new(
             Arc::new(Plan::new(vec![want], 1)),
             Arc::new(Names::new(NamesConfig::default()).unwrap()),
@@ -48,7 +46,7 @@ fn run(turns: &[(u64, i64, bool)]) -> Vec<(u64, u32)> {
         )
     });
     for (of, later, last_alone) in turns {
-        number.store(*of, Ordering::Relaxed);
+        number.tell(*of, None);
         let mut source = open_files(expand(&[CAPTURE.to_owned()]).unwrap()).unwrap();
         let mut frames = Vec::new();
         while let Event::Frame(frame) = source.next().unwrap() {
