@@ -56,6 +56,8 @@ pub struct Field {
     pub stage: Stage,
     /// What it means, its unit and source.
     pub doc: &'static str,
+    /// [`Field::json`] of the field whose value it always has; empty where it has its own. Both are columns, or none.
+    pub same_as: &'static str,
 }
 
 impl Field {
@@ -67,6 +69,12 @@ impl Field {
                 self.kind,
                 Kind::Bool | Kind::Int | Kind::Double | Kind::Str | Kind::Time | Kind::Duration
             )
+    }
+
+    /// Whether [`Record::row`] shows it: a column that has its own value.
+    #[must_use]
+    pub const fn has_own_column(&self) -> bool {
+        self.is_column() && self.same_as.is_empty()
     }
 
     /// Whether it is what a body holds: `request.postData.text`, `response.content.text`.
@@ -106,6 +114,24 @@ pub struct Schema {
     pub name: &'static str,
     /// The fields, those with a common JSON prefix side by side.
     pub fields: &'static [Field],
+    /// [`Field::json`] of the columns that say what a list shows of each record, where some do.
+    pub shown: ShownBy,
+}
+
+/// Which fields say what a list shows ([`Shown`]); empty where none does.
+#[derive(Clone, Copy, Debug, Default)]
+#[allow(missing_docs)]
+pub struct ShownBy {
+    pub summary: &'static str,
+    pub method: &'static str,
+}
+
+impl ShownBy {
+    /// None does.
+    pub const NONE: Self = Self {
+        summary: "",
+        method: "",
+    };
 }
 
 impl Schema {
@@ -159,17 +185,19 @@ const fn same(a: &[u8], b: &[u8]) -> bool {
 /// `"name in JSON and KFL1", "name in KFL2", Kind, Stage => |record, ctx| value;` under its documentation.
 /// Either name may be empty. Where there is a cheaper way to a field's JSON than through its value, it stands behind
 /// that: `, json |record, ctx, out| done`, which appends exactly what the value would be written as, or gives `false`
-/// (what it appended is then dropped, and the value is taken).
+/// (what it appended is then dropped, and the value is taken). A field that always has the value of another ends with
+/// `, same_as "that one's name in JSON"`. Behind the record's name may stand which fields a list shows:
+/// `("http", method "request.method", summary "request.url")`.
 ///
 /// Makes a static [`Schema`], `get(record, index, ctx)`, `text(record, index, ctx, out)`, which takes the cheaper way to
 /// one field's JSON where there is one, `columns(record, ctx, row)`, which gives a [`Row`] the values of the fields that
-/// tables have a column of ([`Field::is_column`]), and `write::<FROM, TO>(record, ctx, members)`, which appends the fields with these
+/// tables have a column of ([`Field::has_own_column`]), and `write::<FROM, TO>(record, ctx, members)`, which appends the fields with these
 /// indices to an entry's JSON.
 #[macro_export]
 macro_rules! fields {
     (
-        $(#[$meta:meta])* $vis:vis static $schema:ident ($name:literal), fn $get:ident, $text:ident, $columns:ident, $write:ident($($record:tt)+) {
-            $( $(#[doc = $doc:literal])+ $json:literal, $kfl2:literal, $kind:ident, $stage:ident => $read:expr $(, json $json_text:expr)?; )+
+        $(#[$meta:meta])* $vis:vis static $schema:ident ($name:literal $(, method $method:literal, summary $summary:literal)?), fn $get:ident, $text:ident, $columns:ident, $write:ident($($record:tt)+) {
+            $( $(#[doc = $doc:literal])+ $json:literal, $kfl2:literal, $kind:ident, $stage:ident => $read:expr $(, json $json_text:expr)? $(, same_as $same:literal)?; )+
         }
     ) => {
         $(#[$meta])*
@@ -181,7 +209,12 @@ macro_rules! fields {
                 kind: $crate::Kind::$kind,
                 stage: $crate::Stage::$stage,
                 doc: concat!($($doc),+),
+                same_as: concat!($($same)?),
             }),+],
+            shown: $crate::ShownBy {
+                summary: concat!($($summary)?),
+                method: concat!($($method)?),
+            },
         };
 
         /// The value of the field with this index; `Missing` past the end.
@@ -217,9 +250,10 @@ macro_rules! fields {
                     kind: $crate::Kind::$kind,
                     stage: $crate::Stage::$stage,
                     doc: "",
+                    same_as: concat!($($same)?),
                 };
-                const IS_COLUMN: bool = FIELD.is_column();
-                if IS_COLUMN {
+                const IS_SHOWN: bool = FIELD.has_own_column();
+                if IS_SHOWN {
                     let read: Read<'a> = $read;
                     $crate::show_value(row, read(record, ctx));
                 }
@@ -322,11 +356,11 @@ pub trait Record: Send + Sync + std::fmt::Debug {
     /// The value of the field with this index in [`Schema::fields`]; `Missing` past the end.
     fn get<'a>(&'a self, field: u16, ctx: &Ctx<'a>) -> Value<'a>;
 
-    /// Gives a row the values of the fields that tables have a column of ([`Field::is_column`]), in their order, and tells
-    /// what a list shows: a row of a table in one go.
+    /// Gives a row the values of the fields that tables have a column of ([`Field::has_own_column`]), in their order, and
+    /// tells what a list shows: a row of a table in one go.
     fn row<'a>(&'a self, ctx: &Ctx<'a>, row: &mut dyn Row) -> Shown<'a> {
         for (at, field) in (0..).zip(self.schema().fields) {
-            if field.is_column() {
+            if field.has_own_column() {
                 show_value(row, self.get(at, ctx));
             }
         }

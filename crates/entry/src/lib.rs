@@ -21,6 +21,6 @@ pub use common::{
     COMMON, Common, End, Fault, FaultKind, Mechanism, Name, Origin, Transport, Workload,
 };
 pub use entry::{Detacher, Entry, OwnedEntry};
-pub use field::{Field, Kind, Record, Row, Schema, Shown, Stage, show_value};
+pub use field::{Field, Kind, Record, Row, Schema, Shown, ShownBy, Stage, show_value};
 pub use protocol::ProtocolInfo;
 pub use value::Value;

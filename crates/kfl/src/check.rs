@@ -773,6 +773,7 @@ mod tests {
     static EMPTY: Schema = Schema {
         name: "empty",
         fields: &[],
+        shown: gillnet_entry::ShownBy::NONE,
     };
 
     impl Record for Empty {

@@ -203,6 +203,8 @@ pub(crate) struct Own {
     pub(crate) of: Type,
     /// The field's place in its table.
     pub(crate) field: u16,
+    /// The place among a protocol's columns of the one that always says the same, where there is one before it.
+    pub(crate) same_as: Option<usize>,
 }
 
 /// The names of all columns of some protocols.
@@ -212,7 +214,8 @@ pub fn columns_of(known: &[super::KnownProtocol]) -> Vec<String> {
     all.map(|column| column.name).collect()
 }
 
-/// The columns of a protocol, in the order in which [`gillnet_entry::Record::row`] shows their values.
+/// The columns of a protocol; those with values of their own are in the order in which
+/// [`gillnet_entry::Record::row`] shows them.
 pub(crate) fn own(schema: &Schema) -> impl Iterator<Item = Own> {
     (0..).zip(schema.fields).filter_map(|(at, field)| {
         let name = match field.json {
@@ -223,6 +226,13 @@ pub(crate) fn own(schema: &Schema) -> impl Iterator<Item = Own> {
             name: format!("{}.{name}", schema.name),
             of: Type::of(field)?,
             field: at,
+            same_as: place(schema, field.same_as),
         })
     })
+}
+
+/// The place of a field among the columns of its protocol; `None` where none is named.
+pub(crate) fn place(schema: &Schema, path: &str) -> Option<usize> {
+    let mut columns = schema.fields.iter().filter(|field| field.is_column());
+    columns.position(|field| field.json == path && !path.is_empty())
 }

@@ -13,7 +13,7 @@ use gillnet_entry::{End, Entry, Name, ProtocolInfo, Transport, show_value};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::metadata::PageIndexPolicy;
 
-use super::columns::{BASE, Base, Own, Row, Type, own, show_unshared};
+use super::columns::{BASE, Base, Own, Row, Type, own, place, show_unshared};
 use super::table::{Column, Heading, Part, Table};
 use super::values::{Columns, RowWriter};
 use super::{Batches, Error, Footer, FooterOf, Opened};
@@ -39,9 +39,12 @@ struct Protocol {
     number: u8,
     /// Which of the parties each row has.
     parties: Vec<u32>,
-    /// The fields that have a column of their own.
+    /// The fields that have a column.
     own: Arc<[Own]>,
-    /// Columns that every entry has, but for those that are shared, and behind them its own.
+    /// Which of these columns says what a list shows as the summary, and as the method.
+    summary: Option<usize>,
+    method: Option<usize>,
+    /// Columns that every entry has, but for those that are shared, and behind them those that have values of their own.
     rows: RowWriter,
 }
 
@@ -171,18 +174,45 @@ impl Parties {
 }
 
 impl Protocol {
-    fn with(number: u8, own: Arc<[Own]>) -> Self {
+    fn new(entry: &Entry<'_>) -> Self {
+        let schema = entry.record.schema();
+        let own: Arc<[Own]> = own(schema).collect();
         let base = columns(false).iter().map(|column| column.of);
+        let of_own = own.iter().filter(|own| own.same_as.is_none());
         Self {
-            number,
+            number: entry.protocol,
             parties: Vec::new(),
-            rows: RowWriter::new(base.chain(own.iter().map(|own| own.of))),
+            rows: RowWriter::new(base.chain(of_own.map(|own| own.of))),
+            summary: place(schema, schema.shown.summary),
+            method: place(schema, schema.shown.method),
             own,
         }
     }
 
-    fn new(entry: &Entry<'_>) -> Self {
-        Self::with(entry.protocol, own(entry.record.schema()).collect())
+    /// Where the values of each column of a file stand among those of its rows, or of its parties: of the columns that
+    /// every entry has, and of its own.
+    fn columns(&self) -> (Vec<Column>, Vec<Column>) {
+        let (mut of_rows, mut of_party) = (0.., 0..);
+        let base = BASE.iter().filter_map(|column| {
+            if column.shared {
+                of_party.next().map(Column::Shared)
+            } else {
+                of_rows.next().map(Column::Own)
+            }
+        });
+        let mut base: Vec<Column> = base.collect();
+        let mut own: Vec<Column> = Vec::with_capacity(self.own.len());
+        for column in &*self.own {
+            let same = column.same_as.and_then(|same| own.get(same).copied());
+            own.extend(same.or_else(|| of_rows.next().map(Column::Own)));
+        }
+        for (name, says) in [("summary", self.summary), ("method", self.method)] {
+            let of_base = BASE.iter().position(|column| column.name == name);
+            if let (Some(of_base), Some(says)) = (of_base, says) {
+                base[of_base] = own[says];
+            }
+        }
+        (base, own)
     }
 }
 
@@ -210,11 +240,19 @@ impl EntriesWriter {
         let Protocol {
             rows,
             parties: sharers,
+            summary,
+            method,
             ..
         } = &mut protocols[known];
         rows.begin_row();
         let mut own = rows.from(columns(false).len());
-        let shown = entry.record.row(&entry.ctx, &mut own);
+        let mut shown = entry.record.row(&entry.ctx, &mut own);
+        if summary.is_some() {
+            shown.summary = "";
+        }
+        if method.is_some() {
+            shown.method = "";
+        }
         let row = Row { entry, shown };
         let mut base = rows.from(0);
         show_unshared(&row, &mut base);
@@ -236,17 +274,9 @@ impl EntriesWriter {
         let mut begin = BASE.len();
         for protocol in self.protocols {
             let end = begin + protocol.own.len();
-            let (mut own, mut of_party) = (0.., 0..);
-            let base = BASE.iter().filter_map(|column| {
-                if column.shared {
-                    of_party.next().map(Column::Shared)
-                } else {
-                    own.next().map(Column::Own)
-                }
-            });
-            let mut of_file: Vec<Column> = base.collect();
+            let (mut of_file, own) = protocol.columns();
             of_file.resize(begin, Column::Null);
-            of_file.extend(own.take(protocol.own.len()).map(Column::Own));
+            of_file.extend(own);
             of_file.resize(columns.len(), Column::Null);
             parts.push(Part {
                 columns: of_file,

@@ -300,7 +300,7 @@ impl ColumnWriter {
         // a URL is the target and the summary, too: what is the same is encoded once
         for (other, shared, chunk) in &*known {
             if *shared == is_shared
-                && *other == values
+                && (std::ptr::eq(*other, values) || *other == values)
                 && let Some(twin) = chunk.of_twin(column, *looked_up)?
             {
                 return Ok(group.append_column(&twin.bytes, twin.close)?);

@@ -244,7 +244,8 @@ macro_rules! spoken_of {
     ($($name:ident: $($field:literal $kind:ident),+;)+) => {
         $(static $name: Schema = Schema {
             name: stringify!($name),
-            fields: &[$(gillnet_entry::Field { json: "", kfl2: $field, kind: Kind::$kind, stage: Stage::Entry, doc: "" }),+],
+            fields: &[$(gillnet_entry::Field { json: "", kfl2: $field, kind: Kind::$kind, stage: Stage::Entry, doc: "", same_as: "" }),+],
+            shown: gillnet_entry::ShownBy::NONE,
         };)+
     };
 }

@@ -110,6 +110,7 @@ impl Bound {
         let schema = Box::leak(Box::new(Schema {
             name: "bound",
             fields: fields.leak(),
+            shown: gillnet_entry::ShownBy::NONE,
         }));
         Bound { schema, values }
     }
@@ -131,6 +132,7 @@ fn field(name: &str, value: &Cel) -> Field {
         },
         stage: Stage::Entry,
         doc: "",
+        same_as: "",
     }
 }
 

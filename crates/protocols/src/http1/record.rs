@@ -35,7 +35,7 @@ pub struct Http {
 
 gillnet_entry::fields! {
     /// The fields of HTTP.
-    pub(crate) static HTTP ("http"), fn get, text, columns, write(&View<'a>) {
+    pub(crate) static HTTP ("http", method "request.method", summary "request.url"), fn get, text, columns, write(&View<'a>) {
         /// The request; null where only the response was seen.
         "request", "", Any, Entry => |h, _| absent(&h.http.request);
         /// Method of the request.
@@ -43,7 +43,7 @@ gillnet_entry::fields! {
         /// Target of the request as it stands on the wire: path and query.
         "request.url", "url", Str, Entry => |h, x| h.request(x, |r| Value::Str(r.target_text(x))), json |h, x, out| h.request(x, |r| r.write_target(out));
         /// Target of the request as it stands on the wire.
-        "request.targetUri", "", Str, Entry => |h, x| h.request(x, |r| Value::Str(r.target_text(x))), json |h, x, out| h.request(x, |r| r.write_target(out));
+        "request.targetUri", "", Str, Entry => |h, x| h.request(x, |r| Value::Str(r.target_text(x))), json |h, x, out| h.request(x, |r| r.write_target(out)), same_as "request.url";
         /// Path of the request, without the query.
         "request.path", "path", Str, Entry => |h, x| h.request(x, |r| Value::Str(r.path_text(x))), json |h, x, out| h.request(x, |r| r.write_path(out));
         /// The parts of the path between slashes.

@@ -7,6 +7,7 @@ use gillnet_entry::{ProtocolInfo, Schema};
 pub(crate) static SCHEMA: Schema = Schema {
     name: "http2",
     fields: HTTP.fields,
+    shown: HTTP.shown,
 };
 
 /// How HTTP/2 is shown.

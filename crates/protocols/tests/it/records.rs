@@ -1,7 +1,7 @@
 //! Each record is filled, and each of its fields read back through filters in both spellings and through JSON.
 
 use crate::spoken::Scene;
-use gillnet_entry::{Part, Record, json};
+use gillnet_entry::{Part, Record, Value, json};
 use gillnet_kfl::{Lang, Outcome};
 use gillnet_protocols::http1::{Form, Http};
 use gillnet_protocols::{Raw, Sizes, Text};
@@ -61,6 +61,37 @@ fn check(record: &dyn Record, flags: &[&str], kfl2: &[&str], kfl1: &[&str]) {
     let json = as_json(record);
     let parsed: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(parsed.to_string(), json, "no key stands there twice");
+    check_columns(record);
+}
+
+/// A field that is said to have the value of another has it, and a field that is said to be shown by a list is.
+fn check_columns(record: &dyn Record) {
+    let schema = record.schema();
+    Scene::bare().with(record, |entry| {
+        let get = |path: &str| {
+            let at = schema.json(path).expect("a field that is named is there");
+            assert!(schema.fields[usize::from(at)].has_own_column(), "{path}");
+            (at, record.get(at, &entry.ctx))
+        };
+        for (at, field) in (0..).zip(schema.fields) {
+            if !field.same_as.is_empty() {
+                let (other, value) = get(field.same_as);
+                assert!(other < at && field.is_column(), "{}", field.json);
+                assert_eq!(record.get(at, &entry.ctx), value, "{}", field.json);
+            }
+        }
+        let shown = record.shown(&entry.ctx);
+        let by = schema.shown;
+        for (path, shown) in [(by.summary, shown.summary), (by.method, shown.method)] {
+            if !path.is_empty() {
+                let value = match shown {
+                    "" => Value::Missing,
+                    shown => Value::Str(shown),
+                };
+                assert_eq!(get(path).1, value, "{path}");
+            }
+        }
+    });
 }
 
 /// Without its messages an exchange has null for both, and the defaults of KFL2.
@@ -75,6 +106,7 @@ fn check_empty(record: &dyn Record) {
         "request == nil and response == nil",
         Lang::Kfl1
     ));
+    check_columns(record);
 }
 
 const REQUEST: &str = "POST /pkg.Svc/Say?q=1 HTTP/1.1\r\nHost: h\r\nCookie: a=b\r\n\r\n";

@@ -99,6 +99,7 @@ fn protocol(json: &Json) -> (u8, &'static Schema) {
 static NO_FIELDS: Schema = Schema {
     name: "none",
     fields: &[],
+    shown: gillnet_entry::ShownBy::NONE,
 };
 
 /// How many spellings of protocols are kept; there are some dozen.
