@@ -1,6 +1,6 @@
 //! Integers as the differences between them (Parquet's `Encodings.md`, DELTA_BINARY_PACKED): what hardly repeats, but grows.
 
-use super::chunks::{put_bits, put_varint};
+use super::bits::{put_bits, put_varint};
 
 /// Values of a block, and of the parts of it that have a width each.
 const BLOCK: usize = 128;

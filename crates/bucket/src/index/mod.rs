@@ -8,9 +8,11 @@
 pub mod aggregate;
 mod answered;
 mod asking;
+mod bits;
 mod chunks;
 mod columns;
 mod deltas;
+mod dictionary;
 mod entries;
 mod figures;
 mod footer;

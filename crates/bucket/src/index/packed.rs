@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::chunks::Nulls;
+use super::dictionary::Nulls;
 use super::pieces::{At, Pieces};
 
 /// Rows of a block: a bit each says which have a value.

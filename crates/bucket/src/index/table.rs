@@ -12,8 +12,9 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersi
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::{ColumnDescPtr, ColumnPath};
 
-use super::chunks::{Bools, ColumnChunk, Encoder, Ids, Ints, Nothing, Nulls, Numbering, Texts};
+use super::chunks::{ColumnChunk, Encoder};
 use super::columns::Type;
+use super::dictionary::{Bools, Ids, Ints, Nothing, Nulls, Numbering, Texts};
 use super::packed::Cells;
 use super::values::{Columns, Distinct, Kept, NONE, Values};
 use super::{Error, PAGE_ROWS, footer};
