@@ -1,7 +1,7 @@
 //! Drives a source through a shard.
 
 use crate::{Board, Plan, Shard};
-use gillnet_capture::{Error, Event, Source};
+use gillnet_capture::{Error, Event, Frame, Source};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
@@ -156,13 +156,32 @@ pub fn run(
 ) -> Ended {
     let mut stopping: Option<Instant> = None;
     let mut left = BATCH;
+    // the interfaces below this one
+    let mut told = 0;
     shard.interfaces(source.interfaces());
     narrow(source, shard, fault);
     let ended = loop {
         let mut silent = false;
         match source.next() {
             Ok(Event::Frame(frame)) => {
-                shard.frame(&frame);
+                if frame.iface < told {
+                    shard.frame(&frame);
+                } else {
+                    // an interface is told before its first frame, which is copied: its source can't be asked while it lends it
+                    told = frame.iface.saturating_add(1);
+                    let (data, comment) = (frame.data.to_vec(), frame.comment.map(str::to_owned));
+                    let first = Frame {
+                        data: &[],
+                        comment: None,
+                        ..frame
+                    };
+                    shard.interfaces(source.interfaces());
+                    shard.frame(&Frame {
+                        data: &data,
+                        comment: comment.as_deref(),
+                        ..first
+                    });
+                }
                 left -= 1;
                 if left > 0 {
                     continue;

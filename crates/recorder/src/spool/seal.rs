@@ -597,7 +597,7 @@ impl Index {
             }
         }
         index.cut = records.rest.len() as u64;
-        // a source tells its interfaces after a batch: frames of the first one stand before that
+        // a log of an earlier version has frames of the first batch before their interfaces
         for ((number, _), at) in &index.by_interface {
             let known = described.get(number);
             if let (Some(known), Some(of)) = (known, index.interfaces.get_mut(*at as usize)) {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // a test that cannot read its fixtures has failed
 
 mod boxes;
+mod interfaces;
 mod numbers;
 mod plan;
 mod segmentation;
