@@ -12,13 +12,14 @@ use parquet::basic::{BoundaryOrder, Compression, Encoding, ZstdLevel};
 use parquet::bloom_filter::Sbbf;
 use parquet::column::page::{CompressedPage, Page, PageWriter};
 use parquet::column::writer::ColumnCloseResult;
-use parquet::errors::{ParquetError, Result};
+use parquet::errors::Result;
 use parquet::file::metadata::{ColumnChunkMetaData, ColumnIndexBuilder, OffsetIndexBuilder};
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 
 use super::bits::{put_hybrid, put_run};
-use super::dictionary::{Dictionary, Ids, Nulls};
+use super::dictionary::{Dictionary, Ids, count, too_large};
+use super::packed::Nulls;
 use super::values::NONE;
 
 /// Rows from which on it is asked whether values repeat.
@@ -347,14 +348,6 @@ impl Order {
             (false, false) => BoundaryOrder::UNORDERED,
         }
     }
-}
-
-fn too_large() -> ParquetError {
-    ParquetError::General("a column is too large".to_owned())
-}
-
-pub(super) fn count(n: usize) -> Result<u32> {
-    u32::try_from(n).map_err(|_| too_large())
 }
 
 fn signed<T: TryInto<i64>>(n: T) -> Result<i64> {

@@ -6,14 +6,13 @@ use foldhash::fast::RandomState;
 use parquet::basic::{Encoding, Type};
 use parquet::bloom_filter::Sbbf;
 use parquet::data_type::ByteArray;
-use parquet::errors::Result;
+use parquet::errors::{ParquetError, Result};
 use parquet::file::statistics::{Statistics, ValueStatistics};
 
 use super::PAGE_ROWS;
 use super::bits::{put_hybrid, put_run};
-use super::chunks::count;
 use super::deltas::put_deltas;
-use super::packed::Cells;
+use super::packed::{Cells, Nulls};
 use super::values::{Distinct, NONE};
 
 /// Bytes of a text that bounds of pages and columns keep.
@@ -255,13 +254,6 @@ impl Dictionary for Nothing {
     fn note(&self, _: u32, _: &mut Sbbf) {}
 }
 
-/// Whether rows can be null.
-#[derive(Clone, Copy, PartialEq)]
-pub(super) enum Nulls {
-    No,
-    Some,
-}
-
 /// The value of each row by its place in a dictionary; [`NONE`] where it is null.
 #[derive(Clone, Copy)]
 pub(super) enum Ids<'r> {
@@ -418,6 +410,15 @@ fn cut(text: &[u8]) -> &[u8] {
         end -= 1;
     }
     &text[..end]
+}
+
+/// A number of values, or bytes of one, as Parquet counts them.
+pub(super) fn count(n: usize) -> Result<u32> {
+    u32::try_from(n).map_err(|_| too_large())
+}
+
+pub(super) fn too_large() -> ParquetError {
+    ParquetError::General("a column is too large".to_owned())
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 
 use std::ops::Range;
 
-use super::dictionary::Nulls;
 use super::pieces::{At, Pieces};
 
 /// Rows of a block: a bit each says which have a value.
@@ -55,6 +54,13 @@ impl Width {
             _ => (Self::Eight, u64::MAX),
         }
     }
+}
+
+/// Whether rows can lack a value.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Nulls {
+    No,
+    Some,
 }
 
 /// Values that were packed, as they are worked with.

@@ -14,8 +14,8 @@ use parquet::schema::types::{ColumnDescPtr, ColumnPath};
 
 use super::chunks::{ColumnChunk, Encoder};
 use super::columns::Type;
-use super::dictionary::{Bools, Ids, Ints, Nothing, Nulls, Numbering, Texts};
-use super::packed::Cells;
+use super::dictionary::{Bools, Ids, Ints, Nothing, Numbering, Texts};
+use super::packed::{Cells, Nulls};
 use super::values::{Columns, Distinct, Kept, NONE, Values};
 use super::{Error, PAGE_ROWS, footer};
 
