@@ -323,8 +323,8 @@ def test_kill_at_ten_moments(host, web, recorder, gillnet, tmp_path):
         for moment in (0.3, 1.7, 2.1, 0.9, 2.6, 1.2, 3.1, 0.5, 2.0, 1.4):
             ready = time.time()
             time.sleep(1 + moment)
-            flights.stop(signal.SIGKILL)
             killed = time.time()
+            flights.stop(signal.SIGKILL)
             owed += [number for number, began, ended in list(now) if began > ready and ended < killed - 1]
             flights.start()
     finally:
