@@ -119,10 +119,11 @@ pub struct Schema {
 }
 
 /// Which fields say what a list shows ([`Shown`]); empty where none does.
-#[derive(Clone, Copy, Debug, Default)]
-#[allow(missing_docs)]
+#[derive(Clone, Copy, Debug)]
 pub struct ShownBy {
+    /// That of [`Shown::summary`].
     pub summary: &'static str,
+    /// That of [`Shown::method`].
     pub method: &'static str,
 }
 

@@ -53,32 +53,24 @@ pub(super) fn put_bits(
     all: usize,
 ) {
     let end = out.len() + all / 8 * width as usize;
-    let mut filled = 0;
-    if width <= u32::BITS {
-        let mut bits = 0_u64;
-        for value in values {
-            bits |= value << filled;
-            filled += width;
-            if filled >= u32::BITS {
-                out.extend_from_slice(&(bits as u32).to_le_bytes());
-                bits >>= u32::BITS;
-                filled -= u32::BITS;
-            }
+    let (mut bits, mut filled) = (0_u64, 0);
+    // what waits and what comes, less than 32 bits and at most 32, have room in one word
+    let mut put = |value: u32, width: u32| {
+        bits |= u64::from(value) << filled;
+        filled += width;
+        if filled >= u32::BITS {
+            out.extend_from_slice(&(bits as u32).to_le_bytes());
+            bits >>= u32::BITS;
+            filled -= u32::BITS;
         }
-        out.extend_from_slice(&bits.to_le_bytes());
-    } else {
-        let mut bits = 0_u128;
-        for value in values {
-            bits |= u128::from(value) << filled;
-            filled += width;
-            if filled >= u64::BITS {
-                out.extend_from_slice(&(bits as u64).to_le_bytes());
-                bits >>= u64::BITS;
-                filled -= u64::BITS;
-            }
+    };
+    for value in values {
+        put(value as u32, width.min(u32::BITS));
+        if width > u32::BITS {
+            put((value >> u32::BITS) as u32, width - u32::BITS);
         }
-        out.extend_from_slice(&(bits as u64).to_le_bytes());
     }
+    out.extend_from_slice(&bits.to_le_bytes());
     out.resize(end, 0);
 }
 

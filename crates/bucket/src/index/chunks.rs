@@ -1,8 +1,8 @@
 //! Column chunks of Parquet: a dictionary where values repeat, else one value behind the other, or the differences between.
 //!
 //! The crate's own writer looks each value up in a hash table. Here texts have their numbers from when the rows came
-//! ([`super::values::Distinct`]), what entries of a stream share is looked up once a stream, and a column that says the same in all rows
-//! costs next to nothing.
+//! ([`super::values::Distinct`]), what entries of a stream share is looked up once a stream, and a column that says the
+//! same in all rows costs next to nothing.
 //! Source: Parquet's `Encodings.md`, `PageIndex.md`.
 
 use std::sync::Arc;

@@ -267,7 +267,8 @@ impl<'a> Read<'a> {
         match self.known(name) {
             Some(None) => "",
             Some(Some((value, false))) => ctx.text(value),
-            Some(Some(_)) | None => text::unfold(self.header(name), ctx),
+            Some(Some((value, true))) => text::unfold(value, ctx),
+            None => text::unfold(self.look_up(name), ctx),
         }
     }
 
